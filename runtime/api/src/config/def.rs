@@ -1,0 +1,239 @@
+//! Keys with their attributes, and validation that finds every problem.
+
+use std::{fmt, sync::Arc};
+
+use super::{Settings, types::split_list};
+
+/// Kafka's types of configuration values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub enum KeyType {
+    Boolean,
+    String,
+    Int,
+    Short,
+    Long,
+    Double,
+    List,
+    Class,
+    Password,
+}
+
+impl KeyType {
+    /// Name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "BOOLEAN",
+            Self::String => "STRING",
+            Self::Int => "INT",
+            Self::Short => "SHORT",
+            Self::Long => "LONG",
+            Self::Double => "DOUBLE",
+            Self::List => "LIST",
+            Self::Class => "CLASS",
+            Self::Password => "PASSWORD",
+        }
+    }
+}
+
+/// How important a key is to most users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub enum Importance {
+    High,
+    Medium,
+    Low,
+}
+
+impl Importance {
+    /// Name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::High => "HIGH",
+            Self::Medium => "MEDIUM",
+            Self::Low => "LOW",
+        }
+    }
+}
+
+/// How wide a form should show the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub enum Width {
+    None,
+    Short,
+    Medium,
+    Long,
+}
+
+impl Width {
+    /// Name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Short => "SHORT",
+            Self::Medium => "MEDIUM",
+            Self::Long => "LONG",
+        }
+    }
+}
+
+/// What stands for an absent value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Default {
+    /// Nothing: the key is required.
+    Required,
+    /// Null.
+    Null,
+    /// A text, read as if it had been written.
+    Text(String),
+}
+
+type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// One key of a definition.
+#[derive(Clone)]
+pub struct ConfigKey {
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub kind: KeyType,
+    /// Default.
+    pub default: Default,
+    /// Importance.
+    pub importance: Importance,
+    /// Documentation, plain text.
+    pub documentation: String,
+    /// Group in forms.
+    pub group: Option<String>,
+    /// Order within the group, -1 without one.
+    pub order: i32,
+    /// Width in forms.
+    pub width: Width,
+    /// Name in forms.
+    pub display_name: String,
+    /// Keys that depend on this one.
+    pub dependents: Vec<String>,
+    /// Values that can be proposed.
+    pub recommended: Vec<String>,
+    /// Checks of the text, in order: type first, then validators. Each error is a reason.
+    pub(crate) checks: Vec<Check>,
+}
+
+impl fmt::Debug for ConfigKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigKey({} {})", self.name, self.kind.name())
+    }
+}
+
+/// The result of validating one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigValue {
+    /// Name of the key.
+    pub name: String,
+    /// Parsed value as text; `[hidden]` for passwords; none when absent or unreadable.
+    pub value: Option<String>,
+    /// Values that can be proposed.
+    pub recommended_values: Vec<String>,
+    /// Every problem of this key, ready to show.
+    pub errors: Vec<String>,
+    /// Whether a form should show the key.
+    pub visible: bool,
+}
+
+/// The keys that a plugin knows, in order.
+#[derive(Debug, Clone, std::default::Default)]
+pub struct ConfigDef {
+    keys: Vec<ConfigKey>,
+}
+
+impl ConfigDef {
+    /// No keys.
+    pub fn new() -> Self {
+        Self { keys: Vec::new() }
+    }
+
+    /// Appends a key. A key of the same name is replaced in place.
+    pub fn push(&mut self, mut key: ConfigKey) -> &mut Self {
+        if key.group.is_some() && key.order < 0 {
+            let last = self.keys.iter().filter(|k| k.group == key.group).map(|k| k.order).max().unwrap_or(0);
+            key.order = last.max(0) + 1;
+        }
+        match self.keys.iter_mut().find(|k| k.name == key.name) {
+            Some(old) => *old = key,
+            None => self.keys.push(key),
+        }
+        self
+    }
+
+    /// Appends all keys of another definition, with a prefix.
+    pub fn embed(&mut self, prefix: &str, other: &ConfigDef) -> &mut Self {
+        for key in &other.keys {
+            let mut key = key.clone();
+            key.name = format!("{prefix}{}", key.name);
+            self.push(key);
+        }
+        self
+    }
+
+    /// All keys in order.
+    pub fn keys(&self) -> &[ConfigKey] {
+        &self.keys
+    }
+
+    /// A key by name.
+    pub fn key(&self, name: &str) -> Option<&ConfigKey> {
+        self.keys.iter().find(|k| k.name == name)
+    }
+
+    /// Validates all keys; one result per key in order, each with all of its problems.
+    pub fn validate(&self, settings: &Settings) -> Vec<ConfigValue> {
+        self.keys.iter().map(|key| key.validate(settings.get(&key.name))).collect()
+    }
+}
+
+impl ConfigKey {
+    /// Validates the text of this key.
+    pub fn validate(&self, given: Option<&str>) -> ConfigValue {
+        let mut errors = Vec::new();
+        let text = match (given, &self.default) {
+            (Some(text), _) => Some(text.trim().to_owned()),
+            (None, Default::Text(text)) => Some(text.clone()),
+            (None, Default::Null) => None,
+            (None, Default::Required) => {
+                errors.push(missing_value(&self.name));
+                None
+            }
+        };
+        let mut readable = text.is_some();
+        if let Some(text) = &text
+            && let Some(Err(reason)) = self.checks.iter().map(|check| check(text)).find(Result::is_err) {
+                let shown = if self.kind == KeyType::Password { "[hidden]" } else { text };
+                errors.push(invalid_value(shown, &self.name, &reason));
+                readable = false;
+            }
+        let value = text.filter(|_| readable).map(|text| match self.kind {
+            KeyType::Password => "[hidden]".to_owned(),
+            KeyType::List => split_list(&text).join(","),
+            KeyType::Boolean => text.to_ascii_lowercase(),
+            _ => text,
+        });
+        ConfigValue {
+            name: self.name.clone(),
+            value,
+            recommended_values: self.recommended.clone(),
+            errors,
+            visible: true,
+        }
+    }
+}
+
+/// Kafka's text for a value that cannot be used.
+pub fn invalid_value(value: &str, key: &str, reason: &str) -> String {
+    format!("Invalid value {value} for configuration {key}: {reason}")
+}
+
+/// Kafka's text for a required key that is absent.
+pub fn missing_value(key: &str) -> String {
+    format!("Missing required configuration \"{key}\" which has no default value.")
+}

@@ -1,0 +1,161 @@
+//! What the worker gives to connectors, tasks and transforms when they start.
+
+use std::{fmt, ops::Deref, sync::Arc};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, OffsetMap, Result, Settings, SinkRecord, SourceRecord, State, Table};
+
+/// What a connector gets.
+#[derive(Debug, Clone)]
+pub struct ConnectorContext {
+    /// Name of the connector.
+    pub name: Arc<str>,
+    /// All of its settings, references resolved.
+    pub settings: Settings,
+    /// Cancelled when the connector is to stop.
+    pub stopping: CancellationToken,
+}
+
+/// Services behind a [`TaskContext`]; the worker implements it, the testkit for tests.
+#[async_trait]
+pub trait TaskHost: Send + Sync {
+    /// See [`TaskContext::state`].
+    async fn state(&self, name: &str) -> Result<Arc<dyn State>>;
+
+    /// See [`TaskContext::table`].
+    async fn table(&self, topic: &str) -> Result<Table>;
+
+    /// See [`SourceContext::offset`].
+    async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
+
+    /// See [`SourceContext::report`].
+    async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()>;
+
+    /// See [`SinkContext::report`].
+    async fn report_sink(&self, record: &SinkRecord, error: Error) -> Result<()>;
+
+    /// See [`SinkContext::request_commit`].
+    fn request_commit(&self);
+}
+
+struct Inner {
+    connector: Arc<str>,
+    task: u32,
+    settings: Settings,
+    stopping: CancellationToken,
+    host: Arc<dyn TaskHost>,
+}
+
+/// What every task gets, whatever its kind. Cloning is cheap.
+#[derive(Clone)]
+pub struct TaskContext(Arc<Inner>);
+
+impl TaskContext {
+    /// Made by the worker and the testkit.
+    pub fn new(
+        connector: Arc<str>,
+        task: u32,
+        settings: Settings,
+        stopping: CancellationToken,
+        host: Arc<dyn TaskHost>,
+    ) -> Self {
+        Self(Arc::new(Inner { connector, task, settings, stopping, host }))
+    }
+
+    /// Name of the connector.
+    pub fn connector(&self) -> &Arc<str> {
+        &self.0.connector
+    }
+
+    /// Number of the task, from 0.
+    pub fn task(&self) -> u32 {
+        self.0.task
+    }
+
+    /// All settings of the task, references resolved: the connector's and what `task_configs` added.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Cancelled when the task is to stop: whatever the task spawned should end with it.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    /// Keyed state of this name, shared by the tasks of the connector and kept across restarts.
+    pub async fn state(&self, name: &str) -> Result<Arc<dyn State>> {
+        self.0.host.state(name).await
+    }
+
+    /// A compacted topic as a table, read with the task's converters. A topic that is missing is an
+    /// empty table, and is followed as soon as it exists.
+    pub async fn table(&self, topic: &str) -> Result<Table> {
+        self.0.host.table(topic).await
+    }
+}
+
+impl fmt::Debug for TaskContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskContext({}-{})", self.0.connector, self.0.task)
+    }
+}
+
+macro_rules! context {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name(TaskContext);
+
+        impl $name {
+            /// Made by the worker and the testkit.
+            pub fn new(task: TaskContext) -> Self {
+                Self(task)
+            }
+        }
+
+        impl Deref for $name {
+            type Target = TaskContext;
+
+            fn deref(&self) -> &TaskContext {
+                &self.0
+            }
+        }
+    };
+}
+
+context! {
+    /// What a source task gets.
+    SourceContext
+}
+context! {
+    /// What a sink task gets.
+    SinkContext
+}
+
+impl SourceContext {
+    /// The offset committed for a source partition; integers come back as 64 bits.
+    pub async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
+        self.0.0.host.offset(partition).await
+    }
+
+    /// Reports input that cannot become a proper record: `errors.tolerance` and the dead letter queue
+    /// decide. An error means that the task must end with it.
+    pub async fn report(&self, record: SourceRecord, error: Error) -> Result<()> {
+        self.0.0.host.report_source(record, error).await
+    }
+}
+
+impl SinkContext {
+    /// Reports a record that the sink cannot write: `errors.tolerance` and the dead letter queue decide.
+    /// An error means that `put` must end with it.
+    pub async fn report(&self, record: &SinkRecord, error: Error) -> Result<()> {
+        self.0.0.host.report_sink(record, error).await
+    }
+
+    /// Asks for an offset commit soon, without waiting for `offset.flush.interval.ms`.
+    pub fn request_commit(&self) {
+        self.0.0.host.request_commit();
+    }
+}

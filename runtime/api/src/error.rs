@@ -1,0 +1,155 @@
+//! The one error type of the plugin interface, classified by what the worker must do next.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+/// Result of everything that a plugin or the worker does with records.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the worker does about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// The same records are tried again, after a back-off or the delay that the server asked for.
+    Retriable,
+    /// These records can never pass: `errors.tolerance` and the dead letter queue decide.
+    Data,
+    /// The task becomes FAILED; a person or the restart policy decides.
+    Fatal,
+}
+
+/// An error with its class, its message and the chain of its causes.
+///
+/// Messages are lower case, without a full stop, and say what was being done to what:
+/// `writing 500 points to database alarms`. The cause goes into [`Error::caused_by`], never into the
+/// message, so that it is printed once. Cloning is cheap.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    class: ErrorClass,
+    message: Cow<'static, str>,
+    exception: Option<&'static str>,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
+}
+
+impl Error {
+    fn new(class: ErrorClass, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner { class, message: message.into(), exception: None, retry_after: None, source: None }))
+    }
+
+    /// An error that passes by itself: a server that does not answer, a request limit.
+    pub fn retriable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorClass::Retriable, message)
+    }
+
+    /// An error of the data: the same records would fail again.
+    pub fn data(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorClass::Data, message)
+    }
+
+    /// An error that needs a person: wrong credentials, wrong settings, a bug.
+    pub fn fatal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorClass::Fatal, message)
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// Attaches the cause.
+    pub fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = source.into();
+        self.edit(|e| e.source = Some(Arc::from(source)))
+    }
+
+    /// Sets how long to wait before the next try, as the server asked for (`Retry-After`).
+    pub fn retry_after(self, delay: Duration) -> Self {
+        self.edit(|e| e.retry_after = Some(delay))
+    }
+
+    /// Names the Java exception that Kafka Connect would show, for dead letter headers.
+    pub fn exception(self, class: &'static str) -> Self {
+        self.edit(|e| e.exception = Some(class))
+    }
+
+    /// Puts what was being done in front: the error itself becomes the cause, its class stays.
+    pub fn context(self, message: impl Into<Cow<'static, str>>) -> Self {
+        let (class, retry_after, exception) = (self.class(), self.0.retry_after, self.0.exception);
+        Self(Arc::new(Inner { class, message: message.into(), exception, retry_after, source: Some(Arc::new(self)) }))
+    }
+
+    /// The class, which decides what the worker does.
+    pub fn class(&self) -> ErrorClass {
+        self.0.class
+    }
+
+    /// The message without its causes.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// How long the server asked to wait.
+    pub fn delay(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The Java exception class that stands for this error in dead letter headers.
+    pub fn exception_class(&self) -> &'static str {
+        self.0.exception.unwrap_or(match self.0.class {
+            ErrorClass::Retriable => "org.apache.kafka.connect.errors.RetriableException",
+            ErrorClass::Data => "org.apache.kafka.connect.errors.DataException",
+            ErrorClass::Fatal => "org.apache.kafka.connect.errors.ConnectException",
+        })
+    }
+
+    /// The message and below it the chain of causes, one line each: what a status shows as `trace`.
+    pub fn report(&self) -> String {
+        let mut text = self.message().to_owned();
+        let mut cause = self.source();
+        while let Some(e) = cause {
+            text.push_str("\nCaused by: ");
+            text.push_str(&e.to_string());
+            cause = e.source();
+        }
+        text
+    }
+
+    /// The message and its causes on one line, joined by `: `.
+    pub fn one_line(&self) -> String {
+        self.report().replace("\nCaused by: ", ": ").replace('\n', " ")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.class(), self.one_line())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|e| e as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_prints_each_cause_once_and_context_keeps_the_class() {
+        let io = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let e = Error::retriable("posting to http://x").caused_by(io).context("writing 2 points");
+        assert_eq!(e.class(), ErrorClass::Retriable);
+        assert_eq!(e.report(), "writing 2 points\nCaused by: posting to http://x\nCaused by: connection refused");
+        assert_eq!(e.one_line(), "writing 2 points: posting to http://x: connection refused");
+    }
+}

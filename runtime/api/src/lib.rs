@@ -1,0 +1,59 @@
+//! Everything that a plugin author sees of Tocsin: the data model, configuration definitions, and the
+//! traits of connectors, tasks, converters, transforms and predicates, in Kafka Connect's vocabulary.
+//!
+//! - [`Value`], [`Schema`], [`Struct`], [`logical`], [`validate()`], [`project`]: the data model
+//! - [`Record`], [`SourceRecord`], [`SinkRecord`], [`Headers`]: what travels
+//! - [`config`]: one struct per plugin → parsing, validation, reference page
+//! - [`Connector`], [`SourceConnector`], [`SourceTask`], [`SinkConnector`], [`SinkTask`]: connectors
+//! - [`SourceBatch`], [`Receipt`], [`Outcome`]: how a source learns what became of its records
+//! - [`Converter`], [`Transform`], [`Predicate`] and their plugin traits
+//! - [`SourceContext`], [`SinkContext`], [`State`], [`Table`]: what the worker offers
+//! - [`Error`]: one type, classified by what the worker must do
+//! - [`template`]: templates and expressions over records; [`json`]: values as plain JSON; [`time`]: dates
+//!
+//! Start from the two examples in `runtime/api/examples`: a complete source and a complete sink, under
+//! 60 lines each.
+
+pub mod config;
+mod connector;
+mod context;
+mod error;
+pub mod json;
+pub mod logical;
+mod plugin;
+mod projector;
+mod receipt;
+mod record;
+mod schema;
+mod structure;
+mod table;
+pub mod template;
+mod text;
+pub mod time;
+mod validate;
+mod value;
+
+pub use async_trait::async_trait;
+pub use bigdecimal::BigDecimal;
+pub use bytes::Bytes;
+pub use tokio_util::sync::CancellationToken;
+
+pub use config::Settings;
+pub use connector::{
+    Connector, PartitionOffset, PluginInfo, SinkConnector, SinkTask, SourceConnector, SourceTask, TopicPartition,
+};
+pub use context::{ConnectorContext, SinkContext, SourceContext, TaskContext, TaskHost};
+pub use error::{Error, ErrorClass, Result};
+pub use plugin::{
+    Converter, ConverterPlugin, Predicate, PredicatePlugin, Prepare, RecordMeta, Role, SchemaAndValue, Step, Transform,
+    TransformPlugin,
+};
+pub use projector::project;
+pub use receipt::{Outcome, Receipt, ReceiptSlip, SourceBatch};
+pub use record::{Header, Headers, OffsetMap, Origin, Record, SinkRecord, SourceRecord, TimestampType, Topic};
+pub use schema::{Field, Schema, SchemaBuilder, Type};
+pub use structure::Struct;
+pub use table::{Row, State, Table, TableWriter};
+pub use text::{float32, float64};
+pub use validate::validate;
+pub use value::{Map, TextKey, Value};

@@ -1,0 +1,232 @@
+//! Text templates and expressions over records, in Jinja syntax (minijinja), strict about unknown names.
+
+use std::sync::{Arc, LazyLock};
+
+use minijinja::{Environment, UndefinedBehavior};
+use serde_json::{Map, Value as Json, json};
+
+use crate::{Error, Record, Result, json::to_json};
+
+/// How values are escaped where a template inserts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escape {
+    /// As they are.
+    None,
+    /// As JSON: texts in quotes, objects and lists as such.
+    Json,
+    /// Percent-encoded for a URL's path or query; only letters, digits and `-._~` stay.
+    Url,
+}
+
+/// A parsed template.
+///
+/// Names: `topic`, `partition`, `timestamp` (milliseconds), `key`, `value`, `headers` (last of each key),
+/// `offset` for records from Kafka; `value.field` reaches into structs and maps.
+#[derive(Clone)]
+pub struct Template {
+    environment: Arc<Environment<'static>>,
+    source: Arc<str>,
+}
+
+const NAME: &str = "template";
+
+impl Template {
+    /// Parses a template. The error names line and column.
+    pub fn parse(source: &str, escape: Escape) -> Result<Self> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.add_filter("urlencode", |text: String| percent_encode(&text));
+        environment.set_auto_escape_callback(move |_| match escape {
+            Escape::None => minijinja::AutoEscape::None,
+            Escape::Json => minijinja::AutoEscape::Json,
+            Escape::Url => minijinja::AutoEscape::Custom("url".into()),
+        });
+        environment.set_formatter(|out, state, value| match state.auto_escape() {
+            minijinja::AutoEscape::Custom(name) if *name == "url" && !value.is_safe() => {
+                if value.is_undefined() {
+                    return Err(minijinja::ErrorKind::UndefinedError.into());
+                }
+                out.write_str(&percent_encode(&value.to_string())).map_err(minijinja::Error::from)
+            }
+            _ => minijinja::escape_formatter(out, state, value),
+        });
+        let added = environment.add_template_owned(NAME.to_owned(), source.to_owned());
+        added.map_err(|e| Error::fatal(format!("parsing the template {source:?}: {}", describe(&e))))?;
+        Ok(Self { environment: Arc::new(environment), source: source.into() })
+    }
+
+    /// The template's text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The text for a record. `extra` adds names or replaces those of the record. An unknown name is a
+    /// data error.
+    pub fn render(&self, record: &Record, extra: Map<String, Json>) -> Result<String> {
+        let mut names = record_names(record);
+        names.extend(extra);
+        self.render_names(&Json::Object(names))
+    }
+
+    /// The text with nothing but the given names.
+    pub fn render_names(&self, names: &Json) -> Result<String> {
+        let failed =
+            |e: minijinja::Error| Error::data(format!("rendering the template {:?}: {}", self.source, describe(&e)));
+        self.environment.get_template(NAME).and_then(|t| t.render(names_of(names))).map_err(failed)
+    }
+}
+
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Template({:?})", self.source)
+    }
+}
+
+// Expressions borrow their environment; one for all of the program lets them be kept compiled.
+static EXPRESSIONS: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment
+});
+
+/// A parsed expression over the same names as [`Template`], such as `value.severity != 'normal'`.
+///
+/// Names that do not exist are undefined, which is false.
+#[derive(Clone)]
+pub struct Expression {
+    compiled: Arc<minijinja::Expression<'static, 'static>>,
+    source: Arc<str>,
+}
+
+impl Expression {
+    /// Parses an expression. The error names the place.
+    pub fn parse(source: &str) -> Result<Self> {
+        let compiled = EXPRESSIONS.compile_expression_owned(source.to_owned());
+        let compiled =
+            compiled.map_err(|e| Error::fatal(format!("parsing the expression {source:?}: {}", describe(&e))))?;
+        Ok(Self { compiled: Arc::new(compiled), source: source.into() })
+    }
+
+    /// The expression's text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The expression's value over the names; undefined becomes null.
+    pub fn evaluate(&self, names: &Json) -> Result<Json> {
+        let value = self.eval(names)?;
+        if value.is_undefined() {
+            return Ok(Json::Null);
+        }
+        serde_json::to_value(&value).map_err(|e| self.failure(&e.to_string()))
+    }
+
+    /// Whether the expression holds, by Jinja's rules of truth.
+    pub fn holds(&self, names: &Json) -> Result<bool> {
+        Ok(self.eval(names)?.is_true())
+    }
+
+    fn eval(&self, names: &Json) -> Result<minijinja::Value> {
+        self.compiled.eval(names_of(names)).map_err(|e| self.failure(&describe(&e)))
+    }
+
+    fn failure(&self, why: &str) -> Error {
+        Error::data(format!("evaluating the expression {:?}: {why}", self.source))
+    }
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Expression({:?})", self.source)
+    }
+}
+
+/// The names that templates and expressions know of a record.
+pub fn record_names(record: &Record) -> Map<String, Json> {
+    let headers: Map<String, Json> = record.headers.iter().map(|h| (h.key.to_string(), to_json(&h.value))).collect();
+    let names = json!({
+        "topic": &*record.topic,
+        "partition": record.partition,
+        "timestamp": record.timestamp,
+        "key": to_json(&record.key),
+        "value": to_json(&record.value),
+        "headers": headers,
+    });
+    match names {
+        Json::Object(names) => names,
+        _ => Map::new(),
+    }
+}
+
+fn names_of(names: &Json) -> minijinja::Value {
+    minijinja::Value::from(minijinja::value::Serde(names))
+}
+
+fn describe(e: &minijinja::Error) -> String {
+    let place = e.line().map(|l| format!(" (line {l})")).unwrap_or_default();
+    match e.detail() {
+        Some(detail) => format!("{}: {detail}{place}", e.kind()),
+        None => format!("{}{place}", e.kind()),
+    }
+}
+
+/// Percent-encodes everything but letters, digits and `-._~`.
+pub fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+            out.push(b as char);
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Value;
+
+    fn record() -> Record {
+        let mut r = Record::new("t");
+        r.key = "a/b".into();
+        r.value = Value::map([("message", Value::from("say \"hi\"")), ("n", Value::Int64(3))]);
+        r
+    }
+
+    fn render(text: &str, escape: Escape) -> Result<String> {
+        Template::parse(text, escape)?.render(&record(), Map::new())
+    }
+
+    #[test]
+    fn values_are_escaped_for_where_they_go() {
+        assert_eq!(render("{{key}}: {{value.message}}", Escape::None).expect("text"), "a/b: say \"hi\"");
+        assert_eq!(
+            render("{\"m\":{{value.message}},\"v\":{{value.n}}}", Escape::Json).expect("json"),
+            "{\"m\":\"say \\\"hi\\\"\",\"v\":3}"
+        );
+        assert_eq!(
+            render("http://h/{{key}}?q={{value.message}}", Escape::Url).expect("url"),
+            "http://h/a%2Fb?q=say%20%22hi%22"
+        );
+    }
+
+    #[test]
+    fn unknown_names_are_errors_of_the_data_and_bad_syntax_of_the_settings() {
+        let e = render("{{value.nope}}", Escape::None).expect_err("unknown");
+        assert_eq!(e.class(), crate::ErrorClass::Data);
+        assert!(render("{{value.nope}}", Escape::Url).is_err());
+        let e = render("{{value", Escape::None).expect_err("syntax");
+        assert_eq!(e.class(), crate::ErrorClass::Fatal);
+        assert!(e.message().contains("{{value"), "{e}");
+    }
+
+    #[test]
+    fn expressions_see_the_record() {
+        let names = Json::Object(record_names(&record()));
+        assert!(Expression::parse("value.n > 2").and_then(|e| e.holds(&names)).expect("holds"));
+        assert!(!Expression::parse("value.x.y").and_then(|e| e.holds(&names)).expect("chain"));
+        assert_eq!(Expression::parse("value.n + 1").and_then(|e| e.evaluate(&names)).expect("sum"), json!(4));
+    }
+}
