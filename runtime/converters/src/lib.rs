@@ -1,1 +1,39 @@
-//! connect-converters
+//! Converters between Kafka's bytes and the values of `connect-api`, under the names and settings of Kafka
+//! Connect's.
+//!
+//! - [`StringConverter`], [`ByteArrayConverter`], [`numbers`]: plain texts, bytes and fixed-width numbers
+//! - [`JsonConverter`]: JSON with or without the schema envelope (`json`, `json_schema`, `json_read`,
+//!   `json_typed`, `json_write`)
+//! - [`SimpleHeaderConverter`]: headers as readable texts; [`parse_value`] and [`value_text`] are its rules,
+//!   which some transforms share
+//! - `cache`: bounded maps that all of them use
+
+mod bytes;
+mod cache;
+mod json;
+mod json_read;
+mod json_schema;
+mod json_typed;
+mod json_write;
+pub mod numbers;
+mod simple_header;
+mod string;
+#[cfg(test)]
+mod testing;
+mod value_parse;
+mod value_text;
+
+pub use self::{
+    bytes::ByteArrayConverter,
+    json::{DecimalFormat, JsonConfig, JsonConverter},
+    simple_header::SimpleHeaderConverter,
+    string::{StringConfig, StringConverter},
+    value_parse::parse_value,
+    value_text::{decimal_text, value_text},
+};
+
+connect_api::config! {
+    /// Settings of the converters that have none.
+    #[derive(Debug)]
+    pub struct NoSettings {}
+}
