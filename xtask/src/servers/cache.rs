@@ -59,7 +59,7 @@ impl Cache {
             return Ok(folder);
         }
         let started = std::time::Instant::now();
-        eprintln!("fetching {item} {version} into {}", self.root.display());
+        eprintln!("preparing {item} {version} into {}", self.root.display());
         let prefix = format!(".partial-{item}-");
         self.remove_partial(&prefix)?;
         let partial = tempfile::Builder::new()
@@ -76,7 +76,7 @@ impl Cache {
         fs::rename(partial.path(), &folder).map_err(Error::io(format!("naming {}", folder.display())))?;
         // The folder has moved: what the guard would remove is no longer there.
         let _ = partial.keep();
-        eprintln!("fetched {item} {version} in {:.1} s", started.elapsed().as_secs_f64());
+        eprintln!("prepared {item} {version} in {:.1} s", started.elapsed().as_secs_f64());
         Ok(folder)
     }
 
@@ -86,7 +86,7 @@ impl Cache {
         let doing = || format!("locking {}", path.display());
         let file = File::create(&path).map_err(Error::io(doing()))?;
         if file.try_lock().is_err() {
-            let _ = writeln!(std::io::stderr(), "waiting for another process that fetches {item}");
+            let _ = writeln!(std::io::stderr(), "waiting for another process that prepares {item}");
             file.lock().map_err(Error::io(doing()))?;
         }
         Ok(file)

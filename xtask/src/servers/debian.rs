@@ -10,11 +10,14 @@ use super::{Cache, Error, Result, command};
 
 const FETCH_WITHIN: Duration = Duration::from_secs(900);
 
+/// The version is the distribution's: what is in the cache stays.
+pub(crate) const VERSION: &str = "debian";
+
 /// The path of a program (`usr/bin/influxd`) of a package, fetched if need be.
 ///
 /// Where the package cannot be fetched, an installed program of that name is taken, and said so.
 pub(crate) fn program(cache: &Cache, package: &str, program: &str) -> Result<PathBuf> {
-    match cache.ensure(package, "debian", |into| fetch(package, into)) {
+    match cache.ensure(package, VERSION, |into| fetch(package, into)) {
         Ok(folder) => Ok(folder.join(program)),
         Err(error) => {
             let name = program.rsplit('/').next().unwrap_or(program);

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::process::{self, Launch, Process, Server};
 use super::{Cache, Error, Port, Result, command, python};
 
+/// What it is called in the cache, and its version.
+pub(crate) const ITEM: (&str, &str) = ("softioc", "4.7.2");
 const PACKAGES: [&str; 3] = ["softioc==4.7.2", "pvxslibs==1.5.3", "caproto==1.3.0"];
 const CLIENT: &str = include_str!("channel_access.py");
 
@@ -37,7 +39,7 @@ pub struct Reading {
 impl Ioc {
     /// Fetches it unless it is in the cache; returns its virtual environment.
     pub(crate) fn fetch(cache: &Cache) -> Result<PathBuf> {
-        cache.ensure("softioc", "4.7.2", |into| python::fetch(&PACKAGES, into))
+        cache.ensure(ITEM.0, ITEM.1, |into| python::fetch(&PACKAGES, into))
     }
 
     /// Starts one with these records, such as `record(ao,"T:ai0"){field(VAL,"50") field(PINI,"YES")}`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Error, Result, command, prerequisites};
+use super::{Cache, Error, Result, command, prerequisites};
 
 const OLDEST: u32 = 17;
 const WAY: &str = "apt-get install openjdk-17-jre-headless (or newer; JAVA_HOME is looked at first)";
@@ -14,7 +14,7 @@ const WAY: &str = "apt-get install openjdk-17-jre-headless (or newer; JAVA_HOME 
 pub(crate) struct Java {
     program: PathBuf,
     /// Such as `17.0.15`.
-    pub version: String,
+    version: String,
 }
 
 impl Java {
@@ -49,6 +49,25 @@ impl Java {
         // Native libraries are unpacked there, and left there by a killed server.
         command.arg(format!("-Djava.io.tmpdir={}", dir.display()));
         command
+    }
+
+    /// An option that has a program start about twice as fast: an archive of its classes as they are once loaded.
+    ///
+    /// The archive is made once for each version of the program and of Java, by `run`, which gets the option that has a
+    /// process write it when it ends.
+    pub fn shared_classes(
+        &self,
+        cache: &Cache,
+        (item, version): (&str, &str),
+        run: impl FnOnce(String) -> Result<()>,
+    ) -> Result<Option<String>> {
+        const FILE: &str = "classes.jsa";
+        let (item, version) = (format!("{item}-classes"), format!("{version}-java-{}", self.version));
+        let folder = cache
+            .ensure(&item, &version, |into| run(format!("-XX:ArchiveClassesAtExit={}", into.join(FILE).display())))?;
+        // Java leaves it out where it cannot be made, and ignores it where it does not fit.
+        let file = folder.join(FILE);
+        Ok(file.is_file().then(|| format!("-XX:SharedArchiveFile={}", file.display())))
     }
 }
 

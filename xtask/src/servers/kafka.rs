@@ -15,6 +15,8 @@ use super::process::{self, Launch, Process, Server};
 use super::{Cache, Certificates, Port, Result, command, maven};
 
 const VERSION: &str = "4.1.0";
+/// What it is called in the cache, and its version.
+pub(crate) const ITEM: (&str, &str) = ("kafka", VERSION);
 /// Kafka Connect itself is among them, for comparisons.
 const ARTIFACTS: [&str; 7] = [
     "org.apache.kafka:kafka_2.13:4.1.0",
@@ -52,9 +54,9 @@ struct SecurePorts {
 }
 
 impl Kafka {
-    /// Fetches it unless it is in the cache; returns the folder of its jars.
-    pub(crate) fn fetch(cache: &Cache) -> Result<PathBuf> {
-        cache.ensure("kafka", VERSION, |into| maven::fetch_jars(&ARTIFACTS, into))
+    /// Fetches it unless it is in the cache.
+    pub(crate) fn fetch(cache: &Cache) -> Result<()> {
+        Install::find(cache).map(drop)
     }
 
     /// Starts a broker.
@@ -64,7 +66,10 @@ impl Kafka {
 
     /// Starts a broker with further settings, such as `("auto.create.topics.enable", "false")`.
     pub fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
-        let install = Install::find()?;
+        Self::start_from(Install::find(&Cache::open()?)?, settings)
+    }
+
+    fn start_from(install: Install, settings: &[(&str, &str)]) -> Result<Self> {
         let dir = process::folder("kafka")?;
         let [plain, controller] = Port::claim_many()?;
         let mut properties = common(dir.path(), &controller);
@@ -131,7 +136,7 @@ impl SecureKafka {
 
     /// Starts one.
     pub fn start() -> Result<Self> {
-        let install = Install::find()?;
+        let install = Install::find(&Cache::open()?)?;
         let dir = process::folder("kafka")?;
         let certificates = Certificates::make(dir.path())?;
         let [plain, controller, sasl_plaintext, ssl, sasl_ssl] = Port::claim_many()?;
@@ -178,16 +183,24 @@ impl SecureKafka {
 struct Install {
     jars: PathBuf,
     java: Java,
+    /// An option about the archive of classes.
+    classes: Option<String>,
 }
 
 impl Install {
-    fn find() -> Result<Self> {
-        Ok(Self { java: Java::find()?, jars: Kafka::fetch(&Cache::open()?)? })
+    fn find(cache: &Cache) -> Result<Self> {
+        let java = Java::find()?;
+        let jars = cache.ensure(ITEM.0, ITEM.1, |into| maven::fetch_jars(&ARTIFACTS, into))?;
+        let install = Self { java, jars, classes: None };
+        let classes = install.java.shared_classes(cache, ITEM, |option| {
+            Kafka::start_from(Self { classes: Some(option), ..install.clone() }, &[])?.stop()
+        })?;
+        Ok(Self { classes, ..install })
     }
 
     fn class(&self, class: &str, dir: &Path) -> Command {
         let mut command = self.java.command(dir);
-        command.arg("-Xmx384m").arg("-cp").arg(self.jars.join("*")).arg(class);
+        command.arg("-Xmx384m").args(&self.classes).arg("-cp").arg(self.jars.join("*")).arg(class);
         command
     }
 }

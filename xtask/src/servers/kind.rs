@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::prerequisites::Prerequisite;
-use super::{Cache, InfluxDb, Ioc, Kafka, Registry, Result, VictoriaMetrics};
+use super::{Cache, InfluxDb, Ioc, Kafka, Registry, Result, VictoriaMetrics, debian, ioc, kafka, registry};
 
 /// A kind of test server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,22 +39,36 @@ impl Kind {
     /// Fetches what it needs into the cache, unless it is there.
     pub fn fetch(self, cache: &Cache) -> Result<()> {
         match self {
-            Self::Kafka => Kafka::fetch(cache).map(drop),
-            Self::Registry => Registry::fetch(cache).map(drop),
+            Self::Kafka => Kafka::fetch(cache),
+            Self::Registry => Registry::fetch(cache),
             Self::Ioc => Ioc::fetch(cache).map(drop),
             Self::InfluxDb => InfluxDb::fetch(cache).map(drop),
             Self::VictoriaMetrics => VictoriaMetrics::fetch(cache).map(drop),
         }
     }
 
-    /// What must be installed to fetch (unless fetched) and run it.
-    pub fn prerequisites(self) -> &'static [Prerequisite] {
-        match self {
-            Self::Kafka => &[Prerequisite::Java, Prerequisite::Maven, Prerequisite::Openssl],
-            Self::Registry => &[Prerequisite::Java, Prerequisite::Maven],
-            Self::Ioc => &[Prerequisite::Python],
-            Self::InfluxDb | Self::VictoriaMetrics => &[Prerequisite::Apt],
-        }
+    /// Whether it is in the cache.
+    pub fn is_fetched(self, cache: &Cache) -> bool {
+        let (item, version) = match self {
+            Self::Kafka => kafka::ITEM,
+            Self::Registry => registry::ITEM,
+            Self::Ioc => ioc::ITEM,
+            Self::InfluxDb => ("influxdb", debian::VERSION),
+            Self::VictoriaMetrics => ("victoria-metrics", debian::VERSION),
+        };
+        cache.find(item, version).is_some()
+    }
+
+    /// What must be installed to run it and, unless it is in the cache, to fetch it.
+    pub fn prerequisites(self, cache: &Cache) -> Vec<Prerequisite> {
+        let (to_run, to_fetch): (&[_], &[_]) = match self {
+            Self::Kafka => (&[Prerequisite::Java, Prerequisite::Openssl], &[Prerequisite::Maven]),
+            Self::Registry => (&[Prerequisite::Java], &[Prerequisite::Maven]),
+            Self::Ioc => (&[Prerequisite::Python], &[]),
+            Self::InfluxDb | Self::VictoriaMetrics => (&[], &[Prerequisite::Apt]),
+        };
+        let to_fetch = if self.is_fetched(cache) { &[] } else { to_fetch };
+        [to_run, to_fetch].concat()
     }
 }
 
