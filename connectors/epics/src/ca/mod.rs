@@ -11,7 +11,7 @@
 //!
 //! | Module | What it holds |
 //! |---|---|
-//! | [`protocol`] | messages to bytes and back, without I/O |
+//! | [`protocol`] | messages to bytes and back, without I/O; `frame` has their headers and boundaries |
 //! | [`dbr`] | payloads of values: `DBR_TIME` and `DBR_CTRL`, without I/O |
 //! | [`settings`] | `EPICS_CA_*` and what overrides them |
 //! | [`search`] | who serves a channel: back-off and UDP |
@@ -27,6 +27,7 @@
 pub mod circuit;
 pub mod client;
 pub mod dbr;
+mod frame;
 pub mod link;
 pub mod name_server;
 pub mod protocol;

@@ -1,0 +1,82 @@
+//! A client under test with bounded waits for its events.
+
+#![allow(dead_code, reason = "each test program uses some of it")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use connector_epics::{
+    ca::{Client, Overrides, Settings},
+    channel::{ChannelId, Event, Mask, Sample},
+};
+use tokio::{sync::mpsc, time::timeout};
+
+/// Everything that is waited for happens within this, also on a busy machine.
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// Value and alarm changes.
+pub const VALUE_AND_ALARM: Mask = Mask::VALUE.with(Mask::ALARM);
+
+pub struct Monitor {
+    pub client: Client,
+    pub events: mpsc::Receiver<Event>,
+}
+
+impl Monitor {
+    /// Searches at `server` by UDP.
+    pub async fn of(server: SocketAddr) -> Monitor {
+        Monitor::with(settings(Overrides { addr_list: Some(server.to_string()), ..Overrides::default() })).await
+    }
+
+    pub async fn with(settings: Settings) -> Monitor {
+        let (client, events) = Client::start(settings).await.expect("the client starts");
+        Monitor { client, events }
+    }
+
+    pub fn add(&self, name: &str) -> ChannelId {
+        self.client.add(name, VALUE_AND_ALARM)
+    }
+
+    pub async fn next(&mut self) -> Event {
+        timeout(LONG, self.events.recv()).await.expect("an event in time").expect("the client runs")
+    }
+
+    /// Passes over events until `pick` takes one.
+    pub async fn wait<T>(&mut self, what: &str, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+        let found = timeout(LONG, async {
+            loop {
+                let event = self.events.recv().await.expect("the client runs");
+                if let Some(found) = pick(&event) {
+                    return found;
+                }
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("waiting for {what}"))
+    }
+
+    /// The next update of a channel.
+    pub async fn update(&mut self, id: ChannelId) -> Sample {
+        self.wait("an update", |event| match event {
+            Event::Update { id: found, sample } if *found == id => Some(sample.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// An update of each of these channels, in whatever order. Nothing fails or disconnects meanwhile.
+    pub async fn updates<const N: usize>(&mut self, ids: [ChannelId; N]) {
+        let mut missing = ids.to_vec();
+        while !missing.is_empty() {
+            match self.next().await {
+                Event::Update { id, .. } => missing.retain(|known| *known != id),
+                Event::Connected { .. } => {}
+                other => panic!("{other:?} while waiting for updates"),
+            }
+        }
+    }
+}
+
+/// Settings without the automatic address list, that search often and know no variable of the environment.
+pub fn settings(overrides: Overrides) -> Settings {
+    let defaults = Overrides { auto_addr_list: Some(false), max_search_period: Some(0.5), ..overrides };
+    Settings::read(&defaults, |_| None).expect("valid settings")
+}
