@@ -1,6 +1,8 @@
 //! `cargo xtask check`.
 
 use crate::Outcome;
+use crate::interrupt::Interrupt;
+use crate::leftovers::{self, Marker};
 
 /// Runs every check, also after one has failed.
 pub(crate) fn run() -> Outcome {
@@ -9,16 +11,20 @@ pub(crate) fn run() -> Outcome {
         ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ("documentation", &["doc", "--workspace", "--no-deps"]),
     ];
+    let interrupt = Interrupt::listen()?;
+    let marker = Marker::new();
     let mut failed = Vec::new();
     for (name, words) in checks {
         let mut command = super::cargo();
         command.args(words).env("RUSTDOCFLAGS", "-D warnings");
-        super::announce(&command);
-        let status = command.status().map_err(|error| format!("starting cargo: {error}"))?;
-        if !status.success() {
+        if super::run_step(command, name, &marker, &interrupt).is_err() {
             failed.push(name);
         }
+        if interrupt.came() {
+            break;
+        }
     }
+    leftovers::end(&marker);
     if failed.is_empty() {
         println!("formatting, lints and documentation are in order");
         return Ok(());

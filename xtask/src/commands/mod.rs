@@ -6,6 +6,11 @@ pub(crate) mod test;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::interrupt::Interrupt;
+use crate::leftovers::Marker;
 
 /// Cargo, in the workspace's root.
 fn cargo() -> Command {
@@ -23,4 +28,23 @@ fn cargo() -> Command {
 fn announce(command: &Command) {
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
     eprintln!("\n=== cargo {}", words.join(" "));
+}
+
+/// Runs a command to its end, or to ours.
+fn run_step(mut command: Command, doing: &str, marker: &Marker, interrupt: &Interrupt) -> Outcome {
+    announce(&command);
+    marker.mark(&mut command);
+    let mut child = command.spawn().map_err(|error| format!("starting cargo: {error}"))?;
+    loop {
+        match child.try_wait().map_err(|error| format!("{doing}: {error}"))? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(format!("{doing} failed ({status})")),
+            None if interrupt.came() => {
+                // What it started is marked and is ended next.
+                child.kill().and_then(|()| child.wait()).map_err(|error| format!("ending cargo: {error}"))?;
+                return Err(format!("{doing} was interrupted"));
+            }
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
 }

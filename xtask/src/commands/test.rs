@@ -1,8 +1,5 @@
 //! `cargo xtask test`.
 
-use std::process::Command;
-use std::time::Duration;
-
 use xtask::servers::WITHOUT;
 
 use crate::interrupt::Interrupt;
@@ -33,28 +30,10 @@ fn build_and_test(names: &str, arguments: &[String], marker: &Marker, interrupt:
     // Some tests run our own programs, which building the tests alone does not build.
     let mut build = super::cargo();
     build.args(["build", "--workspace", "--bins"]);
-    run_step(build, "building the workspace", marker, interrupt)?;
+    super::run_step(build, "building the workspace", marker, interrupt)?;
     let mut test = super::cargo();
     test.args(["test", "--workspace"]).args(arguments).env(WITHOUT, names);
-    run_step(test, "testing the workspace", marker, interrupt)
-}
-
-fn run_step(mut command: Command, doing: &str, marker: &Marker, interrupt: &Interrupt) -> Outcome {
-    super::announce(&command);
-    marker.mark(&mut command);
-    let mut child = command.spawn().map_err(|error| format!("starting cargo: {error}"))?;
-    loop {
-        match child.try_wait().map_err(|error| format!("{doing}: {error}"))? {
-            Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(format!("{doing} failed ({status})")),
-            None if interrupt.came() => {
-                // What cargo started is marked and is ended next.
-                child.kill().and_then(|()| child.wait()).map_err(|error| format!("ending cargo: {error}"))?;
-                return Err(format!("{doing} was interrupted"));
-            }
-            None => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
+    super::run_step(test, "testing the workspace", marker, interrupt)
 }
 
 fn announce_without(names: &str) {
