@@ -1,1 +1,27 @@
-//! connect-kafka
+//! The one place that talks to Kafka, over librdkafka.
+//!
+//! - [`settings`]: Java client settings → librdkafka's, by one table
+//! - [`producer`]: the idempotent producer with delivery reports
+//! - [`consumer`]: the consumer of a sink task and the rebalance handshake
+//! - [`admin`]: cluster id and topics
+//! - [`compacted`]: follows a compacted topic from its beginning
+//! - [`error`]: librdkafka's codes, classified
+
+pub mod admin;
+pub mod client;
+pub mod compacted;
+pub mod consumer;
+pub mod error;
+mod jaas;
+pub mod producer;
+mod record;
+pub mod settings;
+mod stores;
+
+pub use admin::{Admin, TopicSpec};
+pub use compacted::CompactedLog;
+pub use consumer::{Consumer, Event, Handover, consumer_defaults};
+pub use error::kafka_error;
+pub use producer::{Delivery, Outgoing, Producer, producer_defaults};
+pub use record::RawRecord;
+pub use settings::{ClientSettings, Role, translate};

@@ -1,0 +1,108 @@
+//! Cluster identity, topics and their partitions.
+
+use std::{sync::Arc, time::Duration};
+
+use connect_api::{Error, Result};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    error::RDKafkaErrorCode as Code,
+};
+
+use crate::{client::Context, error::kafka_error, settings::ClientSettings};
+
+/// A topic to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Name.
+    pub name: String,
+    /// Partitions; -1 is the broker's default.
+    pub partitions: i32,
+    /// Replication factor; -1 is the broker's default.
+    pub replication_factor: i32,
+    /// Topic settings, such as `cleanup.policy`.
+    pub settings: Vec<(String, String)>,
+}
+
+/// An admin client. Cloning shares it.
+#[derive(Clone)]
+pub struct Admin(Arc<AdminClient<Context>>);
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+impl Admin {
+    /// Makes an admin client; it connects in the background.
+    pub fn new(settings: &ClientSettings) -> Result<Self> {
+        let made: std::result::Result<AdminClient<Context>, _> =
+            settings.config().create_with_context(Context::default());
+        made.map(|a| Self(Arc::new(a))).map_err(|e| Error::fatal("creating the admin client").caused_by(e))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&AdminClient<Context>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let client = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || work(&client)).await;
+        done.map_err(|e| Error::retriable("asking kafka").caused_by(e))
+    }
+
+    /// The cluster's id; `None` when no broker answered within the limit or the broker has none.
+    pub async fn cluster_id(&self, limit: Duration) -> Result<Option<String>> {
+        self.blocking(move |c| c.inner().fetch_cluster_id(limit)).await
+    }
+
+    /// How many partitions the topic has; `None` when it does not exist.
+    pub async fn partitions(&self, topic: &str, limit: Duration) -> Result<Option<i32>> {
+        let name = topic.to_owned();
+        let metadata = self.blocking(move |c| c.inner().fetch_metadata(Some(&name), limit)).await?;
+        let metadata = metadata.map_err(|e| kafka_error(format!("describing topic {topic}"), e))?;
+        let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else { return Ok(None) };
+        match found.error().map(Code::from) {
+            None => Ok(Some(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)).filter(|n| *n > 0)),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::LeaderNotAvailable) => Ok(None),
+            Some(code) => {
+                Err(kafka_error(format!("describing topic {topic}"), rdkafka::error::KafkaError::MetadataFetch(code)))
+            }
+        }
+    }
+
+    /// Names of all topics.
+    pub async fn topics(&self, limit: Duration) -> Result<Vec<String>> {
+        let metadata = self.blocking(move |c| c.inner().fetch_metadata(None, limit)).await?;
+        let metadata = metadata.map_err(|e| kafka_error("listing topics", e))?;
+        Ok(metadata.topics().iter().map(|t| t.name().to_owned()).collect())
+    }
+
+    /// Creates the topic; one that exists is left as it is. Tells whether it was created.
+    pub async fn create_topic(&self, spec: &TopicSpec) -> Result<bool> {
+        let mut topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication_factor));
+        for (key, value) in &spec.settings {
+            topic = topic.set(key, value);
+        }
+        let doing = || {
+            format!(
+                "creating topic {} ({} partitions, replication factor {})",
+                spec.name, spec.partitions, spec.replication_factor
+            )
+        };
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT)).request_timeout(Some(LIMIT));
+        let results = self.0.create_topics([&topic], &options).await.map_err(|e| kafka_error(doing(), e))?;
+        match results.into_iter().next() {
+            Some(Ok(_)) => Ok(true),
+            Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
+            Some(Err((_, code))) => Err(kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code))),
+            None => Err(Error::retriable(doing())),
+        }
+    }
+
+    /// Whether Kafka could not be reached when last tried.
+    pub fn brokers_down(&self) -> bool {
+        self.0.inner().context().brokers_down()
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Admin")
+    }
+}

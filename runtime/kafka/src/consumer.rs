@@ -1,0 +1,423 @@
+//! The consumer of a sink task: librdkafka's blocking poll on a thread of its own, and the rebalance
+//! handshake with the task's runner.
+//!
+//! # The handshake
+//!
+//! Everything that happens to the task comes through one bounded channel, in order: batches, assignments
+//! and revocations.
+//!
+//! 1. librdkafka calls the rebalance callback on the consumer's thread, inside poll.
+//! 2. *Revoked*: the callback queues [`Event::Revoked`] behind the batches that were handed over before,
+//!    and waits. Records that were collected but not handed over are dropped: nobody has seen them, the
+//!    next owner reads them.
+//! 3. The runner puts the batches before it, flushes, commits, closes, and answers [`Handover::done`]. Only
+//!    then does the callback return and librdkafka gives the partitions up.
+//! 4. The callback waits at most [`Options::handover_limit`]; then it gives up, and the commit that comes
+//!    too late fails because the partitions have another owner.
+//! 5. *Assigned*: the callback queues [`Event::Assigned`] and does not wait; the first batch comes behind it.
+//! 6. Partitions that were *lost* (the group went on without this member) come as revoked with `lost`;
+//!    nothing may be committed for them.
+//!
+//! A runner that is slow simply does not take the next batch. Shortly before `max.poll.interval.ms` the
+//! thread pauses all partitions and polls on, so that the group does not expel the member.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc as std_mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use connect_api::{Error, PartitionOffset, Result, TopicPartition};
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+
+use crate::{
+    RawRecord,
+    client::Context,
+    error::{class, kafka_error},
+    record::Collector,
+    settings::ClientSettings,
+};
+
+/// What to read, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Topic names, or one that starts with `^`: a regular expression.
+    pub topics: Vec<String>,
+    /// Most records of a batch.
+    pub max_poll_records: usize,
+    /// `max.poll.interval.ms`.
+    pub max_poll_interval: Duration,
+    /// How long a revocation waits for the runner.
+    pub handover_limit: Duration,
+}
+
+/// What happens to a sink task, in order.
+#[derive(Debug)]
+pub enum Event {
+    /// Records, in order per partition.
+    Batch(Vec<RawRecord>),
+    /// Partitions were added.
+    Assigned(Vec<TopicPartition>),
+    /// Partitions are being taken away: flush, commit and close, then say that it is done.
+    Revoked(Handover),
+    /// The consumer cannot go on.
+    Failed(Error),
+}
+
+/// A revocation that waits for its answer; dropping it is an answer, too.
+#[derive(Debug)]
+pub struct Handover {
+    /// Which partitions.
+    pub partitions: Vec<TopicPartition>,
+    /// The group went on without this member: nothing can be committed any more.
+    pub lost: bool,
+    done: Option<std_mpsc::Sender<()>>,
+}
+
+impl Handover {
+    /// Lets the rebalance go on.
+    pub fn done(self) {}
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            // The thread may have given up waiting.
+            let _ = done.send(());
+        }
+    }
+}
+
+struct Bridge {
+    client: Context,
+    events: mpsc::Sender<Event>,
+    runtime: Handle,
+    closing: AtomicBool,
+    revoked: Mutex<Vec<TopicPartition>>,
+    handover_limit: Duration,
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    list.elements().iter().map(|e| TopicPartition { topic: e.topic().into(), partition: e.partition() }).collect()
+}
+
+impl ClientContext for Bridge {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.client.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.client.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Bridge {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(list) = rebalance else { return };
+        let partitions = partitions(list);
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner).extend(partitions.iter().cloned());
+        if self.closing.load(Ordering::Acquire) || partitions.is_empty() {
+            return;
+        }
+        let (done, answer) = std_mpsc::channel();
+        let lost = consumer.assignment_lost();
+        let deadline = Instant::now() + self.handover_limit;
+        let event = Event::Revoked(Handover { partitions, lost, done: Some(done) });
+        let queued = self.runtime.block_on(tokio::time::timeout(self.handover_limit, self.events.send(event)));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answered = matches!(queued, Ok(Ok(()))) && answer.recv_timeout(left).is_ok();
+        if !answered && !self.events.is_closed() {
+            tracing::warn!("partitions were taken away before the task could flush: their records will come again");
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) if !self.closing.load(Ordering::Acquire) => {
+                let event = Event::Assigned(partitions(list));
+                // Bounded like a revocation: a runner that takes nothing must not hold up the thread for ever.
+                let sent = self.runtime.block_on(tokio::time::timeout(self.handover_limit, self.events.send(event)));
+                if !matches!(sent, Ok(Ok(()))) && !self.events.is_closed() {
+                    tracing::warn!("the task did not take its new partitions in time");
+                }
+            }
+            Rebalance::Error(e) => tracing::warn!("rebalance: {e}"),
+            _ => {}
+        }
+    }
+}
+
+/// A consumer with its thread. Close it with [`Consumer::close`]; dropping it closes it in the background.
+pub struct Consumer {
+    events: mpsc::Receiver<Event>,
+    inner: Arc<BaseConsumer<Bridge>>,
+    closed: oneshot::Receiver<()>,
+}
+
+/// Adds the defaults of the worker's consumers.
+pub fn consumer_defaults(settings: &mut ClientSettings) {
+    settings
+        .or_set("auto.offset.reset", "earliest")
+        .or_set("enable.auto.commit", "false")
+        .or_set("enable.auto.offset.store", "false")
+        // Java's default: a subscription may create its topics where the broker allows it.
+        .or_set("allow.auto.create.topics", "true")
+        // librdkafka would prefetch 64 MiB, and wait a second when that is full.
+        .or_set("queued.max.messages.kbytes", "16384")
+        .or_set("fetch.queue.backoff.ms", "50")
+        // A topic that does not exist yet is looked for this often.
+        .or_set("topic.metadata.refresh.interval.ms", "5000");
+}
+
+impl Consumer {
+    /// Subscribes; the group is joined in the background. `settings` must have a `group.id`.
+    pub fn subscribe(settings: &ClientSettings, options: &Options) -> Result<Self> {
+        let (sender, events) = mpsc::channel(2);
+        let bridge = Bridge {
+            client: Context::default(),
+            events: sender,
+            runtime: Handle::current(),
+            closing: AtomicBool::new(false),
+            revoked: Mutex::default(),
+            handover_limit: options.handover_limit,
+        };
+        let made: std::result::Result<BaseConsumer<Bridge>, _> = settings.config().create_with_context(bridge);
+        let inner = Arc::new(made.map_err(|e| Error::fatal("creating the consumer").caused_by(e))?);
+        let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
+        inner.subscribe(&names).map_err(|e| kafka_error(format!("subscribing to {}", names.join(", ")), e))?;
+        let (finished, closed) = oneshot::channel();
+        let (shared, options) = (inner.clone(), options.clone());
+        let spawned = thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
+            // Time limits are made on this thread, outside of any task.
+            let runtime = shared.context().runtime.clone();
+            let _timers = runtime.enter();
+            Loop { consumer: shared, options, collector: Collector::default() }.run();
+            // Nobody may be waiting for the end.
+            let _ = finished.send(());
+        });
+        spawned.map_err(|e| Error::fatal("starting the consumer's thread").caused_by(e))?;
+        Ok(Self { events, inner, closed })
+    }
+
+    /// What happens next; `None` after the end of the thread. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// Commits offsets and waits for the broker's answer.
+    pub async fn commit(&self, offsets: &[PartitionOffset]) -> Result<()> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for o in offsets {
+            let added = list.add_partition_offset(&o.partition.topic, o.partition.partition, Offset::Offset(o.offset));
+            added.map_err(|e| kafka_error("listing offsets to commit", e))?;
+        }
+        let consumer = self.inner.clone();
+        let committed = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await;
+        let result = committed.map_err(|e| Error::retriable("committing offsets").caused_by(e))?;
+        result.map_err(|e| kafka_error("committing offsets", e))?;
+        self.inner.context().client.reached();
+        Ok(())
+    }
+
+    /// Moves positions: the next records of these partitions are read from there.
+    pub async fn seek(&self, offsets: &[PartitionOffset]) -> Result<()> {
+        for o in offsets {
+            let (consumer, target) = (self.inner.clone(), o.clone());
+            let seek = move || {
+                consumer.seek(
+                    &target.partition.topic,
+                    target.partition.partition,
+                    Offset::Offset(target.offset),
+                    Duration::from_secs(10),
+                )
+            };
+            let done = tokio::task::spawn_blocking(seek).await.map_err(|e| Error::retriable("seeking").caused_by(e))?;
+            done.map_err(|e| {
+                kafka_error(format!("seeking {}-{} to {}", o.partition.topic, o.partition.partition, o.offset), e)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The offsets that the group has committed for these partitions; partitions without one are left out.
+    pub async fn committed(&self, of: &[TopicPartition], limit: Duration) -> Result<Vec<PartitionOffset>> {
+        let mut list = TopicPartitionList::new();
+        for p in of {
+            list.add_partition(&p.topic, p.partition);
+        }
+        let consumer = self.inner.clone();
+        let answer = tokio::task::spawn_blocking(move || consumer.committed_offsets(list, limit)).await;
+        let answer = answer.map_err(|e| Error::retriable("reading committed offsets").caused_by(e))?;
+        let list = answer.map_err(|e| kafka_error("reading committed offsets", e))?;
+        let known = list.elements().into_iter().filter_map(|e| match e.offset() {
+            Offset::Offset(offset) => Some(PartitionOffset {
+                partition: TopicPartition { topic: e.topic().into(), partition: e.partition() },
+                offset,
+            }),
+            _ => None,
+        });
+        Ok(known.collect())
+    }
+
+    /// Whether Kafka could not be reached when last tried.
+    pub fn brokers_down(&self) -> bool {
+        self.inner.context().client.brokers_down()
+    }
+
+    /// Leaves the group and waits until it has been left, at most this long.
+    pub async fn close(mut self, limit: Duration) {
+        self.inner.context().closing.store(true, Ordering::Release);
+        self.events.close();
+        // What was queued is dropped; revocations among it are so answered.
+        while self.events.try_recv().is_ok() {}
+        if tokio::time::timeout(limit, &mut self.closed).await.is_err() {
+            tracing::warn!("the consumer did not leave its group within {} ms", limit.as_millis());
+        }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.inner.context().closing.store(true, Ordering::Release);
+    }
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Consumer")
+    }
+}
+
+struct Loop {
+    consumer: Arc<BaseConsumer<Bridge>>,
+    options: Options,
+    collector: Collector,
+}
+
+const POLL: Duration = Duration::from_millis(50);
+
+impl Loop {
+    fn run(mut self) {
+        while !self.closing() {
+            let wait = if self.collector.is_empty() { POLL } else { Duration::ZERO };
+            let more = self.poll(wait);
+            let full = self.collector.len() >= self.options.max_poll_records;
+            if !self.collector.is_empty() && (full || !more) {
+                self.hand_over();
+            }
+        }
+        self.consumer.unsubscribe();
+        // The queue is polled until librdkafka has left the group; the last clone may live elsewhere.
+        if self.consumer.close_queue().is_ok() {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !self.consumer.closed() && Instant::now() < deadline {
+                // Messages that still arrive belong to the next owner.
+                drop(self.consumer.poll(POLL));
+            }
+        }
+    }
+
+    fn closing(&self) -> bool {
+        let context = self.consumer.context();
+        context.closing.load(Ordering::Acquire) || context.events.is_closed()
+    }
+
+    /// Collects a message, if there is one; tells whether there was.
+    fn poll(&mut self, wait: Duration) -> bool {
+        match self.consumer.poll(wait) {
+            None => false,
+            Some(Ok(message)) => {
+                self.collector.push(&message);
+                true
+            }
+            Some(Err(error)) => {
+                self.report(error);
+                false
+            }
+        }
+    }
+
+    fn report(&self, error: KafkaError) {
+        let code = error.rdkafka_error_code();
+        match code {
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                tracing::debug!("waiting for the topic: {error}")
+            }
+            Some(Code::PartitionEOF) => {}
+            Some(c) if class(c) == connect_api::ErrorClass::Retriable && c != Code::AutoOffsetReset => {
+                tracing::debug!("consuming: {error}");
+            }
+            Some(Code::AutoOffsetReset) => self.fail(
+                Error::fatal(
+                    "consuming: there is no committed offset, or it is out of range, and auto.offset.reset is none",
+                )
+                .caused_by(error),
+            ),
+            _ => self.fail(kafka_error("consuming", error)),
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        let context = self.consumer.context();
+        // A closed channel means that the task ends anyway.
+        let _ = context.runtime.block_on(context.events.send(Event::Failed(error)));
+    }
+
+    fn hand_over(&mut self) {
+        let context = self.consumer.context().clone();
+        let started = Instant::now();
+        let mut paused = None;
+        loop {
+            let taken = std::mem::take(&mut *context.revoked.lock().unwrap_or_else(PoisonError::into_inner));
+            if !taken.is_empty() {
+                let kept = |r: &RawRecord| !taken.iter().any(|p| p.partition == r.partition && p.topic == r.topic);
+                let left = self.collector.take(kept);
+                self.collector.restore(left);
+                if self.collector.is_empty() {
+                    break;
+                }
+            }
+            // A clone of the sender keeps the permit from borrowing what the callback needs.
+            let events = context.events.clone();
+            match context.runtime.block_on(tokio::time::timeout(POLL, events.reserve_owned())) {
+                Ok(Ok(permit)) => {
+                    let batch = self.collector.take(|_| true);
+                    permit.send(Event::Batch(batch));
+                    break;
+                }
+                Ok(Err(_)) => break,
+                Err(_) if self.closing() => break,
+                Err(_) => {}
+            }
+            if paused.is_none() && started.elapsed() > self.options.max_poll_interval / 2 {
+                paused = self.consumer.assignment().ok();
+                if let Some(Err(e)) = paused.as_ref().map(|all| self.consumer.pause(all)) {
+                    tracing::warn!("pausing partitions: {e}");
+                }
+            }
+            if paused.is_some() {
+                self.poll(Duration::ZERO);
+            }
+        }
+        if let Some(Err(e)) = paused.map(|all| self.consumer.resume(&all)) {
+            // Partitions may have been revoked in between, which is all right.
+            tracing::debug!("resuming partitions: {e}");
+        }
+    }
+}

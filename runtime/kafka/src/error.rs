@@ -1,0 +1,86 @@
+//! From librdkafka's error codes to the one [`Error`], classified, with the way out where there is one.
+
+use connect_api::{Error, ErrorClass};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+/// The class of a code: what passes by itself, what belongs to one record, what needs a person.
+pub fn class(code: Code) -> ErrorClass {
+    match code {
+        Code::MessageSizeTooLarge
+        | Code::InvalidRecord
+        | Code::InvalidMessageSize
+        | Code::InvalidMessage
+        | Code::InvalidTimestamp => ErrorClass::Data,
+        Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::SSL
+        | Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::InvalidConfig
+        | Code::InvalidTopic
+        | Code::InvalidGroupId
+        | Code::InconsistentGroupProtocol
+        | Code::FencedInstanceId
+        | Code::UnsupportedFeature
+        | Code::UnsupportedSASLMechanism
+        | Code::UnsupportedVersion
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownTopic
+        | Code::PolicyViolation
+        | Code::Fatal
+        | Code::Fenced
+        | Code::InvalidArgument => ErrorClass::Fatal,
+        _ => ErrorClass::Retriable,
+    }
+}
+
+fn way_out(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::Authentication | Code::SaslAuthenticationFailed => {
+            "check sasl.mechanism and sasl.jaas.config (user and password)"
+        }
+        Code::SSL => "check ssl.truststore.* (does it hold the broker's CA?) and ssl.keystore.*",
+        Code::TopicAuthorizationFailed => "the principal needs an ACL for this topic",
+        Code::GroupAuthorizationFailed => "the principal needs an ACL for this consumer group",
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => {
+            "create the topic, or allow its creation (topic.creation.default.* or the broker's auto.create.topics.enable)"
+        }
+        Code::MessageSizeTooLarge => "raise producer.override.max.request.size and the topic's max.message.bytes",
+        _ => return None,
+    })
+}
+
+/// An error of what was being done, with librdkafka's error as its cause.
+pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
+    let code = error.rdkafka_error_code();
+    let mut message = doing.into();
+    if let Some(hint) = code.and_then(way_out) {
+        message = format!("{message} ({hint})");
+    }
+    let made = match code.map_or(ErrorClass::Fatal, class) {
+        ErrorClass::Retriable => Error::retriable(message),
+        ErrorClass::Data => Error::data(message),
+        ErrorClass::Fatal => Error::fatal(message),
+    };
+    let made = match code {
+        Some(Code::MessageSizeTooLarge) => made.exception("org.apache.kafka.common.errors.RecordTooLargeException"),
+        _ => made,
+    };
+    made.caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outages_are_retriable_and_wrong_passwords_fatal() {
+        assert_eq!(class(Code::BrokerTransportFailure), ErrorClass::Retriable);
+        assert_eq!(class(Code::AllBrokersDown), ErrorClass::Retriable);
+        let e = kafka_error("consuming", KafkaError::Global(Code::Authentication));
+        assert_eq!(e.class(), ErrorClass::Fatal);
+        assert!(e.message().contains("sasl.jaas.config"), "{e}");
+    }
+}

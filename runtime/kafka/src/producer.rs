@@ -1,0 +1,171 @@
+//! The idempotent producer, whose delivery reports go to shared counters instead of waking tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use connect_api::{Error, Result};
+use rdkafka::{
+    ClientContext, Message,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+};
+
+use crate::{client::Context, error::kafka_error, settings::ClientSettings};
+
+/// Receives delivery reports on the producer's thread; must be quick and must not block.
+pub trait Delivery: Send + Sync + 'static {
+    /// Kafka has the record, at this partition and offset.
+    fn delivered(&self, partition: i32, offset: i64);
+
+    /// Kafka has not got the record and will not get it.
+    fn failed(&self, error: Error);
+}
+
+/// A record as bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Partition; `None` leaves it to the partitioner.
+    pub partition: Option<i32>,
+    /// Milliseconds since 1970; `None` means now.
+    pub timestamp: Option<i64>,
+    /// Key.
+    pub key: Option<&'a [u8]>,
+    /// Value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Headers.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+struct Reports<D> {
+    client: Context,
+    kind: std::marker::PhantomData<fn(D)>,
+}
+
+impl<D: Delivery> ClientContext for Reports<D> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.client.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.client.error(error, reason);
+    }
+}
+
+impl<D: Delivery> ProducerContext for Reports<D> {
+    type DeliveryOpaque = Arc<D>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, report: Arc<D>) {
+        match result {
+            Ok(message) => {
+                self.client.reached();
+                report.delivered(message.partition(), message.offset());
+            }
+            Err((error, message)) => {
+                report.failed(kafka_error(format!("writing a record to topic {}", message.topic()), error.clone()));
+            }
+        }
+    }
+}
+
+/// A producer with its own polling thread. Cloning shares it; it is closed with the last clone.
+#[derive(Clone)]
+pub struct Producer<D: Delivery> {
+    inner: ThreadedProducer<Reports<D>>,
+}
+
+/// Adds the defaults of the worker's producers: acks=all, idempotent, several requests in flight, no limit
+/// of time, Java's partitioner.
+pub fn producer_defaults(settings: &mut ClientSettings) {
+    let acks_less = settings.native.get("acks").is_some_and(|a| a != "all" && a != "-1");
+    settings
+        .or_set("acks", "all")
+        .or_set("enable.idempotence", if acks_less { "false" } else { "true" })
+        .or_set("partitioner", "murmur2_random")
+        // Java's 32 MiB, where librdkafka would keep a gigabyte.
+        .or_set("queue.buffering.max.kbytes", "32768");
+    if !settings.native.contains_key("message.timeout.ms") {
+        settings.or_set("delivery.timeout.ms", "0");
+    }
+}
+
+impl<D: Delivery> Producer<D> {
+    /// Makes a producer; it connects in the background.
+    pub fn new(settings: &ClientSettings) -> Result<Self> {
+        let context = Reports { client: Context::default(), kind: std::marker::PhantomData };
+        let inner = settings.config().create_with_context(context);
+        inner.map(|inner| Self { inner }).map_err(|e| Error::fatal("creating the producer").caused_by(e))
+    }
+
+    /// Queues a record; waits while the queue is full. The report comes to `delivery` unless an error is
+    /// returned.
+    pub async fn send(&self, record: Outgoing<'_>, delivery: Arc<D>) -> Result<()> {
+        let mut delivery = delivery;
+        loop {
+            match self.try_send(record, delivery) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    delivery = back;
+                    // Delivery reports free the queue in bulk, so a short pause costs no throughput.
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err((e, _)) => return Err(kafka_error(format!("sending a record to topic {}", record.topic), e)),
+            }
+        }
+    }
+
+    fn try_send(&self, record: Outgoing<'_>, delivery: Arc<D>) -> std::result::Result<(), (KafkaError, Arc<D>)> {
+        let mut message: BaseRecord<'_, [u8], [u8], Arc<D>> = BaseRecord::with_opaque_to(record.topic, delivery);
+        message.key = record.key;
+        message.payload = record.value;
+        message.partition = record.partition;
+        message.timestamp = record.timestamp;
+        if !record.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            for (key, value) in record.headers {
+                headers = headers.insert(Header { key, value: *value });
+            }
+            message.headers = Some(headers);
+        }
+        self.inner.send(message).map_err(|(e, back)| (e, back.delivery_opaque))
+    }
+
+    /// How many records wait for their delivery report.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.inner.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Whether Kafka could not be reached when last tried.
+    pub fn brokers_down(&self) -> bool {
+        self.inner.context().client.brokers_down()
+    }
+
+    /// Waits until every record has its report, at most this long; an error says how many have not.
+    pub async fn flush(&self, limit: Duration) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.in_flight() > 0 {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(Error::retriable(format!(
+                    "waiting for kafka to acknowledge records: {} are not after {} ms",
+                    self.in_flight(),
+                    limit.as_millis()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Drops what has not been acknowledged: each record's report is a failure.
+    pub fn purge(&self) {
+        self.inner.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+    }
+}
+
+impl<D: Delivery> std::fmt::Debug for Producer<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Producer({} in flight)", self.in_flight())
+    }
+}
