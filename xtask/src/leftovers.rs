@@ -63,10 +63,20 @@ fn marked(marker: &Marker) -> Vec<(u32, String)> {
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
         if environment.split(|&byte| byte == 0).any(|variable| variable == mark) {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            found.push((pid, String::from_utf8_lossy(&line).replace('\0', " ").trim().to_owned()));
+            found.push((pid, brief(&String::from_utf8_lossy(&line))));
         }
     }
     found
+}
+
+/// The beginning of a command line: those of Java or of a shell's script can be long.
+fn brief(line: &str) -> String {
+    const SHOWN: usize = 100;
+    let words = line.replace('\0', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
 }
 
 #[cfg(test)]
