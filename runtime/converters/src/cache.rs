@@ -37,6 +37,17 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         entries.insert(key, value);
     }
 
+    pub(crate) fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> V {
+        let mut entries = self.lock();
+        if let Some(value) = entries.get(&key) {
+            return value.clone();
+        }
+        if entries.len() >= self.limit {
+            entries.clear();
+        }
+        entries.entry(key).or_insert_with(make).clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<K, V>> {
         // No code that can panic runs under the lock, so a poisoned one still holds whole entries.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,10 +4,13 @@
 //! - [`StringConverter`], [`ByteArrayConverter`], [`numbers`]: plain texts, bytes and fixed-width numbers
 //! - [`JsonConverter`]: JSON with or without the schema envelope (`json`, `json_schema`, `json_read`,
 //!   `json_typed`, `json_write`)
+//! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas
+//! - [`SchemaRegistry`]: client of a schema registry, usable by itself
 //! - [`SimpleHeaderConverter`]: headers as readable texts; [`parse_value`] and [`value_text`] are its rules,
 //!   which some transforms share
 //! - `cache`: bounded maps that all of them use
 
+mod avro;
 mod bytes;
 mod cache;
 mod json;
@@ -16,6 +19,7 @@ mod json_schema;
 mod json_typed;
 mod json_write;
 pub mod numbers;
+mod registry;
 mod simple_header;
 mod string;
 #[cfg(test)]
@@ -24,8 +28,10 @@ mod value_parse;
 mod value_text;
 
 pub use self::{
+    avro::{AvroConfig, AvroConverter, BearerSource, CredentialsSource, SubjectStrategy, connect_schema_from_avro},
     bytes::ByteArrayConverter,
     json::{DecimalFormat, JsonConfig, JsonConverter},
+    registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry},
     simple_header::SimpleHeaderConverter,
     string::{StringConfig, StringConverter},
     value_parse::parse_value,

@@ -1,0 +1,278 @@
+//! Client of a schema registry that speaks Confluent's REST API (Confluent, Apicurio, Karapace, ours).
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use connect_api::{Error, Result, config::Secret, template::percent_encode};
+use reqwest::{Client, Method, Response, StatusCode, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value as Json, json};
+use tokio::sync::OnceCell;
+
+use crate::cache::Cache;
+
+const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+
+/// How to reach a registry.
+#[derive(Debug, Clone)]
+pub struct RegistryOptions {
+    /// Base URLs, tried in turn while one does not answer. User and password may be part of them.
+    pub urls: Vec<String>,
+    /// Credentials.
+    pub auth: RegistryAuth,
+    /// How many schemas are remembered, each way.
+    pub cache_size: usize,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+impl RegistryOptions {
+    /// These URLs, without credentials, 1000 schemas, 30 seconds.
+    pub fn new(urls: Vec<String>) -> Self {
+        Self { urls, auth: RegistryAuth::None, cache_size: 1000, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Credentials for a registry.
+#[derive(Debug, Clone, Default)]
+pub enum RegistryAuth {
+    /// None but those of the URL.
+    #[default]
+    None,
+    /// HTTP basic authentication.
+    Basic {
+        /// User.
+        user: String,
+        /// Password.
+        password: Secret,
+    },
+    /// A bearer token.
+    Bearer(Secret),
+}
+
+/// A schema as a subject's version.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct RegisteredSchema {
+    /// Subject.
+    pub subject: String,
+    /// Version within the subject, from 1.
+    pub version: i32,
+    /// Id within the registry.
+    pub id: i32,
+    /// Text of the schema.
+    pub schema: String,
+}
+
+type Flight<T> = Arc<OnceCell<T>>;
+
+/// A client; clones share connections and what they have learnt.
+///
+/// Ids and the schemas behind them never change, so they are asked for once; tasks that ask at the same
+/// time share the request. Errors are retriable when the registry does not answer, fatal when it refuses
+/// the credentials or is something else, and of the data when it refuses the schema.
+#[derive(Clone)]
+pub struct SchemaRegistry(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    urls: Vec<String>,
+    // The URL that answered last.
+    current: AtomicUsize,
+    auth: RegistryAuth,
+    ids: Cache<(String, String), Flight<i32>>,
+    schemas: Cache<i32, Flight<Arc<str>>>,
+}
+
+impl fmt::Debug for SchemaRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SchemaRegistry").field(&self.0.urls.len()).finish()
+    }
+}
+
+impl SchemaRegistry {
+    /// A client. Nothing is sent yet; a wrong URL is a fatal error.
+    pub fn new(options: RegistryOptions) -> Result<Self> {
+        let urls: Vec<String> = options.urls.iter().map(|u| u.trim_end_matches('/').to_owned()).collect();
+        if urls.is_empty() {
+            return Err(Error::fatal("schema.registry.url names no registry"));
+        }
+        for url in &urls {
+            let parsed = reqwest::Url::parse(url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+            if parsed.is_none() {
+                // The URL may hold a password: it is not shown.
+                return Err(Error::fatal("schema.registry.url has to hold URLs that start with http:// or https://"));
+            }
+        }
+        let client = Client::builder().timeout(options.timeout).connect_timeout(Duration::from_secs(5)).build();
+        let client = client.map_err(|e| Error::fatal("setting up the schema registry client").caused_by(e))?;
+        Ok(Self(Arc::new(Inner {
+            client,
+            urls,
+            current: AtomicUsize::new(0),
+            auth: options.auth,
+            ids: Cache::new(options.cache_size),
+            schemas: Cache::new(options.cache_size),
+        })))
+    }
+
+    /// Registers a schema under a subject, unless it is there already, and answers its id.
+    pub async fn register(&self, subject: &str, schema: &str) -> Result<i32> {
+        let flight = self.0.ids.get_or_insert_with((subject.to_owned(), schema.to_owned()), Flight::default);
+        let id = flight.get_or_try_init(|| async {
+            let doing = format!("registering a schema under subject {subject}");
+            let path = format!("subjects/{}/versions", percent_encode(subject));
+            let answer: Id = self.ask(Method::POST, &path, Some(json!({ "schema": schema })), doing).await?;
+            Ok::<_, Error>(answer.id)
+        });
+        id.await.copied()
+    }
+
+    /// Finds a schema under a subject without registering it.
+    pub async fn lookup(&self, subject: &str, schema: &str) -> Result<RegisteredSchema> {
+        let doing = format!("looking up a schema under subject {subject}");
+        let path = format!("subjects/{}", percent_encode(subject));
+        self.ask(Method::POST, &path, Some(json!({ "schema": schema })), doing).await
+    }
+
+    /// The text of a schema by its id.
+    pub async fn schema(&self, id: i32) -> Result<Arc<str>> {
+        let flight = self.0.schemas.get_or_insert_with(id, Flight::default);
+        let text = flight.get_or_try_init(|| async {
+            let doing = format!("fetching the schema with id {id}");
+            let answer: Text = self.ask(Method::GET, &format!("schemas/ids/{id}"), None, doing).await?;
+            let kind = answer.schema_type.as_deref().unwrap_or("AVRO");
+            if kind != "AVRO" || !answer.references.is_empty() {
+                let what = if kind == "AVRO" { "refers to other schemas" } else { "is not an Avro schema" };
+                return Err(Error::data(format!("the schema with id {id} {what}, which is not supported")));
+            }
+            Ok(Arc::from(answer.schema))
+        });
+        text.await.cloned()
+    }
+
+    /// The latest version of a subject.
+    pub async fn latest(&self, subject: &str) -> Result<RegisteredSchema> {
+        let doing = format!("fetching the latest schema of subject {subject}");
+        let path = format!("subjects/{}/versions/latest", percent_encode(subject));
+        self.ask(Method::GET, &path, None, doing).await
+    }
+
+    /// A version of a subject.
+    pub async fn version(&self, subject: &str, version: i32) -> Result<RegisteredSchema> {
+        let doing = format!("fetching version {version} of subject {subject}");
+        let path = format!("subjects/{}/versions/{version}", percent_encode(subject));
+        self.ask(Method::GET, &path, None, doing).await
+    }
+
+    /// The numbers of a subject's versions.
+    pub async fn versions(&self, subject: &str) -> Result<Vec<i32>> {
+        let doing = format!("listing the versions of subject {subject}");
+        self.ask(Method::GET, &format!("subjects/{}/versions", percent_encode(subject)), None, doing).await
+    }
+
+    /// All subjects.
+    pub async fn subjects(&self) -> Result<Vec<String>> {
+        self.ask(Method::GET, "subjects", None, "listing the subjects".into()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Json>,
+        doing: String,
+    ) -> Result<T> {
+        let urls = &self.0.urls;
+        let first = self.0.current.load(Ordering::Relaxed);
+        let mut failure = None;
+        for i in 0..urls.len() {
+            let index = (first + i) % urls.len();
+            match self.send(method.clone(), &urls[index], path, body.as_ref(), &doing).await {
+                Err(e) if e.class() == connect_api::ErrorClass::Retriable => failure = Some(e),
+                Err(e) => return Err(e),
+                Ok(response) => {
+                    self.0.current.store(index, Ordering::Relaxed);
+                    let answer = response.json().await;
+                    return answer.map_err(|e| unreachable_registry(doing, e));
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::fatal(doing)))
+    }
+
+    async fn send(&self, method: Method, url: &str, path: &str, body: Option<&Json>, doing: &str) -> Result<Response> {
+        let mut request = self.0.client.request(method, format!("{url}/{path}")).header(header::ACCEPT, CONTENT_TYPE);
+        match &self.0.auth {
+            RegistryAuth::None => {}
+            RegistryAuth::Basic { user, password } => request = request.basic_auth(user, Some(password.reveal())),
+            RegistryAuth::Bearer(token) => request = request.bearer_auth(token.reveal()),
+        }
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, CONTENT_TYPE).body(body.to_string());
+        }
+        let response = request.send().await.map_err(|e| unreachable_registry(doing.to_owned(), e))?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response, doing).await) }
+    }
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: i32,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    schema: String,
+    #[serde(rename = "schemaType")]
+    schema_type: Option<String>,
+    #[serde(default)]
+    references: Vec<Json>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error_code: i64,
+    message: String,
+}
+
+fn unreachable_registry(doing: String, e: reqwest::Error) -> Error {
+    // The URL may hold a password.
+    Error::retriable(doing).caused_by(e.without_url())
+}
+
+async fn refused(response: Response, doing: &str) -> Error {
+    let status = response.status();
+    let delay = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+    let body = response.text().await.unwrap_or_default();
+    let refusal = serde_json::from_str::<Refusal>(&body).ok();
+    let said = match &refusal {
+        Some(refusal) => format!("{doing}: {} (error {})", refusal.message, refusal.error_code),
+        None => format!("{doing}: HTTP status {status}"),
+    };
+    if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
+        let error = Error::retriable(said);
+        return match delay {
+            Some(seconds) => error.retry_after(Duration::from_secs(seconds)),
+            None => error,
+        };
+    }
+    match (status, refusal) {
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+            Error::fatal(format!("{said}; check basic.auth.user.info or bearer.auth.token"))
+        }
+        (_, None) => Error::fatal(format!("{said}; check that schema.registry.url is the registry's base URL")),
+        (StatusCode::CONFLICT, _) => Error::data(format!(
+            "{said}; new fields need a default and removed ones must have had one, or set the subject's compatibility level"
+        )),
+        (_, Some(refusal)) if matches!(refusal.error_code, 40401..=40403) => {
+            Error::data(format!("{said}; register the schema or set auto.register.schemas=true"))
+        }
+        _ => Error::data(said),
+    }
+}
