@@ -1,1 +1,26 @@
-//! connector-http
+//! HTTP in and out for connectors: one client, one mapping from answers to errors, one listener.
+//!
+//! A sink composes its settings with [`HttpConfig`] through [`Joined`], makes a [`Client`] of it and lets
+//! [`Client::deliver`] classify what comes back; [`Progress`] remembers what of a slice was delivered, so
+//! that its retry does not deliver twice. A webhook source takes paths of a [`Listener`], which connectors
+//! with the same address share.
+//!
+//! - [`config`]: settings of the client, and how a connector joins them with its own
+//! - [`client`]: the client and what it hides
+//! - [`status`]: from answers and transport failures to [`connect_api::Error`]
+//! - [`progress`]: which records of a slice were delivered
+//! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client
+
+pub mod client;
+pub mod config;
+mod connection;
+pub mod listener;
+pub mod progress;
+pub mod status;
+
+pub use client::{Client, shown_url};
+pub use config::{AuthConfig, HttpConfig, Joined};
+pub use listener::{ListenConfig, Listener, Reply, Request, Route};
+pub use progress::Progress;
+pub use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
+pub use status::Answer;

@@ -1,0 +1,194 @@
+//! The client, made from settings in one way for all connectors, and what it hides.
+
+use std::fs;
+
+use connect_api::{Error, Result, config::Secret};
+use reqwest::{Certificate, Identity, Method, Proxy, RequestBuilder, Url, header::HeaderValue, redirect::Policy};
+
+use crate::{
+    config::{AuthConfig, HttpConfig},
+    status::{self, Answer},
+};
+
+/// The most of an answer that is read; what servers say about errors is shorter.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// An HTTP client that follows no redirects, gives up in time, and keeps secrets out of errors.
+///
+/// Cloning shares its connections.
+#[derive(Clone)]
+pub struct Client {
+    inner: reqwest::Client,
+    authorization: Option<HeaderValue>,
+    hidden: Vec<Secret>,
+}
+
+impl Client {
+    /// A client by the settings. Errors are fatal: a file that cannot be read, a certificate that is none.
+    pub fn new(config: &HttpConfig) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(config.connect_timeout.0)
+            .timeout(config.request_timeout.0)
+            .redirect(Policy::none())
+            .user_agent(concat!("tocsin/", env!("CARGO_PKG_VERSION")));
+        if let Some(file) = &config.ca_file {
+            let certificates = Certificate::from_pem_bundle(&read(file)?).map_err(wrong("certificates", file))?;
+            if certificates.is_empty() {
+                return Err(Error::fatal(format!("reading certificates from {file}: there is none in it")));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        if let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) {
+            let identity = Identity::from_pkcs8_pem(&read(certificate)?, &read(key)?);
+            builder = builder.identity(identity.map_err(wrong("the client's certificate and key", certificate))?);
+        }
+        match config.proxy.as_deref() {
+            None => {}
+            Some("none") => builder = builder.no_proxy(),
+            Some(url) => {
+                let mut proxy = Proxy::all(url).map_err(|e| Error::fatal("reading http.proxy").caused_by(e))?;
+                if let Some(user) = &config.proxy_username {
+                    proxy = proxy.basic_auth(user, config.proxy_password.as_ref().map_or("", Secret::reveal));
+                }
+                builder = builder.proxy(proxy);
+            }
+        }
+        let inner = builder.build().map_err(|e| Error::fatal("setting up the HTTP client").caused_by(e))?;
+        Ok(Self { inner, authorization: None, hidden: config.proxy_password.iter().cloned().collect() })
+    }
+
+    /// Adds what the server knows us by to every request.
+    pub fn with_auth(self, auth: &AuthConfig) -> Result<Self> {
+        let password = auth.password.as_ref().map_or("", Secret::reveal);
+        match (&auth.token, &auth.username) {
+            (Some(token), _) => self.hiding(token).with_authorization(&format!("Bearer {}", token.reveal())),
+            (None, Some(user)) => self.with_basic(user, password),
+            (None, None) => Ok(self),
+        }
+    }
+
+    /// Adds basic authentication to every request.
+    pub fn with_basic(self, user: &str, password: &str) -> Result<Self> {
+        let encoded = connect_api::json::base64(format!("{user}:{password}").as_bytes());
+        self.hiding(&Secret::new(password)).with_authorization(&format!("Basic {encoded}"))
+    }
+
+    /// Adds an `Authorization` header to every request.
+    pub fn with_authorization(mut self, text: &str) -> Result<Self> {
+        let value = HeaderValue::from_str(text);
+        let mut value = value.map_err(|_| Error::fatal("making the Authorization header: not printable ASCII"))?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(self)
+    }
+
+    /// Keeps a text out of what servers' answers add to errors.
+    pub fn hiding(mut self, secret: &Secret) -> Self {
+        // Hiding a text of a few characters would garble every message.
+        if secret.reveal().len() >= 4 {
+            self.hidden.push(secret.clone());
+        }
+        self
+    }
+
+    /// A request with what every request carries.
+    pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.inner.request(method, url);
+        match &self.authorization {
+            Some(value) => request.header(reqwest::header::AUTHORIZATION, value),
+            None => request,
+        }
+    }
+
+    /// Sends a request and reads the answer, whatever its status. `doing` says what was being done to what.
+    pub async fn send(&self, request: RequestBuilder, doing: impl FnOnce() -> String) -> Result<Answer> {
+        match request.send().await {
+            Ok(response) => Ok(self.read(response).await),
+            Err(e) => Err(status::transport_error(doing(), e)),
+        }
+    }
+
+    /// As [`Client::send`], and turns every status but 2xx into the error that it stands for.
+    pub async fn deliver(&self, request: RequestBuilder, doing: impl Fn() -> String) -> Result<Answer> {
+        let answer = self.send(request, &doing).await?;
+        if answer.is_success() { Ok(answer) } else { Err(answer.error(doing())) }
+    }
+
+    async fn read(&self, mut response: reqwest::Response) -> Answer {
+        let mut body = Vec::new();
+        // The status is the answer; a text that breaks off behind it must not make a success a failure.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() >= ANSWER_LIMIT {
+                body.truncate(ANSWER_LIMIT);
+                break;
+            }
+        }
+        let text = self.hide(String::from_utf8_lossy(&body).into_owned());
+        Answer::new(response.status(), response.headers(), text)
+    }
+
+    fn hide(&self, text: String) -> String {
+        self.hidden.iter().fold(text, |text, secret| text.replace(secret.reveal(), "[hidden]"))
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// A URL as it may be shown: without user, password, query and fragment, where secrets are kept.
+pub fn shown_url(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
+}
+
+fn read(file: &str) -> Result<Vec<u8>> {
+    fs::read(file).map_err(|e| Error::fatal(format!("reading {file}")).caused_by(e))
+}
+
+fn wrong(what: &'static str, file: &str) -> impl FnOnce(reqwest::Error) -> Error {
+    let message = format!("reading {what} from {file}");
+    move |e| Error::fatal(message).caused_by(e)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connect_api::{ErrorClass, Settings, config::Config};
+
+    fn config(settings: Settings) -> HttpConfig {
+        HttpConfig::parse(&settings).expect("settings")
+    }
+
+    #[test]
+    fn shown_urls_hold_no_secrets() {
+        let url = Url::parse("https://user:pass@h:8443/a/b?token=x#y").expect("url");
+        assert_eq!(shown_url(&url), "https://h:8443/a/b");
+    }
+
+    #[test]
+    fn files_that_are_missing_or_hold_something_else_are_fatal_and_named() {
+        let file = tempfile::NamedTempFile::new().expect("file");
+        let path = file.path().to_str().expect("utf-8").to_owned();
+        for given in [
+            Settings::from([("http.tls.ca.file", "/nonexistent/ca.pem")]),
+            Settings::from([("http.tls.ca.file", path.as_str())]),
+            Settings::from([("http.tls.certificate.file", path.as_str()), ("http.tls.key.file", path.as_str())]),
+        ] {
+            let e = Client::new(&config(given)).expect_err("refused");
+            assert_eq!(e.class(), ErrorClass::Fatal);
+            assert!(e.message().contains("ca.pem") || e.message().contains(&path), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_a_line_break_is_refused_without_showing_it() {
+        let auth = AuthConfig { username: None, password: None, token: Some(Secret::new("sec\nret")) };
+        let e = Client::new(&config(Settings::new())).and_then(|c| c.with_auth(&auth)).expect_err("refused");
+        assert!(!e.report().contains("sec"), "{e:?}");
+    }
+}

@@ -1,0 +1,234 @@
+//! The HTTP server of webhook sources: one per address, shared by connectors, each with its own paths.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock, Weak},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use connect_api::{
+    CancellationToken, Error, Result,
+    config::{Key, Millis},
+};
+use hyper::{HeaderMap, StatusCode};
+use tokio::{
+    net::{TcpListener, lookup_host},
+    sync::Mutex,
+};
+
+use crate::{config::positive, connection};
+
+connect_api::config! {
+    /// Where webhooks are received, and what a client may cost.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct ListenConfig {
+        /// Address to listen on, host:port. Connectors of one worker may share it, each with other paths.
+        /// Port 0 takes a free one, which the log names. Others than loopback are open to whoever reaches them.
+        listen: String = Key::new("webhook.listen").default("127.0.0.1:8090").high().check(|a: &String| address(a)),
+        /// Most connections at a time; further ones wait until one ends.
+        connections: i32 = Key::new("webhook.connections").default("256").low().at_least(1).at_most(65_536),
+        /// Longest time, in milliseconds, for a client to send its request, and for an idle connection.
+        client_timeout: Millis = Key::new("webhook.client.timeout.ms").default("10000").low().check(positive),
+    }
+}
+
+/// A request that was read whole.
+#[derive(Debug)]
+pub struct Request {
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// An answer of plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Status.
+    pub status: StatusCode,
+    /// What to tell the client.
+    pub text: String,
+    /// When to come again, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Reply {
+    /// A reply of a status and a text.
+    pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, text: text.into(), retry_after: None }
+    }
+
+    /// 503: the client should send the same again in a few seconds.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, why) }
+    }
+}
+
+const RETRY_AFTER: u64 = 5;
+/// For that long a path whose connector has stopped answers 503: it may be restarting.
+const RESTART_GRACE: Duration = Duration::from_secs(60);
+
+/// What answers the POST requests of a path. It is dropped when the client goes away.
+pub type Handler = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
+
+/// A running HTTP server. It stops when the last [`Route`] and the last clone are gone.
+#[derive(Clone)]
+pub struct Listener(Arc<Shared>);
+
+struct Shared {
+    config: ListenConfig,
+    address: SocketAddr,
+    routes: Arc<Routes>,
+    stopping: CancellationToken,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+struct Running {
+    listener: Weak<Shared>,
+    /// Cancelled when the port is free again.
+    closed: CancellationToken,
+}
+
+/// All listeners by the address in the settings; those on port 0 are nobody else's and not here.
+static RUNNING: Mutex<BTreeMap<String, Running>> = Mutex::const_new(BTreeMap::new());
+
+impl Listener {
+    /// Listens on the address, or joins the listener that is there.
+    pub async fn open(config: &ListenConfig) -> Result<Self> {
+        let mut running = RUNNING.lock().await;
+        if let Some(known) = running.get(&config.listen) {
+            if let Some(shared) = known.listener.upgrade() {
+                return shared.join(config);
+            }
+            known.closed.cancelled().await;
+        }
+        running.retain(|_, known| known.listener.strong_count() > 0);
+        let closed = CancellationToken::new();
+        let listener = Self::bind(config, closed.clone()).await?;
+        if !config.listen.ends_with(":0") {
+            running.insert(config.listen.clone(), Running { listener: Arc::downgrade(&listener.0), closed });
+        }
+        Ok(listener)
+    }
+
+    async fn bind(config: &ListenConfig, closed: CancellationToken) -> Result<Self> {
+        let failed = |e| Error::fatal(format!("listening on {}", config.listen)).caused_by(e);
+        let addresses: Vec<SocketAddr> = lookup_host(&config.listen).await.map_err(failed)?.collect();
+        let socket = TcpListener::bind(&addresses[..]).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        tracing::info!(%address, "listening for webhooks");
+        let stopping = CancellationToken::new();
+        let routes = Arc::new(Routes::default());
+        let limits = connection::Limits {
+            connections: usize::try_from(config.connections).unwrap_or(1),
+            client_timeout: config.client_timeout.0,
+        };
+        tokio::spawn(connection::accept(socket, routes.clone(), limits, stopping.clone(), closed));
+        Ok(Self(Arc::new(Shared { config: config.clone(), address, routes, stopping })))
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Takes a path for as long as the route is kept. A path that somebody else has is a fatal error.
+    pub fn route(&self, path: &str, owner: &str, body_limit: usize, handler: Handler) -> Result<Route> {
+        let endpoint = Endpoint { owner: owner.into(), body_limit, handler };
+        self.0.routes.take(path, endpoint).map_err(|other| {
+            let doing = format!("taking path {path} on {}", self.0.address);
+            Error::fatal(doing).caused_by(format!("connector {other} has it: set webhook.paths"))
+        })?;
+        Ok(Route { path: path.into(), listener: self.clone() })
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Listener({})", self.0.address)
+    }
+}
+
+impl Shared {
+    fn join(self: Arc<Self>, config: &ListenConfig) -> Result<Listener> {
+        if self.config != *config {
+            let why =
+                "webhook.connections and webhook.client.timeout.ms must be the same for all who share the address";
+            return Err(Error::fatal(format!("listening on {}", config.listen)).caused_by(why));
+        }
+        Ok(Listener(self))
+    }
+}
+
+/// A path that is taken; dropping it gives the path back.
+#[derive(Debug)]
+pub struct Route {
+    path: String,
+    listener: Listener,
+}
+
+impl Drop for Route {
+    fn drop(&mut self) {
+        self.listener.0.routes.release(&self.path);
+    }
+}
+
+/// What answers a path.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    owner: Arc<str>,
+    pub(crate) body_limit: usize,
+    pub(crate) handler: Handler,
+}
+
+enum Slot {
+    Taken(Endpoint),
+    Released(Instant),
+}
+
+/// Who answers which path.
+#[derive(Default)]
+pub(crate) struct Routes(RwLock<HashMap<String, Slot>>);
+
+impl Routes {
+    /// Who answers the path, or the reply when nobody does.
+    pub(crate) fn find(&self, path: &str) -> Result<Endpoint, Reply> {
+        match self.0.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            Some(Slot::Taken(endpoint)) => Ok(endpoint.clone()),
+            Some(Slot::Released(since)) if since.elapsed() < RESTART_GRACE => {
+                Err(Reply::unavailable("the connector of this path is stopped"))
+            }
+            _ => Err(Reply::new(StatusCode::NOT_FOUND, "no connector listens on this path")),
+        }
+    }
+
+    fn take(&self, path: &str, endpoint: Endpoint) -> Result<(), Arc<str>> {
+        let mut slots = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Slot::Taken(other)) = slots.get(path) {
+            return Err(other.owner.clone());
+        }
+        slots.insert(path.to_owned(), Slot::Taken(endpoint));
+        Ok(())
+    }
+
+    fn release(&self, path: &str) {
+        let mut slots = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        slots.insert(path.to_owned(), Slot::Released(Instant::now()));
+    }
+}
+
+fn address(text: &str) -> Result<(), String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(()),
+        _ => Err("Expected host:port, such as 127.0.0.1:8090".into()),
+    }
+}
