@@ -1,1 +1,35 @@
-//! connector-alarm
+//! The alarm model: what an alarm is, when one is written or cleared, and how any record becomes one.
+//!
+//! The topics are compacted and event-sourced: the latest record of a key is the alarm's state, a tombstone removes it.
+//! Alarm sources use [`Mapping`] and [`Engine`] directly; [`AlarmTransform`] gives both to the records of any connector.
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`schemas`] | the Connect schemas of the three alarm topics, equal to the `.avsc` files in `schemas/` |
+//! | [`model`] | [`Alarm`], [`RegisteredAlarm`] and [`ShelvedAlarm`], and the values that they are written as |
+//! | [`priority`] | [`Priority`], and the table that gives severities theirs |
+//! | [`config`] | the settings, and the types that templates and expressions have there |
+//! | [`mapping`] | from a record, or from what a source has seen, to the state of an alarm |
+//! | [`rules`] | the one decision: what to write, given what the topic says and what was seen |
+//! | [`engine`] | the same over time: follows the topic, and remembers what is on its way there |
+//! | [`audit`] | the headers that say who wrote, and the finished record |
+//! | [`transform`] | the `Alarm` transform |
+
+pub mod audit;
+pub mod config;
+pub mod engine;
+pub mod mapping;
+pub mod model;
+pub mod priority;
+pub mod rules;
+pub mod schemas;
+pub mod transform;
+
+pub use audit::Audit;
+pub use config::{AlarmConfig, RecordAlarmConfig};
+pub use engine::Engine;
+pub use mapping::{Condition, Mapping, Observation, RecordMapping};
+pub use model::{Alarm, RegisteredAlarm, ShelvedAlarm};
+pub use priority::{Priority, PriorityTable};
+pub use rules::{Change, Policy, State, acknowledge};
+pub use transform::AlarmTransform;
