@@ -114,6 +114,15 @@ pub fn server_url(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The URL of a path below a server's URL, whose own path is kept as a prefix, with a query.
+pub fn url_with(base: &str, path: &str, query: &[(&str, String)]) -> Result<Url, String> {
+    let mut url = Url::parse(base).map_err(|e| format!("Not a URL: {e}"))?;
+    let joined = format!("{}/{path}", url.path().trim_end_matches('/'));
+    url.set_path(&joined);
+    url.query_pairs_mut().extend_pairs(query);
+    Ok(url)
+}
+
 /// Refuses a duration of zero.
 pub fn positive(value: &Millis) -> Result<(), String> {
     if value.0 > Duration::ZERO { Ok(()) } else { Err("Value must be at least 1".into()) }
