@@ -86,6 +86,11 @@ impl fmt::Debug for Table {
 }
 
 impl TableWriter {
+    /// Resolves when nobody holds the table any more.
+    pub async fn closed(&self) {
+        self.changes.closed().await;
+    }
+
     /// Sets or removes the row of a key.
     pub fn put(&self, key: impl Into<Arc<str>>, row: Option<Row>) {
         let key = key.into();

@@ -22,9 +22,10 @@
 //! thread pauses all partitions and polls on, so that the group does not expel the member.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc as std_mpsc,
     },
     thread,
@@ -67,7 +68,7 @@ pub struct Options {
 /// What happens to a sink task, in order.
 #[derive(Debug)]
 pub enum Event {
-    /// Records, in order per partition.
+    /// Records, in order per partition. Those read before a seek never come after it.
     Batch(Vec<RawRecord>),
     /// Partitions were added.
     Assigned(Vec<TopicPartition>),
@@ -101,13 +102,25 @@ impl Drop for Handover {
     }
 }
 
+/// An event with the number of seeks that had been carried out when it was queued.
+type Numbered = (u64, Event);
+
 struct Bridge {
     client: Context,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Numbered>,
+    seeks: AtomicU64,
     runtime: Handle,
     closing: AtomicBool,
+    paused: AtomicBool,
+    assigned: AtomicBool,
     revoked: Mutex<Vec<TopicPartition>>,
     handover_limit: Duration,
+}
+
+impl Bridge {
+    fn numbered(&self, event: Event) -> Numbered {
+        (self.seeks.load(Ordering::Acquire), event)
+    }
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
@@ -136,7 +149,8 @@ impl ConsumerContext for Bridge {
         let lost = consumer.assignment_lost();
         let deadline = Instant::now() + self.handover_limit;
         let event = Event::Revoked(Handover { partitions, lost, done: Some(done) });
-        let queued = self.runtime.block_on(tokio::time::timeout(self.handover_limit, self.events.send(event)));
+        let queued =
+            self.runtime.block_on(tokio::time::timeout(self.handover_limit, self.events.send(self.numbered(event))));
         let left = deadline.saturating_duration_since(Instant::now());
         let answered = matches!(queued, Ok(Ok(()))) && answer.recv_timeout(left).is_ok();
         if !answered && !self.events.is_closed() {
@@ -147,9 +161,12 @@ impl ConsumerContext for Bridge {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) if !self.closing.load(Ordering::Acquire) => {
+                self.assigned.store(true, Ordering::Release);
                 let event = Event::Assigned(partitions(list));
                 // Bounded like a revocation: a runner that takes nothing must not hold up the thread for ever.
-                let sent = self.runtime.block_on(tokio::time::timeout(self.handover_limit, self.events.send(event)));
+                let sent = self
+                    .runtime
+                    .block_on(tokio::time::timeout(self.handover_limit, self.events.send(self.numbered(event))));
                 if !matches!(sent, Ok(Ok(()))) && !self.events.is_closed() {
                     tracing::warn!("the task did not take its new partitions in time");
                 }
@@ -162,9 +179,20 @@ impl ConsumerContext for Bridge {
 
 /// A consumer with its thread. Close it with [`Consumer::close`]; dropping it closes it in the background.
 pub struct Consumer {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Numbered>,
     inner: Arc<BaseConsumer<Bridge>>,
+    seeks: std_mpsc::Sender<Seek>,
+    kept: VecDeque<Numbered>,
+    /// How many seeks were asked for, and what the latest of them moved: a batch with a lower number was
+    /// read before them.
+    seek_count: u64,
+    moved: Vec<(u64, Vec<TopicPartition>)>,
     closed: oneshot::Receiver<()>,
+}
+
+struct Seek {
+    offsets: Vec<PartitionOffset>,
+    done: oneshot::Sender<Result<()>>,
 }
 
 /// Adds the defaults of the worker's consumers.
@@ -189,8 +217,11 @@ impl Consumer {
         let bridge = Bridge {
             client: Context::default(),
             events: sender,
+            seeks: AtomicU64::new(0),
             runtime: Handle::current(),
             closing: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            assigned: AtomicBool::new(false),
             revoked: Mutex::default(),
             handover_limit: options.handover_limit,
         };
@@ -199,22 +230,37 @@ impl Consumer {
         let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         inner.subscribe(&names).map_err(|e| kafka_error(format!("subscribing to {}", names.join(", ")), e))?;
         let (finished, closed) = oneshot::channel();
+        let (seeks, requests) = std_mpsc::channel();
         let (shared, options) = (inner.clone(), options.clone());
         let spawned = thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
             // Time limits are made on this thread, outside of any task.
             let runtime = shared.context().runtime.clone();
             let _timers = runtime.enter();
-            Loop { consumer: shared, options, collector: Collector::default() }.run();
+            Loop { consumer: shared, options, collector: Collector::default(), seeks: requests, paused: false }.run();
             // Nobody may be waiting for the end.
             let _ = finished.send(());
         });
         spawned.map_err(|e| Error::fatal("starting the consumer's thread").caused_by(e))?;
-        Ok(Self { events, inner, closed })
+        Ok(Self { events, inner, seeks, kept: VecDeque::new(), seek_count: 0, moved: Vec::new(), closed })
     }
 
     /// What happens next; `None` after the end of the thread. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
+        let (seeks, event) = match self.kept.pop_front() {
+            Some(event) => event,
+            None => self.events.recv().await?,
+        };
+        self.moved.retain(|(n, _)| *n > seeks);
+        Some(match event {
+            Event::Batch(mut batch) => {
+                let stale = |r: &RawRecord| {
+                    self.moved.iter().flat_map(|(_, m)| m).any(|p| p.partition == r.partition && p.topic == r.topic)
+                };
+                batch.retain(|r| !stale(r));
+                Event::Batch(batch)
+            }
+            other => other,
+        })
     }
 
     /// Commits offsets and waits for the broker's answer.
@@ -235,24 +281,32 @@ impl Consumer {
         Ok(())
     }
 
-    /// Moves positions: the next records of these partitions are read from there.
-    pub async fn seek(&self, offsets: &[PartitionOffset]) -> Result<()> {
-        for o in offsets {
-            let (consumer, target) = (self.inner.clone(), o.clone());
-            let seek = move || {
-                consumer.seek(
-                    &target.partition.topic,
-                    target.partition.partition,
-                    Offset::Offset(target.offset),
-                    Duration::from_secs(10),
-                )
-            };
-            let done = tokio::task::spawn_blocking(seek).await.map_err(|e| Error::retriable("seeking").caused_by(e))?;
-            done.map_err(|e| {
-                kafka_error(format!("seeking {}-{} to {}", o.partition.topic, o.partition.partition, o.offset), e)
-            })?;
+    /// Moves positions: the next records of these partitions are read from there. What was read of any
+    /// partition but not handed over is dropped; the caller drops what it holds of the moved ones.
+    pub async fn seek(&mut self, offsets: Vec<PartitionOffset>) -> Result<()> {
+        let moved: Vec<TopicPartition> = offsets.iter().map(|o| o.partition.clone()).collect();
+        let (done, mut answer) = oneshot::channel();
+        if self.seeks.send(Seek { offsets, done }).is_err() {
+            return Err(Error::retriable("seeking: the consumer has ended"));
         }
-        Ok(())
+        self.seek_count += 1;
+        self.moved.push((self.seek_count, moved));
+        // The thread may be waiting for room in the channel, so the channel is emptied meanwhile.
+        let ended = || Err(Error::retriable("seeking: the consumer has ended"));
+        loop {
+            tokio::select! {
+                result = &mut answer => return result.unwrap_or_else(|_| ended()),
+                event = self.events.recv() => match event {
+                    Some(event) => self.kept.push_back(event),
+                    None => return ended(),
+                },
+            }
+        }
+    }
+
+    /// Stops or resumes the flow of records; rebalances go on. A batch or two may still come.
+    pub fn set_paused(&self, paused: bool) {
+        self.inner.context().paused.store(paused, Ordering::Release);
     }
 
     /// The offsets that the group has committed for these partitions; partitions without one are left out.
@@ -308,6 +362,8 @@ struct Loop {
     consumer: Arc<BaseConsumer<Bridge>>,
     options: Options,
     collector: Collector,
+    seeks: std_mpsc::Receiver<Seek>,
+    paused: bool,
 }
 
 const POLL: Duration = Duration::from_millis(50);
@@ -315,8 +371,13 @@ const POLL: Duration = Duration::from_millis(50);
 impl Loop {
     fn run(mut self) {
         while !self.closing() {
-            let wait = if self.collector.is_empty() { POLL } else { Duration::ZERO };
+            self.seek();
+            self.pause();
+            let wait = if self.collector.is_empty() || self.paused { POLL } else { Duration::ZERO };
             let more = self.poll(wait);
+            if self.paused {
+                continue;
+            }
             let full = self.collector.len() >= self.options.max_poll_records;
             if !self.collector.is_empty() && (full || !more) {
                 self.hand_over();
@@ -336,6 +397,44 @@ impl Loop {
     fn closing(&self) -> bool {
         let context = self.consumer.context();
         context.closing.load(Ordering::Acquire) || context.events.is_closed()
+    }
+
+    fn pause(&mut self) {
+        let context = self.consumer.context();
+        let wanted = context.paused.load(Ordering::Acquire);
+        // New partitions start unpaused, so an assignment is a reason to pause again.
+        let assigned = context.assigned.swap(false, Ordering::AcqRel);
+        if wanted == self.paused && !(wanted && assigned) {
+            return;
+        }
+        self.paused = wanted;
+        let all = self.consumer.assignment();
+        let done = all.and_then(|all| if wanted { self.consumer.pause(&all) } else { self.consumer.resume(&all) });
+        if let Err(e) = done {
+            tracing::debug!("pausing or resuming partitions: {e}");
+        }
+    }
+
+    /// Carries out requested seeks; what was collected of the moved partitions is dropped.
+    fn seek(&mut self) {
+        while let Ok(Seek { offsets, done }) = self.seeks.try_recv() {
+            let moved = |r: &RawRecord| {
+                offsets.iter().any(|o| o.partition.partition == r.partition && o.partition.topic == r.topic)
+            };
+            let left = self.collector.take(|r| !moved(r));
+            self.collector.restore(left);
+            let mut result = Ok(());
+            for o in &offsets {
+                let (topic, partition) = (&*o.partition.topic, o.partition.partition);
+                let sought = self.consumer.seek(topic, partition, Offset::Offset(o.offset), Duration::from_secs(10));
+                if let Err(e) = sought {
+                    result = Err(kafka_error(format!("seeking {topic}-{partition} to {}", o.offset), e));
+                }
+            }
+            self.consumer.context().seeks.fetch_add(1, Ordering::AcqRel);
+            // The task may have ended meanwhile.
+            let _ = done.send(result);
+        }
     }
 
     /// Collects a message, if there is one; tells whether there was.
@@ -376,7 +475,7 @@ impl Loop {
     fn fail(&self, error: Error) {
         let context = self.consumer.context();
         // A closed channel means that the task ends anyway.
-        let _ = context.runtime.block_on(context.events.send(Event::Failed(error)));
+        let _ = context.runtime.block_on(context.events.send(context.numbered(Event::Failed(error))));
     }
 
     fn hand_over(&mut self) {
@@ -384,21 +483,22 @@ impl Loop {
         let started = Instant::now();
         let mut paused = None;
         loop {
+            self.seek();
             let taken = std::mem::take(&mut *context.revoked.lock().unwrap_or_else(PoisonError::into_inner));
             if !taken.is_empty() {
                 let kept = |r: &RawRecord| !taken.iter().any(|p| p.partition == r.partition && p.topic == r.topic);
                 let left = self.collector.take(kept);
                 self.collector.restore(left);
-                if self.collector.is_empty() {
-                    break;
-                }
+            }
+            if self.collector.is_empty() || context.paused.load(Ordering::Acquire) {
+                break;
             }
             // A clone of the sender keeps the permit from borrowing what the callback needs.
             let events = context.events.clone();
             match context.runtime.block_on(tokio::time::timeout(POLL, events.reserve_owned())) {
                 Ok(Ok(permit)) => {
                     let batch = self.collector.take(|_| true);
-                    permit.send(Event::Batch(batch));
+                    permit.send(context.numbered(Event::Batch(batch)));
                     break;
                 }
                 Ok(Err(_)) => break,

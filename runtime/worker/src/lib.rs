@@ -1,1 +1,35 @@
-//! connect-worker
+//! The worker: runs connectors.
+//!
+//! Calls go rest → controller → supervisor → runners → {pipeline, tolerance, offsets, storage}.
+//!
+//! - [`registry`]: plugins by name, their types erased
+//! - [`framework`], [`worker_config`], [`validation`]: settings of every connector, of the worker, and
+//!   complete validation
+//! - [`controller`]: what should run; [`supervisor`]: what runs, one actor per connector
+//! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
+//! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters
+//! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
+//! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
+//! - [`status`]: states as the REST API shows them; [`rest`]: the API itself
+
+pub mod controller;
+pub mod framework;
+pub mod offsets;
+pub mod pipeline;
+pub mod registry;
+pub mod rest;
+pub mod sink_runner;
+pub mod source_runner;
+pub mod state;
+pub mod status;
+pub mod storage;
+pub mod supervisor;
+pub mod task;
+pub mod task_host;
+pub mod tolerance;
+pub mod validation;
+pub mod worker_config;
+
+pub use controller::Controller;
+pub use registry::Plugins;
+pub use worker_config::Worker;

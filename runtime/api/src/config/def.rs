@@ -207,11 +207,12 @@ impl ConfigKey {
         };
         let mut readable = text.is_some();
         if let Some(text) = &text
-            && let Some(Err(reason)) = self.checks.iter().map(|check| check(text)).find(Result::is_err) {
-                let shown = if self.kind == KeyType::Password { "[hidden]" } else { text };
-                errors.push(invalid_value(shown, &self.name, &reason));
-                readable = false;
-            }
+            && let Some(Err(reason)) = self.checks.iter().map(|check| check(text)).find(Result::is_err)
+        {
+            let shown = if self.kind == KeyType::Password { "[hidden]" } else { text };
+            errors.push(invalid_value(shown, &self.name, &reason));
+            readable = false;
+        }
         let value = text.filter(|_| readable).map(|text| match self.kind {
             KeyType::Password => "[hidden]".to_owned(),
             KeyType::List => split_list(&text).join(","),

@@ -16,4 +16,4 @@ pub mod types;
 pub use def::{ConfigDef, ConfigKey, ConfigValue, Default, Importance, KeyType, Width, invalid_value, missing_value};
 pub use settings::Settings;
 pub use typed::{Config, Key, Problem, Problems, Reader};
-pub use types::{ClassName, ConfigType, Millis, Secret};
+pub use types::{ClassName, ConfigType, Millis, Secret, split_list};

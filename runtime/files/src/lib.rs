@@ -1,0 +1,119 @@
+//! Worker and connector files: YAML, JSON and Java properties, told apart by their ending.
+//!
+//! - [`node`]: documents as trees that keep every scalar's text and position
+//! - [`yaml`], [`properties`]: the readers (JSON is read by both its own parser and the YAML one)
+//! - [`flatten`](mod@flatten): nested mappings and lists → Kafka Connect's flat texts
+//! - [`connector`]: the three forms in which a connector may be written
+//!
+//! Every error names file, line and, where there is one, key, and says how to mend it.
+
+pub mod connector;
+pub mod flatten;
+pub mod node;
+pub mod properties;
+pub mod yaml;
+
+use std::{fmt, fs, path::Path};
+
+use serde::de::IgnoredAny;
+
+pub use connector::{ConnectorFile, InitialState, read_connectors};
+pub use flatten::flatten;
+pub use node::{Node, Position, Tree};
+
+/// What is wrong in a file, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileError {
+    /// The file as it was named.
+    pub file: String,
+    /// Line from 1 and column from 1, where known.
+    pub position: Option<Position>,
+    /// What is wrong and the way out.
+    pub message: String,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some(p) => write!(f, "{}:{}:{}: {}", self.file, p.line, p.column, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+/// The formats, by ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Yaml,
+    Json,
+    Properties,
+}
+
+fn format(path: &Path) -> Option<Format> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "yaml" | "yml" => Some(Format::Yaml),
+        "json" => Some(Format::Json),
+        "properties" => Some(Format::Properties),
+        _ => None,
+    }
+}
+
+/// Whether the file's ending is one of those that are read.
+pub fn is_readable(path: &Path) -> bool {
+    format(path).is_some()
+}
+
+/// Reads the documents of a file.
+pub fn read(path: &Path) -> Result<Vec<Tree>, FileError> {
+    let file = path.display().to_string();
+    let fail = |message: String| FileError { file: file.clone(), position: None, message };
+    let Some(format) = format(path) else {
+        return Err(fail("the ending must be .yaml, .yml, .json or .properties".into()));
+    };
+    let bytes = fs::read(path).map_err(|e| fail(format!("cannot be read: {e}")))?;
+    parse(&bytes, format).map_err(|(position, message)| FileError { file, position, message })
+}
+
+/// As [`read`], from standard input: YAML or JSON.
+pub fn read_text(name: &str, text: &str) -> Result<Vec<Tree>, FileError> {
+    parse(text.as_bytes(), Format::Yaml).map_err(|(position, message)| FileError {
+        file: name.to_owned(),
+        position,
+        message,
+    })
+}
+
+type Failure = (Option<Position>, String);
+
+fn parse(bytes: &[u8], format: Format) -> Result<Vec<Tree>, Failure> {
+    if format == Format::Properties {
+        return properties::parse(bytes).map(|tree| vec![tree]);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let line = bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        (Some(Position { line, column: 1 }), "the file is not UTF-8 text; save it as UTF-8".to_owned())
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if format == Format::Json {
+        // JSON's own parser judges the syntax; the tree with texts and positions comes from the YAML one.
+        serde_json::from_str::<IgnoredAny>(text)
+            .map_err(|e| (Some(Position { line: e.line(), column: e.column() }), format!("not valid JSON: {e}")))?;
+    }
+    yaml::parse(text)
+}
+
+/// Reads a worker file: one document, flattened.
+pub fn read_worker(path: &Path) -> Result<Vec<(String, String)>, FileError> {
+    let file = path.display().to_string();
+    let documents = read(path)?;
+    let [tree] = documents.as_slice() else {
+        return Err(FileError {
+            file,
+            position: None,
+            message: format!("a worker file holds one document, not {}", documents.len()),
+        });
+    };
+    flatten(tree).map_err(|(position, message)| FileError { file, position: Some(position), message })
+}

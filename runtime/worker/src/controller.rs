@@ -1,0 +1,334 @@
+//! What should run: connectors by name with configuration and target state, and the requests that change them.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use connect_api::{Error, Settings};
+use connect_rest_model::{
+    ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, ConnectorType, ExpandedConnector, TaskId, TaskInfo,
+    TaskState,
+};
+use tokio::sync::Mutex;
+
+use crate::{
+    registry::Direction,
+    status::State,
+    supervisor::{Handle, Services, Target},
+    validation,
+};
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request itself is wrong: 400.
+    Bad(String),
+    /// There is no such thing: 404.
+    NotFound(String),
+    /// It exists already: 409.
+    Conflict(String),
+    /// Something went wrong: 500.
+    Failed(String),
+}
+
+impl From<Error> for Refusal {
+    fn from(e: Error) -> Self {
+        Self::Failed(e.one_line())
+    }
+}
+
+type Answer<T> = Result<T, Refusal>;
+
+struct Connector {
+    config: Settings,
+    target: Target,
+    kind: ConnectorType,
+    handle: Handle,
+}
+
+/// The worker's connectors.
+pub struct Controller {
+    services: Services,
+    all: Mutex<BTreeMap<String, Connector>>,
+    cluster_id: std::sync::Mutex<Option<String>>,
+}
+
+impl Controller {
+    /// No connectors yet.
+    pub fn new(services: Services) -> Arc<Self> {
+        Arc::new(Self { services, all: Mutex::default(), cluster_id: std::sync::Mutex::default() })
+    }
+
+    /// What connectors run on.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Sets the id of the Kafka cluster.
+    pub fn set_cluster_id(&self, id: Option<String>) {
+        *self.cluster_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = id;
+    }
+
+    /// The id of the Kafka cluster, when known.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.cluster_id.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Names of all connectors.
+    pub async fn names(&self) -> Vec<String> {
+        self.all.lock().await.keys().cloned().collect()
+    }
+
+    /// Validates a configuration for the plugin that it names.
+    pub fn validate(&self, config: &ConfigMap) -> Answer<ConfigInfos> {
+        let class = config.get("connector.class").and_then(Option::as_deref);
+        if class.is_none() {
+            return Err(Refusal::Bad(format!("Connector config {} contains no connector type", java_map(config))));
+        }
+        validation::validate(&self.services.plugins, config).map_err(|e| {
+            let known: Vec<&str> = self.services.plugins.connectors.all().iter().map(|p| p.info.class()).collect();
+            let class = class.unwrap_or_default();
+            let hint = e.message().split_once(" Did you mean").map(|(_, h)| format!(" Did you mean{h}")).unwrap_or_default();
+            Refusal::Bad(format!(
+                "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}.{hint}",
+                known.join(", ")
+            ))
+        })
+    }
+
+    fn check(&self, config: &ConfigMap) -> Answer<Settings> {
+        let infos = self.validate(config)?;
+        if infos.error_count > 0 {
+            let texts: Vec<&str> = infos.errors().collect();
+            return Err(Refusal::Bad(format!(
+                "Connector configuration is invalid and contains the following {} error(s):\n{}\nYou can also find the above list \
+                 of errors at the endpoint `/connector-plugins/{{connectorType}}/config/validate`",
+                infos.error_count,
+                texts.join("\n")
+            )));
+        }
+        let settings: Settings = config.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_deref()?))).collect();
+        for sentence in validation::unknown_keys(&self.services.plugins, &settings) {
+            tracing::warn!(connector = settings.get("name"), "{sentence}");
+        }
+        Ok(settings)
+    }
+
+    /// Adds `name` to the configuration; another name in it is refused.
+    fn named(name: &str, mut config: ConfigMap) -> Answer<ConfigMap> {
+        match config.get("name").and_then(Option::as_deref) {
+            Some(other) if other != name => Err(Refusal::Bad(format!(
+                "Connector name configuration ({other}) doesn't match connector name in the URL ({name})"
+            ))),
+            Some(_) => Ok(config),
+            None => {
+                config.insert("name".into(), Some(name.to_owned()));
+                Ok(config)
+            }
+        }
+    }
+
+    /// Creates a connector.
+    pub async fn create(&self, name: &str, config: ConfigMap, target: Target) -> Answer<ConnectorInfo> {
+        let settings = self.check(&Self::named(name, config)?)?;
+        if self.all.lock().await.contains_key(name) {
+            return Err(Refusal::Conflict(format!("Connector {name} already exists")));
+        }
+        self.put(name, settings, Some(target)).await.map(|(info, _)| info)
+    }
+
+    /// Creates a connector or replaces its configuration; tells whether it is new.
+    pub async fn put_config(&self, name: &str, config: ConfigMap) -> Answer<(ConnectorInfo, bool)> {
+        let settings = self.check(&Self::named(name, config)?)?;
+        self.put(name, settings, None).await
+    }
+
+    /// Merges a patch into the configuration; null removes a key.
+    pub async fn patch_config(&self, name: &str, patch: ConfigMap) -> Answer<ConnectorInfo> {
+        let mut config: ConfigMap = {
+            let all = self.all.lock().await;
+            let c = all.get(name).ok_or_else(|| not_found(name))?;
+            c.config.iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect()
+        };
+        for (key, value) in patch {
+            match value {
+                Some(value) => drop(config.insert(key, Some(value))),
+                None => drop(config.shift_remove(&key)),
+            }
+        }
+        let settings = self.check(&Self::named(name, config)?)?;
+        self.put(name, settings, None).await.map(|(info, _)| info)
+    }
+
+    async fn put(&self, name: &str, settings: Settings, target: Option<Target>) -> Answer<(ConnectorInfo, bool)> {
+        let plugin = self.services.plugins.connectors.find(settings.get("connector.class").unwrap_or_default())?;
+        let kind = match plugin.direction() {
+            Direction::Source => ConnectorType::Source,
+            Direction::Sink => ConnectorType::Sink,
+        };
+        let (handle, target, new) = {
+            let mut all = self.all.lock().await;
+            let new = !all.contains_key(name);
+            let c = all.entry(name.to_owned()).or_insert_with(|| Connector {
+                config: Settings::new(),
+                target: target.unwrap_or(Target::Started),
+                kind,
+                handle: Handle::new(name.into(), self.services.clone()),
+            });
+            (c.config, c.kind) = (settings.clone(), kind);
+            (c.handle.clone(), c.target, new)
+        };
+        self.services.statuses.describe(name, kind, plugin.info.version);
+        let started = handle.configure(settings, target).await;
+        // As in Kafka Connect's standalone mode, the connector exists even if it could not be started.
+        started?;
+        Ok((self.info(name).await?, new))
+    }
+
+    /// The body of `GET /connectors/C`.
+    pub async fn info(&self, name: &str) -> Answer<ConnectorInfo> {
+        let all = self.all.lock().await;
+        let c = all.get(name).ok_or_else(|| not_found(name))?;
+        let tasks = (0..c.handle.task_settings().len() as u32).map(|task| TaskId { connector: name.to_owned(), task });
+        Ok(ConnectorInfo {
+            name: name.to_owned(),
+            config: c.config.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            tasks: tasks.collect(),
+            kind: c.kind,
+        })
+    }
+
+    /// The body of `GET /connectors/C/tasks`.
+    pub async fn tasks(&self, name: &str) -> Answer<Vec<TaskInfo>> {
+        let all = self.all.lock().await;
+        let c = all.get(name).ok_or_else(|| not_found(name))?;
+        let settings = c.handle.task_settings();
+        let info = |(id, s): (usize, &Settings)| TaskInfo {
+            id: TaskId { connector: name.to_owned(), task: id as u32 },
+            config: s.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+        };
+        Ok(settings.iter().enumerate().map(info).collect())
+    }
+
+    /// The body of `GET /connectors/C/status`.
+    pub fn status(&self, name: &str) -> Answer<ConnectorStatus> {
+        self.services
+            .statuses
+            .status(name)
+            .ok_or_else(|| Refusal::NotFound(format!("No status found for connector {name}")))
+    }
+
+    /// The body of `GET /connectors/C/tasks/T/status`.
+    pub fn task_status(&self, name: &str, task: i32) -> Answer<TaskState> {
+        let found = self.services.statuses.status(name);
+        let found = found.and_then(|s| s.tasks.into_iter().find(|t| i64::from(t.id) == i64::from(task)));
+        found.ok_or_else(|| Refusal::NotFound(format!("No status found for task {name}-{task}")))
+    }
+
+    /// The body of `GET /connectors?expand=…`.
+    pub async fn expanded(&self, status: bool, info: bool) -> BTreeMap<String, ExpandedConnector> {
+        let mut all = BTreeMap::new();
+        for name in self.names().await {
+            let mut entry = ExpandedConnector::default();
+            if status {
+                // A connector that is gone meanwhile, or has no status yet, is left out.
+                let Ok(found) = self.status(&name) else { continue };
+                entry.status = Some(found);
+            }
+            if info {
+                let Ok(found) = self.info(&name).await else { continue };
+                entry.info = Some(found);
+            }
+            all.insert(name, entry);
+        }
+        all
+    }
+
+    async fn handle(&self, name: &str, missing: impl FnOnce() -> String) -> Answer<Handle> {
+        let all = self.all.lock().await;
+        all.get(name).map(|c| c.handle.clone()).ok_or_else(|| Refusal::NotFound(missing()))
+    }
+
+    /// Sets the target state; it is taken up in the background.
+    pub async fn set_target(&self, name: &str, target: Target) -> Answer<()> {
+        let handle = {
+            let mut all = self.all.lock().await;
+            let c = all.get_mut(name).ok_or_else(|| Refusal::NotFound(format!("Unknown connector {name}")))?;
+            c.target = target;
+            c.handle.clone()
+        };
+        if target == Target::Stopped {
+            handle.target(target).await?;
+        } else {
+            // Pause and resume answer 202 before they are carried out.
+            tokio::spawn(async move { handle.target(target).await });
+        }
+        Ok(())
+    }
+
+    /// Deletes a connector. Its offsets and its consumer group stay.
+    pub async fn delete(&self, name: &str) -> Answer<()> {
+        let c = self.all.lock().await.remove(name).ok_or_else(|| not_found(name))?;
+        c.handle.stop().await;
+        self.services.statuses.remove(name);
+        Ok(())
+    }
+
+    /// Restarts the connector's own part and waits for it.
+    pub async fn restart_connector(&self, name: &str) -> Answer<()> {
+        let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
+        let failed = |e: Error| Refusal::Failed(format!("Failed to start connector: {name}: {}", e.one_line()));
+        handle.restart(true, Vec::new()).await.map_err(failed)
+    }
+
+    /// Restarts what the plan of KIP-745 selects, in the background; answers the status with what will be
+    /// restarted shown as RESTARTING.
+    pub async fn restart_plan(&self, name: &str, tasks: bool, only_failed: bool) -> Answer<ConnectorStatus> {
+        let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
+        let missing = || Refusal::NotFound(format!("Status for connector {name} not found"));
+        let mut status = self.services.statuses.status(name).ok_or_else(missing)?;
+        let selected = |state: &str| !only_failed || state == State::Failed.name();
+        let connector = selected(&status.connector.state);
+        let restarting = State::Restarting.name();
+        if connector {
+            status.connector.state = restarting.to_owned();
+        }
+        let mut ids = Vec::new();
+        for task in status.tasks.iter_mut().filter(|t| tasks && selected(&t.state)) {
+            task.state = restarting.to_owned();
+            ids.push(task.id);
+        }
+        tokio::spawn(async move { handle.restart(connector, ids).await });
+        Ok(status)
+    }
+
+    /// Restarts a task and waits until it has been started.
+    pub async fn restart_task(&self, name: &str, task: i32) -> Answer<()> {
+        let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
+        let id = u32::try_from(task).ok().filter(|id| (*id as usize) < handle.task_settings().len());
+        let id = id.ok_or_else(|| Refusal::NotFound(format!("Unknown task: {name}-{task}")))?;
+        handle
+            .restart(false, vec![id])
+            .await
+            .map_err(|e| Refusal::Failed(format!("Failed to start task: {name}-{task}: {}", e.one_line())))
+    }
+
+    /// Stops all connectors side by side.
+    pub async fn shut_down(&self) {
+        let all = std::mem::take(&mut *self.all.lock().await);
+        let stops = all.into_values().map(|c| async move { c.handle.stop().await });
+        let limit = self.services.worker.config.shutdown_timeout.0 + Duration::from_secs(10);
+        if tokio::time::timeout(limit, futures_util::future::join_all(stops)).await.is_err() {
+            tracing::warn!("some connectors did not stop within {} s", limit.as_secs());
+        }
+    }
+}
+
+fn not_found(name: &str) -> Refusal {
+    Refusal::NotFound(format!("Connector {name} not found"))
+}
+
+/// The text of a Java map, as some of Kafka Connect's messages show it. Values may be secrets, so they are
+/// left out here.
+fn java_map(config: &ConfigMap) -> String {
+    let keys: Vec<String> = config.keys().map(|k| format!("{k}=…")).collect();
+    format!("{{{}}}", keys.join(", "))
+}

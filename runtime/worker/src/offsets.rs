@@ -1,0 +1,307 @@
+//! Which source offsets are safe to commit, and the answers to receipts.
+//!
+//! A batch is safe when Kafka has acknowledged all of its records and those of every batch before it. The
+//! offsets of the safe batches, latest of each source partition, are what may be committed.
+
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use connect_api::{Error, OffsetMap, Outcome, ReceiptSlip};
+use connect_kafka::Delivery;
+use tokio::sync::Notify;
+
+use crate::status::TaskStatus;
+
+/// A run of records of a batch that share a receipt, or have none. Counts down delivery reports; nothing is
+/// woken before the last.
+pub struct Segment {
+    range: Range<usize>,
+    waiting: AtomicUsize,
+    stored: AtomicUsize,
+    filtered: AtomicUsize,
+    tolerated: AtomicUsize,
+    failure: OnceLock<Error>,
+    slip: Mutex<Option<ReceiptSlip>>,
+    batch: Arc<Batch>,
+}
+
+struct Batch {
+    open_segments: AtomicUsize,
+    offsets: Mutex<Vec<(Arc<OffsetMap>, OffsetMap)>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    changed: Notify,
+    failure: OnceLock<Error>,
+    status: Arc<TaskStatus>,
+    tolerate: bool,
+}
+
+impl Segment {
+    fn count_down(&self, counter: Option<&AtomicUsize>) {
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.finish();
+        }
+    }
+
+    fn finish(&self) {
+        let count = |c: &AtomicUsize| c.load(Ordering::Relaxed);
+        self.batch.shared.status.written(count(&self.stored));
+        if let Some(slip) = self.slip.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            slip.answer(Outcome {
+                stored: count(&self.stored),
+                filtered: count(&self.filtered),
+                dead_lettered: count(&self.tolerated),
+                failed: self.failure.get().cloned(),
+            });
+        }
+        if self.batch.open_segments.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.batch.shared.changed.notify_one();
+        }
+    }
+
+    /// A transform dropped a record.
+    pub fn filtered(&self) {
+        self.count_down(Some(&self.filtered));
+    }
+
+    /// A record failed and was tolerated.
+    pub fn tolerated(&self) {
+        self.count_down(Some(&self.tolerated));
+    }
+
+    /// A record failed and the task fails with it: the receipt says so, and the batch is never safe.
+    pub fn give_up(&self, error: &Error) {
+        // The first error is the one that is told.
+        let _ = self.failure.set(error.clone());
+        if let Some(slip) = self.slip.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            slip.answer(Outcome::failure(error.clone()));
+        }
+    }
+}
+
+impl Delivery for Segment {
+    fn delivered(&self, _partition: i32, _offset: i64) {
+        self.count_down(Some(&self.stored));
+    }
+
+    fn failed(&self, error: Error) {
+        let shared = &self.batch.shared;
+        if shared.tolerate {
+            tracing::error!("a record was skipped, as errors.tolerance says: {}", error.one_line());
+            shared.status.bad(&error);
+            return self.tolerated();
+        }
+        self.give_up(&error);
+        let failure = Error::fatal("kafka did not take a record").caused_by(error);
+        // The first error is the one that is told.
+        let _ = shared.failure.set(failure);
+        shared.changed.notify_one();
+    }
+}
+
+/// All batches of a task that are not committed yet.
+pub struct Tracker {
+    batches: VecDeque<Arc<Batch>>,
+    shared: Arc<Shared>,
+}
+
+impl Tracker {
+    /// Nothing is tracked yet. With `tolerate`, records that Kafka refuses are skipped.
+    pub fn new(status: Arc<TaskStatus>, tolerate: bool) -> Self {
+        let shared = Shared { changed: Notify::new(), failure: OnceLock::new(), status, tolerate };
+        Self { batches: VecDeque::new(), shared: Arc::new(shared) }
+    }
+
+    /// Tracks a batch of so many records with these receipts. The segments are in order, cover every record,
+    /// and each is counted down once per record. Offsets come with [`Tracker::offsets`].
+    pub fn batch(&mut self, len: usize, slips: Vec<ReceiptSlip>) -> Vec<Arc<Segment>> {
+        let mut runs: Vec<(Range<usize>, Option<ReceiptSlip>)> = Vec::new();
+        let mut next = 0;
+        for slip in slips {
+            if slip.range.start > next {
+                runs.push((next..slip.range.start, None));
+            }
+            next = slip.range.end;
+            if slip.range.is_empty() {
+                slip.answer(Outcome::default());
+            } else {
+                runs.push((slip.range.clone(), Some(slip)));
+            }
+        }
+        if next < len {
+            runs.push((next..len, None));
+        }
+        let batch = Arc::new(Batch {
+            open_segments: AtomicUsize::new(runs.len()),
+            offsets: Mutex::default(),
+            shared: self.shared.clone(),
+        });
+        self.batches.push_back(batch.clone());
+        let segment = |(range, slip): (Range<usize>, _)| {
+            Arc::new(Segment {
+                waiting: AtomicUsize::new(range.len()),
+                range,
+                stored: AtomicUsize::new(0),
+                filtered: AtomicUsize::new(0),
+                tolerated: AtomicUsize::new(0),
+                failure: OnceLock::new(),
+                slip: Mutex::new(slip),
+                batch: batch.clone(),
+            })
+        };
+        runs.into_iter().map(segment).collect()
+    }
+
+    /// Sets the offsets of the newest batch, latest of each source partition.
+    pub fn offsets(&mut self, offsets: Vec<(Arc<OffsetMap>, OffsetMap)>) {
+        if let Some(batch) = self.batches.back() {
+            *batch.offsets.lock().unwrap_or_else(PoisonError::into_inner) = offsets;
+        }
+    }
+
+    /// Takes the offsets that have become safe since the last call, oldest first.
+    pub fn take_safe(&mut self) -> Vec<(Arc<OffsetMap>, OffsetMap)> {
+        let mut safe = Vec::new();
+        while let Some(first) = self.batches.front() {
+            if first.open_segments.load(Ordering::Acquire) > 0 {
+                break;
+            }
+            safe.append(&mut first.offsets.lock().unwrap_or_else(PoisonError::into_inner));
+            self.batches.pop_front();
+        }
+        safe
+    }
+
+    /// How many batches wait for acknowledgements.
+    pub fn waiting(&self) -> usize {
+        self.batches.iter().filter(|b| b.open_segments.load(Ordering::Acquire) > 0).count()
+    }
+
+    /// Why the task must fail, if Kafka refused a record.
+    pub fn failure(&self) -> Option<Error> {
+        self.shared.failure.get().cloned()
+    }
+
+    /// As [`Tracker::failure`], apart from the tracker.
+    pub fn failed_handle(&self) -> FailureHandle {
+        FailureHandle(self.shared.clone())
+    }
+
+    /// Resolves when a batch was acknowledged or refused since the last call. Cancel-safe.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let shared = self.shared.clone();
+        async move { shared.changed.notified().await }
+    }
+}
+
+/// Sees a failure while the tracker itself is in use.
+pub struct FailureHandle(Arc<Shared>);
+
+impl FailureHandle {
+    /// See [`Tracker::failure`].
+    pub fn failure(&self) -> Option<Error> {
+        self.0.failure.get().cloned()
+    }
+}
+
+/// The segment of each record: records and segments are walked side by side.
+pub struct Walk<'a> {
+    segments: &'a [Arc<Segment>],
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Starts at the first record.
+    pub fn new(segments: &'a [Arc<Segment>]) -> Self {
+        Self { segments, at: 0 }
+    }
+
+    /// The segment of a record; indices must not go back.
+    pub fn segment(&mut self, index: usize) -> &'a Arc<Segment> {
+        while self.segments[self.at].range.end <= index {
+            self.at += 1;
+        }
+        &self.segments[self.at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connect_api::{SourceBatch, SourceRecord};
+
+    fn map(key: &str, n: i64) -> OffsetMap {
+        [(key.to_owned(), n.into())].into_iter().collect()
+    }
+
+    fn tracked(tracker: &mut Tracker, len: usize, offset: i64) -> Vec<Arc<Segment>> {
+        let segments = tracker.batch(len, Vec::new());
+        tracker.offsets(vec![(Arc::new(map("file", 0)), map("position", offset))]);
+        segments
+    }
+
+    #[test]
+    fn offsets_are_safe_when_everything_before_them_is() {
+        let mut t = Tracker::new(Arc::default(), false);
+        let first = tracked(&mut t, 2, 1);
+        let second = tracked(&mut t, 1, 2);
+        second[0].delivered(0, 0);
+        assert!(t.take_safe().is_empty(), "the first batch is still out");
+        first[0].delivered(0, 0);
+        first[0].filtered();
+        let safe = t.take_safe();
+        assert_eq!(safe.iter().map(|(_, o)| o.clone()).collect::<Vec<_>>(), [map("position", 1), map("position", 2)]);
+        assert_eq!(t.waiting(), 0);
+    }
+
+    #[test]
+    fn a_refused_record_makes_its_batch_never_safe() {
+        let mut t = Tracker::new(Arc::default(), false);
+        let segments = tracked(&mut t, 1, 1);
+        segments[0].failed(Error::data("too large"));
+        assert!(t.take_safe().is_empty());
+        assert!(t.failure().is_some());
+        let mut t = Tracker::new(Arc::default(), true);
+        let segments = tracked(&mut t, 1, 1);
+        segments[0].failed(Error::data("too large"));
+        assert_eq!(t.take_safe().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn receipts_are_answered_each_by_itself() {
+        let mut batch = SourceBatch::new(vec![SourceRecord::new("t")]);
+        let a = batch.push_with_receipt([SourceRecord::new("t"), SourceRecord::new("t")]);
+        let b = batch.push_with_receipt([SourceRecord::new("t")]);
+        let none = batch.push_with_receipt([]);
+        let (records, slips) = batch.into_parts();
+        let mut t = Tracker::new(Arc::default(), false);
+        let segments = t.batch(records.len(), slips);
+        assert!(none.await.is_safe());
+        let mut walk = Walk::new(&segments);
+        walk.segment(0).delivered(0, 0);
+        walk.segment(1).delivered(0, 0);
+        walk.segment(2).filtered();
+        let a = a.await;
+        assert_eq!((a.stored, a.filtered, a.is_safe()), (1, 1, true));
+        walk.segment(3).failed(Error::data("no"));
+        assert!(!b.await.is_safe());
+    }
+
+    #[test]
+    fn a_batch_of_nothing_is_safe_at_once() {
+        let mut t = Tracker::new(Arc::default(), false);
+        t.batch(0, Vec::new());
+        assert_eq!((t.take_safe().len(), t.waiting()), (0, 0));
+    }
+}

@@ -1,0 +1,373 @@
+//! Converters and transforms of one task, in Kafka Connect's order, with tolerance at every stage.
+
+use std::{sync::Arc, time::Instant};
+
+use connect_api::{
+    Bytes, Converter, Error, ErrorClass, Header, Headers, Origin, Predicate, Record, RecordMeta, Result, Role,
+    SchemaAndValue, Settings, SinkRecord, Step, TaskContext, Topic, Transform, config::split_list,
+};
+use connect_kafka::RawRecord;
+
+use crate::{
+    registry::Plugins,
+    status::TaskStatus,
+    tolerance::{Failure, Stage, Tolerance},
+    worker_config::Worker,
+};
+
+/// A converter with the name that errors show.
+pub struct Named<T> {
+    inner: T,
+    class: String,
+}
+
+/// Key, value and header converters of a task.
+pub struct Converters {
+    key: Named<Box<dyn Converter>>,
+    value: Named<Box<dyn Converter>>,
+    header: Named<Box<dyn Converter>>,
+}
+
+impl Converters {
+    /// The connector's converters where it names them, else the worker's: class and settings come from the
+    /// same place, never mixed (config.md §4).
+    pub fn new(plugins: &Plugins, worker: &Worker, connector: &Settings) -> Result<Self> {
+        let make = |role: Role, prefix: &str, default: &str| {
+            let (class, mut settings) = match connector.get(prefix) {
+                Some(class) => (class, connector.prefixed(&format!("{prefix}."))),
+                None => (default, worker.settings.prefixed(&format!("{prefix}."))),
+            };
+            settings.set("converter.type", role.name());
+            let plugin = plugins.converters.find(class).map_err(|e| e.context(format!("setting {prefix}")))?;
+            if plugin.headers_only && role != Role::Header {
+                return Err(Error::fatal(format!("{class} converts headers only; it cannot be the {prefix}")));
+            }
+            let inner =
+                (plugin.build)(&settings, role).map_err(|e| e.context(format!("setting up the {prefix} {class}")))?;
+            Ok(Named { inner, class: plugin.info.class().to_owned() })
+        };
+        Ok(Self {
+            key: make(Role::Key, "key.converter", &worker.config.key_converter.0)?,
+            value: make(Role::Value, "value.converter", &worker.config.value_converter.0)?,
+            header: make(Role::Header, "header.converter", &worker.config.header_converter.0)?,
+        })
+    }
+
+    async fn read(&self, which: Role, topic: &Topic, bytes: Option<&Bytes>) -> Result<SchemaAndValue> {
+        let converter = &self.of(which).inner;
+        loop {
+            match converter.deserialize(topic, bytes)? {
+                Step::Done(value) => return Ok(value),
+                Step::Wait(work) => work.await?,
+            }
+        }
+    }
+
+    async fn write(&self, which: Role, topic: &Topic, of: &SchemaAndValue) -> Result<Option<Bytes>> {
+        let converter = &self.of(which).inner;
+        loop {
+            match converter.serialize(topic, of.schema.as_ref(), &of.value)? {
+                Step::Done(bytes) => return Ok(bytes),
+                Step::Wait(work) => work.await?,
+            }
+        }
+    }
+
+    fn of(&self, role: Role) -> &Named<Box<dyn Converter>> {
+        match role {
+            Role::Key => &self.key,
+            Role::Value => &self.value,
+            Role::Header => &self.header,
+        }
+    }
+
+    /// Key and value of a record, for tables; headers are left as bytes.
+    pub async fn read_pair(&self, raw: &RawRecord) -> Result<(SchemaAndValue, SchemaAndValue)> {
+        let key = self.read(Role::Key, &raw.topic, raw.key.as_ref()).await?;
+        Ok((key, self.read(Role::Value, &raw.topic, raw.value.as_ref()).await?))
+    }
+
+    async fn read_headers(&self, raw: &RawRecord) -> Result<Headers> {
+        let mut headers = Headers::new();
+        for (key, bytes) in &raw.headers {
+            let read = self.read(Role::Header, &raw.topic, bytes.as_ref()).await?;
+            headers.push(Header { key: key.clone(), schema: read.schema, value: read.value });
+        }
+        Ok(headers)
+    }
+}
+
+struct Link {
+    transform: Box<dyn Transform>,
+    class: String,
+    condition: Option<(Box<dyn Predicate>, bool)>,
+}
+
+/// The transforms of a task, in order, each with its condition.
+pub struct Chain(Vec<Link>);
+
+impl Chain {
+    /// As `transforms` and `predicates` say.
+    pub async fn new(plugins: &Plugins, connector: &Settings, context: &TaskContext) -> Result<Self> {
+        let mut links = Vec::new();
+        for alias in split_list(connector.get("transforms").unwrap_or_default().trim()) {
+            let mut settings = connector.prefixed(&format!("transforms.{alias}."));
+            let class = settings.get("type").unwrap_or_default().to_owned();
+            let failed = |e: Error| e.context(format!("setting up the transform {alias} ({class})"));
+            let condition = condition(plugins, connector, &mut settings).map_err(failed)?;
+            let plugin = plugins.transforms.find(&class).map_err(failed)?;
+            let transform = (plugin.build)(settings, context.clone()).await.map_err(failed)?;
+            links.push(Link { transform, class: plugin.info.class().to_owned(), condition });
+        }
+        Ok(Self(links))
+    }
+
+    /// The record after all transforms; `None` when one dropped it.
+    fn apply(&mut self, mut record: Record, meta: &RecordMeta) -> std::result::Result<Option<Record>, Failure> {
+        for link in &mut self.0 {
+            let failed = |error: Error| Failure { stage: Stage::Transformation, class: link.class.clone(), error };
+            if let Some((predicate, negate)) = &link.condition {
+                if predicate.test(&record, meta).map_err(failed)? == *negate {
+                    continue;
+                }
+            }
+            match link.transform.apply(record, meta).map_err(failed)? {
+                Some(changed) => record = changed,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(record))
+    }
+}
+
+fn condition(
+    plugins: &Plugins,
+    connector: &Settings,
+    settings: &mut Settings,
+) -> Result<Option<(Box<dyn Predicate>, bool)>> {
+    // Keys of the framework; the transform never sees them.
+    settings.remove("type");
+    let negate = settings.remove("negate").is_some_and(|v| v.trim().eq_ignore_ascii_case("true"));
+    let Some(alias) = settings.remove("predicate") else {
+        return if negate {
+            Err(Error::fatal(
+                "negate is true but there is no predicate to negate; set predicate to an alias of predicates",
+            ))
+        } else {
+            Ok(None)
+        };
+    };
+    let mut own = connector.prefixed(&format!("predicates.{alias}."));
+    let Some(class) = own.remove("type") else {
+        return Err(Error::fatal(format!(
+            "the predicate {alias} is not defined; set predicates={alias} and predicates.{alias}.type"
+        )));
+    };
+    let plugin = plugins.predicates.find(&class)?;
+    Ok(Some(((plugin.build)(&own)?, negate)))
+}
+
+/// A record as bytes, ready for the producer.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Topic.
+    pub topic: Topic,
+    /// Partition.
+    pub partition: Option<i32>,
+    /// Milliseconds since 1970.
+    pub timestamp: Option<i64>,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value.
+    pub value: Option<Bytes>,
+    /// Headers.
+    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+}
+
+/// What became of a record on its way through the pipeline.
+#[derive(Debug)]
+pub enum Passed<T> {
+    /// It goes on.
+    On(T),
+    /// A transform dropped it.
+    Dropped,
+    /// It failed and was tolerated.
+    Tolerated,
+}
+
+/// Converters, transforms and tolerance of a task.
+pub struct Pipeline {
+    converters: Arc<Converters>,
+    chain: Chain,
+    /// Decides about failures.
+    pub tolerance: Arc<Tolerance>,
+    status: Arc<TaskStatus>,
+}
+
+impl Pipeline {
+    /// Puts the parts together.
+    pub fn new(converters: Arc<Converters>, chain: Chain, tolerance: Arc<Tolerance>, status: Arc<TaskStatus>) -> Self {
+        Self { converters, chain, tolerance, status }
+    }
+
+    /// From Kafka to a sink: key, value, headers, then transforms.
+    pub async fn decode(&mut self, raw: &RawRecord) -> Result<Passed<SinkRecord>> {
+        let began = Instant::now();
+        let mut attempt = 0;
+        loop {
+            let failure = match self.try_decode(raw).await {
+                Ok(Some(record)) => {
+                    self.over(attempt);
+                    return Ok(Passed::On(record));
+                }
+                Ok(None) => return Ok(Passed::Dropped),
+                Err(failure) => failure,
+            };
+            if !again(&self.tolerance, &self.status, &failure, &mut attempt, began).await {
+                self.tolerance.decide(failure, Some(raw)).await?;
+                return Ok(Passed::Tolerated);
+            }
+        }
+    }
+
+    async fn try_decode(&mut self, raw: &RawRecord) -> std::result::Result<Option<SinkRecord>, Failure> {
+        let c = &self.converters;
+        let at = |role: Role| move |error: Error| c.failure(role, error);
+        let key = c.read(Role::Key, &raw.topic, raw.key.as_ref()).await.map_err(at(Role::Key))?;
+        let value = c.read(Role::Value, &raw.topic, raw.value.as_ref()).await.map_err(at(Role::Value))?;
+        let headers = c.read_headers(raw).await.map_err(at(Role::Header))?;
+        let record = Record {
+            topic: raw.topic.clone(),
+            partition: Some(raw.partition),
+            timestamp: raw.timestamp,
+            key_schema: key.schema,
+            key: key.value,
+            value_schema: value.schema,
+            value: value.value,
+            headers,
+        };
+        let origin = Origin {
+            topic: raw.topic.clone(),
+            partition: raw.partition,
+            offset: raw.offset,
+            timestamp_type: raw.timestamp_type,
+        };
+        let meta = RecordMeta { kafka_offset: Some(raw.offset) };
+        Ok(self.chain.apply(record, &meta)?.map(|record| SinkRecord { record, origin }))
+    }
+
+    /// From a source to Kafka: transforms, then headers, key and value.
+    pub async fn encode(&mut self, record: Record) -> Result<Passed<Encoded>> {
+        // What the queue of dead letters gets when there are no bytes yet.
+        let original = record.clone();
+        let changed = match self.chain.apply(record, &RecordMeta::default()) {
+            Ok(Some(changed)) => changed,
+            Ok(None) => return Ok(Passed::Dropped),
+            Err(failure) => {
+                let raw = self.converters.raw(&original).await;
+                self.tolerance.decide(failure, Some(&raw)).await?;
+                return Ok(Passed::Tolerated);
+            }
+        };
+        let began = Instant::now();
+        let mut attempt = 0;
+        loop {
+            let failure = match self.converters.encode(&changed).await {
+                Ok(encoded) => {
+                    self.over(attempt);
+                    return Ok(Passed::On(encoded));
+                }
+                Err(failure) => failure,
+            };
+            if !again(&self.tolerance, &self.status, &failure, &mut attempt, began).await {
+                let raw = self.converters.raw(&original).await;
+                self.tolerance.decide(failure, Some(&raw)).await?;
+                return Ok(Passed::Tolerated);
+            }
+        }
+    }
+
+    fn over(&self, attempt: u32) {
+        if attempt > 0 {
+            self.status.recovered();
+        }
+    }
+}
+
+impl Converters {
+    /// The record as bytes, as far as its converters can write it, else as JSON text.
+    pub async fn raw(&self, record: &Record) -> RawRecord {
+        let text = |value: &connect_api::Value| match value {
+            connect_api::Value::Null => None,
+            connect_api::Value::Bytes(b) => Some(b.clone()),
+            other => Some(Bytes::from(connect_api::json::to_json(other).to_string())),
+        };
+        let part = |schema: &Option<connect_api::Schema>, value: &connect_api::Value| SchemaAndValue {
+            schema: schema.clone(),
+            value: value.clone(),
+        };
+        let key = self.write(Role::Key, &record.topic, &part(&record.key_schema, &record.key)).await;
+        let value = self.write(Role::Value, &record.topic, &part(&record.value_schema, &record.value)).await;
+        RawRecord {
+            topic: record.topic.clone(),
+            partition: record.partition.unwrap_or(-1),
+            offset: -1,
+            timestamp: record.timestamp,
+            timestamp_type: connect_api::TimestampType::None,
+            key: key.unwrap_or_else(|_| text(&record.key)),
+            value: value.unwrap_or_else(|_| text(&record.value)),
+            headers: Vec::new(),
+        }
+    }
+
+    fn failure(&self, role: Role, error: Error) -> Failure {
+        let stage = match role {
+            Role::Key => Stage::KeyConverter,
+            Role::Value => Stage::ValueConverter,
+            Role::Header => Stage::HeaderConverter,
+        };
+        Failure { stage, class: self.of(role).class.clone(), error }
+    }
+
+    async fn encode(&self, record: &Record) -> std::result::Result<Encoded, Failure> {
+        let at = |role: Role| move |error: Error| self.failure(role, error);
+        let mut headers = Vec::with_capacity(record.headers.len());
+        for h in &record.headers {
+            let of = SchemaAndValue { schema: h.schema.clone(), value: h.value.clone() };
+            headers
+                .push((h.key.clone(), self.write(Role::Header, &record.topic, &of).await.map_err(at(Role::Header))?));
+        }
+        if record.timestamp.is_some_and(|t| t < -1) {
+            let error = Error::data(format!("Invalid record timestamp {}", record.timestamp.unwrap_or_default()));
+            return Err(self.failure(Role::Value, error));
+        }
+        let key = SchemaAndValue { schema: record.key_schema.clone(), value: record.key.clone() };
+        let value = SchemaAndValue { schema: record.value_schema.clone(), value: record.value.clone() };
+        Ok(Encoded {
+            topic: record.topic.clone(),
+            partition: record.partition,
+            timestamp: record.timestamp.filter(|t| *t >= 0),
+            key: self.write(Role::Key, &record.topic, &key).await.map_err(at(Role::Key))?,
+            value: self.write(Role::Value, &record.topic, &value).await.map_err(at(Role::Value))?,
+            headers,
+        })
+    }
+}
+
+/// Waits before an operation is tried again; `false` when it must not be.
+async fn again(
+    tolerance: &Tolerance,
+    status: &TaskStatus,
+    failure: &Failure,
+    attempt: &mut u32,
+    began: Instant,
+) -> bool {
+    if failure.error.class() != ErrorClass::Retriable {
+        return false;
+    }
+    *attempt += 1;
+    let Some(delay) = tolerance.back_off(*attempt, began, failure.error.delay()) else { return false };
+    status.retrying(&failure.error);
+    tokio::time::sleep(delay).await;
+    true
+}

@@ -1,0 +1,160 @@
+//! `/connectors` and below.
+
+use axum::{
+    body::Bytes,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use connect_rest_model::ConnectorInfo;
+
+use super::{
+    Api, body,
+    error::{ApiError, json},
+};
+use crate::supervisor::Target;
+
+type Answer = Result<Response, ApiError>;
+
+/// Values of a query parameter, decoded; one without value is empty.
+fn parameters(query: Option<&str>, name: &str) -> Vec<String> {
+    let pairs = query.unwrap_or_default().split('&').filter(|p| !p.is_empty());
+    let split = pairs.map(|p| p.split_once('=').unwrap_or((p, "")));
+    split.filter(|(k, _)| *k == name).map(|(_, v)| v.replace("%20", " ").replace('+', " ")).collect()
+}
+
+/// Java's `Boolean.valueOf`: an absent or empty value is the default, anything but `true` false.
+pub(super) fn flag(query: Option<&str>, name: &str, default: bool) -> bool {
+    match parameters(query, name).first().map(String::as_str) {
+        None | Some("") => default,
+        Some(text) => text.eq_ignore_ascii_case("true"),
+    }
+}
+
+/// Java's `Integer.valueOf`; anything else is no task at all.
+fn task_id(text: &str) -> Result<i32, ApiError> {
+    text.parse().map_err(|_| ApiError::status(StatusCode::NOT_FOUND))
+}
+
+pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Answer {
+    let query = query.as_deref();
+    let has_expand = query.unwrap_or_default().split('&').any(|p| p == "expand" || p.starts_with("expand="));
+    if !has_expand {
+        return Ok(json(StatusCode::OK, &api.controller.names().await));
+    }
+    let wanted = parameters(query, "expand");
+    let all = api.controller.expanded(wanted.iter().any(|w| w == "status"), wanted.iter().any(|w| w == "info")).await;
+    Ok(json(StatusCode::OK, &all))
+}
+
+pub(super) async fn create(State(api): State<Api>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let request = body::create(&bytes)?;
+    let target = match request.initial_state.as_deref().map(str::to_ascii_uppercase).as_deref() {
+        None | Some("RUNNING") => Target::Started,
+        Some("PAUSED") => Target::Paused,
+        Some("STOPPED") => Target::Stopped,
+        Some(other) => {
+            return Err(ApiError::internal(format!(
+                "Cannot construct instance of `InitialState`, problem: No enum constant InitialState.{other}"
+            )));
+        }
+    };
+    let info = api.controller.create(&request.name, request.config, target).await?;
+    Ok(created(&info, &headers))
+}
+
+/// 201 with the connector's place.
+fn created(info: &ConnectorInfo, headers: &HeaderMap) -> Response {
+    let mut response = json(StatusCode::CREATED, info);
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
+    let location = format!("http://{host}/connectors/{}", connect_api::template::percent_encode(&info.name));
+    if let Ok(value) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
+}
+
+pub(super) async fn info(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    Ok(json(StatusCode::OK, &api.controller.info(&name).await?))
+}
+
+pub(super) async fn config(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    Ok(json(StatusCode::OK, &api.controller.info(&name).await?.config))
+}
+
+pub(super) async fn put_config(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Answer {
+    let (info, new) = api.controller.put_config(&name, body::config(&bytes)?).await?;
+    Ok(if new { created(&info, &headers) } else { json(StatusCode::OK, &info) })
+}
+
+pub(super) async fn patch_config(State(api): State<Api>, Path(name): Path<String>, bytes: Bytes) -> Answer {
+    // An unknown connector is 404 whatever the body is.
+    api.controller.info(&name).await?;
+    Ok(json(StatusCode::OK, &api.controller.patch_config(&name, body::config(&bytes)?).await?))
+}
+
+pub(super) async fn status(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    Ok(json(StatusCode::OK, &api.controller.status(&name)?))
+}
+
+pub(super) async fn tasks(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    Ok(json(StatusCode::OK, &api.controller.tasks(&name).await?))
+}
+
+pub(super) async fn task_status(State(api): State<Api>, Path((name, task)): Path<(String, String)>) -> Answer {
+    Ok(json(StatusCode::OK, &api.controller.task_status(&name, task_id(&task)?)?))
+}
+
+pub(super) async fn restart_task(State(api): State<Api>, Path((name, task)): Path<(String, String)>) -> Answer {
+    api.controller.restart_task(&name, task_id(&task)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn restart(State(api): State<Api>, Path(name): Path<String>, RawQuery(query): RawQuery) -> Answer {
+    let (tasks, only_failed) =
+        (flag(query.as_deref(), "includeTasks", false), flag(query.as_deref(), "onlyFailed", false));
+    if !tasks && !only_failed {
+        api.controller.restart_connector(&name).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(json(StatusCode::ACCEPTED, &api.controller.restart_plan(&name, tasks, only_failed).await?))
+}
+
+pub(super) async fn pause(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    api.controller.set_target(&name, Target::Paused).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+pub(super) async fn resume(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    api.controller.set_target(&name, Target::Started).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+pub(super) async fn stop(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    api.controller.set_target(&name, Target::Stopped).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn delete(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    api.controller.delete(&name).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_as_java_reads_them() {
+        assert!(flag(Some("includeTasks=TRUE"), "includeTasks", false));
+        assert!(!flag(Some("includeTasks=1"), "includeTasks", false));
+        assert!(flag(Some("connectorsOnly="), "connectorsOnly", true));
+        assert!(flag(None, "connectorsOnly", true));
+        assert_eq!(parameters(Some("expand=info&expand=status&expand"), "expand"), ["info", "status", ""]);
+    }
+}

@@ -1,0 +1,386 @@
+//! Runs one sink task: consumer → converters → transforms → put → flush → offsets.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use connect_api::{Error, ErrorClass, PartitionOffset, Result, SinkRecord, SinkTask, TopicPartition};
+use connect_kafka::{Consumer, Event, Handover, RawRecord};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::{
+    pipeline::{Passed, Pipeline},
+    source_runner::Control,
+    status::TaskStatus,
+    task_host::Host,
+    tolerance::{Failure, Stage},
+};
+
+/// A sink task with everything it needs.
+pub struct SinkRunner {
+    /// The task.
+    pub task: Box<dyn SinkTask>,
+    /// Converters and transforms.
+    pub pipeline: Pipeline,
+    /// The consumer.
+    pub consumer: Consumer,
+    /// The task's host, which knows the records of the current put.
+    pub host: Arc<Host>,
+    /// Counters.
+    pub status: Arc<TaskStatus>,
+    /// `offset.flush.interval.ms`
+    pub flush_interval: Duration,
+    /// `offset.flush.timeout.ms`
+    pub flush_timeout: Duration,
+    /// Longest pause between two tries of put.
+    pub retry_max: Duration,
+}
+
+const HEALTH: Duration = Duration::from_secs(1);
+const LEAVE: Duration = Duration::from_secs(3);
+
+/// What has been read of each partition and not been committed.
+#[derive(Default)]
+struct Positions {
+    assigned: BTreeSet<TopicPartition>,
+    /// Offset behind the last record that was put, dropped or tolerated.
+    put: BTreeMap<TopicPartition, i64>,
+    /// Where to read again if what was put turns out not to be stored.
+    safe: BTreeMap<TopicPartition, i64>,
+}
+
+impl Positions {
+    fn uncommitted(&self, only: Option<&[TopicPartition]>) -> Vec<PartitionOffset> {
+        let wanted = |p: &TopicPartition| only.is_none_or(|list| list.contains(p));
+        let ahead = self.put.iter().filter(|(p, o)| wanted(p) && self.safe.get(*p).is_none_or(|s| s < *o));
+        ahead.map(|(p, o)| PartitionOffset { partition: p.clone(), offset: *o }).collect()
+    }
+}
+
+enum Waited {
+    Over,
+    Stop,
+}
+
+impl SinkRunner {
+    /// Runs until stopped or failed; then flushes, commits, closes and leaves the group.
+    pub async fn run(mut self, control: Control) -> Result<()> {
+        let mut positions = Positions::default();
+        let result = self.pump(&control, &mut positions).await;
+        if result.is_ok() {
+            if let Err(e) = self.commit(&mut positions, None, true).await {
+                tracing::warn!("the last offsets were not committed, their records will come again: {}", e.one_line());
+            }
+        }
+        let assigned: Vec<_> = positions.assigned.into_iter().collect();
+        if let Err(e) = self.task.close(&assigned).await {
+            tracing::warn!("closing partitions: {}", e.one_line());
+        }
+        if let Err(e) = self.task.stop().await {
+            tracing::warn!("stopping the task: {}", e.one_line());
+        }
+        self.consumer.close(LEAVE).await;
+        result
+    }
+
+    async fn pump(&mut self, control: &Control, positions: &mut Positions) -> Result<()> {
+        let mut paused = control.paused.clone();
+        self.consumer.set_paused(*paused.borrow());
+        let mut commits = interval_at(Instant::now() + self.flush_interval, self.flush_interval);
+        commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut health = interval_at(Instant::now() + HEALTH, HEALTH);
+        health.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pending: VecDeque<Vec<RawRecord>> = VecDeque::new();
+        loop {
+            let waiting = !pending.is_empty() && !*paused.borrow();
+            tokio::select! {
+                biased;
+                () = control.stop.cancelled() => return Ok(()),
+                changed = paused.changed() => match changed {
+                    Ok(()) => self.consumer.set_paused(*paused.borrow_and_update()),
+                    Err(_) => return Ok(()),
+                },
+                () = self.host.commit_requested.notified() => self.commit_or_rewind(positions, &mut pending).await?,
+                _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
+                _ = health.tick() => self.report_health(),
+                () = std::future::ready(()), if waiting => {
+                    if let Some(batch) = pending.pop_front() {
+                        if matches!(self.put_batch(batch, control, positions, &mut pending).await?, Waited::Stop) {
+                            return Ok(());
+                        }
+                    }
+                }
+                event = self.consumer.next() => self.take(event, positions, &mut pending).await?,
+            }
+        }
+    }
+
+    fn report_health(&self) {
+        if self.consumer.brokers_down() {
+            self.status.retrying(&Error::retriable("kafka cannot be reached"));
+        } else if self.status.recovered() {
+            tracing::info!("the task goes on");
+        }
+    }
+
+    async fn take(
+        &mut self,
+        event: Option<Event>,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<()> {
+        match event {
+            Some(Event::Batch(batch)) => {
+                self.status.read(batch.len());
+                pending.push_back(batch);
+            }
+            Some(Event::Assigned(partitions)) => {
+                tracing::info!("assigned {}", list(&partitions));
+                self.task.open(&partitions).await.map_err(|e| e.context("opening partitions"))?;
+                positions.assigned.extend(partitions);
+            }
+            Some(Event::Revoked(handover)) => self.hand_over(handover, positions, pending).await?,
+            Some(Event::Failed(e)) => return Err(e),
+            None => return Err(Error::fatal("the consumer's thread has ended")),
+        }
+        Ok(())
+    }
+
+    /// The runner's part of the rebalance handshake.
+    async fn hand_over(
+        &mut self,
+        handover: Handover,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<()> {
+        let gone = handover.partitions.clone();
+        tracing::info!("{} {}", if handover.lost { "lost" } else { "handing over" }, list(&gone));
+        for batch in pending.iter_mut() {
+            batch.retain(|r| !gone.iter().any(|p| p.partition == r.partition && p.topic == r.topic));
+        }
+        if !handover.lost {
+            if let Err(e) = self.commit(positions, Some(&gone), true).await {
+                tracing::warn!("offsets were not committed, their records will come again elsewhere: {}", e.one_line());
+            }
+        }
+        self.task.close(&gone).await.map_err(|e| e.context("closing partitions"))?;
+        for p in &gone {
+            positions.assigned.remove(p);
+            positions.put.remove(p);
+            positions.safe.remove(p);
+        }
+        handover.done();
+        Ok(())
+    }
+
+    async fn put_batch(
+        &mut self,
+        batch: Vec<RawRecord>,
+        control: &Control,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<Waited> {
+        let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+        let mut records = Vec::with_capacity(batch.len());
+        for raw in &batch {
+            let partition = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
+            positions.safe.entry(partition.clone()).or_insert(raw.offset);
+            ends.insert(partition, raw.offset + 1);
+            if let Passed::On(record) = self.pipeline.decode(raw).await? {
+                records.push(record);
+            }
+        }
+        *self.host.current.lock().unwrap_or_else(PoisonError::into_inner) = batch;
+        while !records.is_empty() {
+            let (put, stopped) = self.put(&records, control, positions, pending).await?;
+            // An interruption: what was put counts, what belongs to partitions that are gone does not come again.
+            for record in &records[..put] {
+                let origin = &record.origin;
+                let partition = TopicPartition { topic: origin.topic.clone(), partition: origin.partition };
+                if positions.assigned.contains(&partition) {
+                    positions.put.insert(partition, origin.offset + 1);
+                }
+            }
+            if stopped {
+                return Ok(Waited::Stop);
+            }
+            records.drain(..put);
+            let kept = |r: &SinkRecord| {
+                positions
+                    .assigned
+                    .contains(&TopicPartition { topic: r.origin.topic.clone(), partition: r.origin.partition })
+            };
+            records.retain(kept);
+        }
+        for (partition, end) in ends {
+            if positions.assigned.contains(&partition) {
+                positions.put.insert(partition, end);
+            }
+        }
+        Ok(Waited::Over)
+    }
+
+    /// Puts records until all are put or a rebalance or a stop interrupts. Answers how many are done, from
+    /// the first, and whether the task is to stop.
+    async fn put(
+        &mut self,
+        records: &[SinkRecord],
+        control: &Control,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<(usize, bool)> {
+        let whole = 0..records.len();
+        let mut parts: Vec<Range<usize>> = vec![whole];
+        let mut attempt = 0u32;
+        while let Some(part) = parts.pop() {
+            let done = part.start;
+            match self.task.put(&records[part.clone()]).await {
+                Ok(()) => {
+                    self.status.written(part.len());
+                    if attempt > 0 {
+                        attempt = 0;
+                        self.status.recovered();
+                        tracing::info!("writing succeeds again");
+                    }
+                }
+                Err(e) => match e.class() {
+                    ErrorClass::Fatal => return Err(e),
+                    ErrorClass::Data if part.len() > 1 => {
+                        // The half with the bad record is halved again until it stands alone.
+                        let middle = part.start + part.len() / 2;
+                        parts.push(middle..part.end);
+                        parts.push(part.start..middle);
+                    }
+                    ErrorClass::Data => {
+                        let raw = self.raw_of(&records[part.start]);
+                        let failure = Failure { stage: Stage::TaskPut, class: self.host.plugin.to_owned(), error: e };
+                        self.pipeline.tolerance.decide(failure, raw.as_ref()).await?;
+                    }
+                    ErrorClass::Retriable => {
+                        attempt = attempt.saturating_add(1);
+                        if attempt == 1 {
+                            tracing::warn!("writing failed and is tried again: {}", e.one_line());
+                        }
+                        self.status.retrying(&e);
+                        let delay = e.delay().unwrap_or_else(|| back_off(attempt, self.retry_max));
+                        match self.wait(delay, control, positions, pending).await? {
+                            Some(Waited::Over) => parts.push(part),
+                            Some(Waited::Stop) => return Ok((done, true)),
+                            None => return Ok((done, false)),
+                        }
+                    }
+                },
+            }
+        }
+        Ok((records.len(), false))
+    }
+
+    fn raw_of(&self, record: &SinkRecord) -> Option<RawRecord> {
+        let current = self.host.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let o = &record.origin;
+        current.iter().find(|r| r.offset == o.offset && r.partition == o.partition && r.topic == o.topic).cloned()
+    }
+
+    /// Waits before a put is tried again; rebalances go on meanwhile. `None` means that partitions changed.
+    async fn wait(
+        &mut self,
+        delay: Duration,
+        control: &Control,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<Option<Waited>> {
+        // Nothing more is fetched until the put succeeds.
+        self.consumer.set_paused(true);
+        let until = Instant::now() + delay;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                () = control.stop.cancelled() => break Some(Waited::Stop),
+                () = tokio::time::sleep_until(until) => break Some(Waited::Over),
+                event = self.consumer.next() => {
+                    let revoked = matches!(event, Some(Event::Revoked(_)));
+                    self.take(event, positions, pending).await?;
+                    if revoked {
+                        break None;
+                    }
+                }
+            }
+        };
+        self.consumer.set_paused(*control.paused.borrow());
+        Ok(outcome)
+    }
+
+    async fn commit_or_rewind(
+        &mut self,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<()> {
+        let Err(e) = self.commit(positions, None, false).await else { return Ok(()) };
+        if e.class() == ErrorClass::Fatal {
+            return Err(e);
+        }
+        self.status.retrying(&e);
+        tracing::warn!("flushing failed; partitions are read again from their last commit: {}", e.one_line());
+        let back: Vec<PartitionOffset> = positions
+            .uncommitted(None)
+            .into_iter()
+            .filter_map(|o| positions.safe.get(&o.partition).map(|s| PartitionOffset { offset: *s, ..o }))
+            .collect();
+        for batch in pending.iter_mut() {
+            batch
+                .retain(|r| !back.iter().any(|o| o.partition.partition == r.partition && o.partition.topic == r.topic));
+        }
+        for o in &back {
+            positions.put.remove(&o.partition);
+        }
+        self.consumer.seek(back).await
+    }
+
+    /// Flushes the task and commits what it says is safe. Errors of the flush are returned; a commit that
+    /// Kafka does not take is tried again with the next one.
+    async fn commit(&mut self, positions: &mut Positions, only: Option<&[TopicPartition]>, last: bool) -> Result<()> {
+        let offsets = positions.uncommitted(only);
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        self.pipeline.tolerance.flush(self.flush_timeout).await?;
+        let safe = self.task.flush(&offsets).await.map_err(|e| e.context("flushing the task"))?;
+        let known = |s: &PartitionOffset| offsets.iter().any(|o| o.partition == s.partition && s.offset <= o.offset);
+        let safe: Vec<_> = safe.into_iter().filter(known).collect();
+        let committed = tokio::time::timeout(self.flush_timeout, self.consumer.commit(&safe)).await;
+        match committed {
+            Ok(Ok(())) => {
+                positions.safe.extend(safe.into_iter().map(|s| (s.partition, s.offset)));
+                Ok(())
+            }
+            Ok(Err(e)) if last => Err(e),
+            Ok(Err(e)) if e.class() == ErrorClass::Fatal => Err(e),
+            Ok(Err(e)) => {
+                tracing::warn!("{}; it is tried again", e.one_line());
+                Ok(())
+            }
+            Err(_) => {
+                let text =
+                    format!("committing offsets: kafka did not answer within {} ms", self.flush_timeout.as_millis());
+                if last {
+                    return Err(Error::retriable(text));
+                }
+                tracing::warn!("{text}; it is tried again");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn list(partitions: &[TopicPartition]) -> String {
+    let shown: Vec<String> = partitions.iter().take(10).map(|p| format!("{}-{}", p.topic, p.partition)).collect();
+    let more = partitions.len().saturating_sub(10);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+fn back_off(attempt: u32, max: Duration) -> Duration {
+    Duration::from_millis(300 * (1 << attempt.clamp(1, 16).saturating_sub(1))).min(max)
+}

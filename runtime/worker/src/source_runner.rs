@@ -1,0 +1,248 @@
+//! Runs one source task: poll → transforms → converters → producer → offsets.
+
+use std::{sync::Arc, time::Duration};
+
+use connect_api::{Error, ErrorClass, OffsetMap, Result, SourceBatch, SourceTask};
+use connect_kafka::{Outgoing, Producer};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    offsets::{Segment, Tracker, Walk},
+    pipeline::{Passed, Pipeline},
+    status::TaskStatus,
+    storage::OffsetStore,
+};
+
+/// How the supervisor steers a task.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Cancelled when the task is to stop.
+    pub stop: CancellationToken,
+    /// Whether the task is to pause.
+    pub paused: watch::Receiver<bool>,
+}
+
+/// A source task with everything it needs.
+pub struct SourceRunner {
+    /// Connector, for offsets.
+    pub connector: Arc<str>,
+    /// The task.
+    pub task: Box<dyn SourceTask>,
+    /// Transforms and converters.
+    pub pipeline: Pipeline,
+    /// The producer.
+    pub producer: Producer<Segment>,
+    /// Where offsets are kept.
+    pub offsets: Arc<dyn OffsetStore>,
+    /// Counters.
+    pub status: Arc<TaskStatus>,
+    /// `offset.flush.interval.ms`
+    pub flush_interval: Duration,
+    /// `offset.flush.timeout.ms`
+    pub flush_timeout: Duration,
+}
+
+/// So many batches may wait for acknowledgements before the task is polled again; the producer's queue
+/// bounds their bytes.
+const MOST_BATCHES: usize = 256;
+const HEALTH: Duration = Duration::from_secs(1);
+
+impl SourceRunner {
+    /// Runs until stopped or failed; then waits for acknowledgements, commits once and stops the task.
+    pub async fn run(mut self, control: Control) -> Result<()> {
+        let mut tracker = Tracker::new(self.status.clone(), self.pipeline.tolerance.tolerates());
+        let mut committer =
+            Committer { connector: self.connector.clone(), store: self.offsets.clone(), waiting: Vec::new() };
+        let result = self.pump(&control, &mut tracker, &mut committer).await;
+        let drained = match self.producer.flush(self.flush_timeout).await {
+            Ok(()) => self.pipeline.tolerance.flush(self.flush_timeout).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = drained {
+            tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
+        }
+        if let Err(e) = committer.commit(&mut tracker).await {
+            tracing::warn!("the last offsets were not stored, their records will come again: {}", e.one_line());
+        }
+        if let Err(e) = self.task.stop().await {
+            tracing::warn!("stopping the task: {}", e.one_line());
+        }
+        // What Kafka has not acknowledged must not be sent later behind a successor's back.
+        self.producer.purge();
+        result
+    }
+
+    async fn pump(&mut self, control: &Control, tracker: &mut Tracker, committer: &mut Committer) -> Result<()> {
+        let mut paused = control.paused.clone();
+        let mut commits = interval_at(Instant::now() + self.flush_interval, self.flush_interval);
+        commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut health = interval_at(Instant::now() + HEALTH, HEALTH);
+        health.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failures = 0u32;
+        loop {
+            let polled = {
+                // One poll may outlive pauses and commits: it is dropped only when the task stops.
+                let poll = self.task.poll();
+                tokio::pin!(poll);
+                loop {
+                    if let Some(e) = tracker.failure() {
+                        return Err(e);
+                    }
+                    let room = tracker.waiting() < MOST_BATCHES && !*paused.borrow();
+                    tokio::select! {
+                        biased;
+                        () = control.stop.cancelled() => return Ok(()),
+                        changed = paused.changed() => if changed.is_err() { return Ok(()) },
+                        () = tracker.changed() => {}
+                        _ = health.tick() => report_health(&self.producer, &self.status),
+                        _ = commits.tick() => {
+                            self.pipeline.tolerance.flush(self.flush_timeout).await?;
+                            // Offsets are kept and tried again with the next commit.
+                            if let Err(e) = committer.commit(tracker).await {
+                                tracing::warn!("{}", e.one_line());
+                            }
+                        }
+                        polled = &mut poll, if room => break polled,
+                    }
+                }
+            };
+            match polled {
+                Ok(batch) => {
+                    if failures > 0 {
+                        failures = 0;
+                        self.status.recovered();
+                    }
+                    let failure = tracker.failed_handle();
+                    tokio::select! {
+                        biased;
+                        () = control.stop.cancelled() => return Ok(()),
+                        sent = send(&mut self.pipeline, &self.producer, tracker, &self.status, batch) => sent?,
+                        e = failed(failure, &self.producer, &self.status) => return Err(e),
+                    }
+                }
+                Err(e) if e.class() == ErrorClass::Retriable => {
+                    failures += 1;
+                    self.status.retrying(&e);
+                    tracing::warn!("polling failed and is tried again: {}", e.one_line());
+                    let delay = e.delay().unwrap_or(Duration::from_millis(300 * u64::from(failures.min(100))));
+                    tokio::select! {
+                        () = control.stop.cancelled() => return Ok(()),
+                        () = tokio::time::sleep(delay) => {}
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+fn report_health(producer: &Producer<Segment>, status: &TaskStatus) {
+    if producer.in_flight() > 0 && producer.brokers_down() {
+        let text = format!("kafka cannot be reached; {} records wait", producer.in_flight());
+        status.retrying(&Error::retriable(text));
+    } else if status.recovered() {
+        tracing::info!("kafka takes records again");
+    }
+}
+
+/// Resolves when Kafka refused a record while a batch waits for room in the producer's queue.
+async fn failed(tracker: crate::offsets::FailureHandle, producer: &Producer<Segment>, status: &TaskStatus) -> Error {
+    loop {
+        if let Some(e) = tracker.failure() {
+            return e;
+        }
+        tokio::time::sleep(HEALTH).await;
+        report_health(producer, status);
+    }
+}
+
+async fn send(
+    pipeline: &mut Pipeline,
+    producer: &Producer<Segment>,
+    tracker: &mut Tracker,
+    status: &TaskStatus,
+    batch: SourceBatch,
+) -> Result<()> {
+    let (records, slips) = batch.into_parts();
+    if records.is_empty() && slips.is_empty() {
+        // A task that returns nothing at once must not keep others from running.
+        tokio::task::yield_now().await;
+        return Ok(());
+    }
+    status.read(records.len());
+    let segments = tracker.batch(records.len(), slips);
+    let mut walk = Walk::new(&segments);
+    let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
+    for (i, record) in records.into_iter().enumerate() {
+        let segment = walk.segment(i);
+        if let Some((partition, offset)) = record.source {
+            match latest.iter_mut().find(|(p, _)| Arc::ptr_eq(p, &partition) || *p == partition) {
+                Some(entry) => entry.1 = offset,
+                None => latest.push((partition, offset)),
+            }
+        }
+        let outcome = match pipeline.encode(record.record).await {
+            Ok(Passed::On(encoded)) => {
+                let headers: Vec<(&str, Option<&[u8]>)> =
+                    encoded.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
+                let outgoing = Outgoing {
+                    topic: &encoded.topic,
+                    partition: encoded.partition,
+                    timestamp: encoded.timestamp,
+                    key: encoded.key.as_deref(),
+                    value: encoded.value.as_deref(),
+                    headers: &headers,
+                };
+                match producer.send(outgoing, segment.clone()).await {
+                    // A record that can never be sent, such as one that is too large.
+                    Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
+                        connect_kafka::Delivery::failed(&**segment, e);
+                        Ok(())
+                    }
+                    sent => sent,
+                }
+            }
+            Ok(Passed::Dropped) => {
+                segment.filtered();
+                Ok(())
+            }
+            Ok(Passed::Tolerated) => {
+                segment.tolerated();
+                Ok(())
+            }
+            Err(e) => Err(e),
+        };
+        if let Err(e) = outcome {
+            segments.iter().for_each(|s| s.give_up(&e));
+            return Err(e);
+        }
+    }
+    tracker.offsets(latest);
+    Ok(())
+}
+
+struct Committer {
+    connector: Arc<str>,
+    store: Arc<dyn OffsetStore>,
+    /// Safe offsets that could not be stored yet.
+    waiting: Vec<(Arc<OffsetMap>, OffsetMap)>,
+}
+
+impl Committer {
+    async fn commit(&mut self, tracker: &mut Tracker) -> Result<()> {
+        self.waiting.append(&mut tracker.take_safe());
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.store
+            .put(&self.connector, self.waiting.clone())
+            .await
+            .map_err(|e| e.context("committing source offsets"))?;
+        self.waiting.clear();
+        Ok(())
+    }
+}

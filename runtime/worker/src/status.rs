@@ -1,0 +1,262 @@
+//! States of connectors and tasks, as the REST API shows them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use connect_api::{Error, time};
+use connect_rest_model as model;
+
+/// State of a connector or task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names are Kafka Connect's")]
+pub enum State {
+    #[default]
+    Unassigned,
+    Running,
+    Paused,
+    Stopped,
+    Failed,
+    Restarting,
+}
+
+impl State {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unassigned => "UNASSIGNED",
+            Self::Running => "RUNNING",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+            Self::Failed => "FAILED",
+            Self::Restarting => "RESTARTING",
+        }
+    }
+}
+
+/// What a running task counts and says of itself; shared by its runner and the status.
+#[derive(Debug, Default)]
+pub struct TaskStatus {
+    records_in: AtomicU64,
+    records_out: AtomicU64,
+    records_bad: AtomicU64,
+    last_record: AtomicI64,
+    words: Mutex<Words>,
+}
+
+#[derive(Debug, Default)]
+struct Words {
+    retrying: Option<(String, i64)>,
+    last_error: Option<String>,
+}
+
+impl TaskStatus {
+    /// Counts records that were read.
+    pub fn read(&self, n: usize) {
+        self.records_in.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// Counts records that reached their destination.
+    pub fn written(&self, n: usize) {
+        if n > 0 {
+            self.records_out.fetch_add(n as u64, Ordering::Relaxed);
+            self.last_record.store(time::now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a record that was tolerated as bad.
+    pub fn bad(&self, error: &Error) {
+        self.records_bad.fetch_add(1, Ordering::Relaxed);
+        self.words().last_error = Some(error.one_line());
+    }
+
+    fn words(&self) -> std::sync::MutexGuard<'_, Words> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says why the task is trying again.
+    pub fn retrying(&self, error: &Error) {
+        let text = error.one_line();
+        let mut words = self.words();
+        let since = words.retrying.as_ref().map_or_else(time::now_ms, |(_, since)| *since);
+        words.retrying = Some((text.clone(), since));
+        words.last_error = Some(text);
+    }
+
+    /// Says that what was tried again has succeeded. Tells whether anything had been tried again.
+    pub fn recovered(&self) -> bool {
+        self.words().retrying.take().is_some()
+    }
+
+    fn detail(&self) -> model::TaskDetail {
+        let words = self.words();
+        let last = self.last_record.load(Ordering::Relaxed);
+        model::TaskDetail {
+            records_in: self.records_in.load(Ordering::Relaxed),
+            records_out: self.records_out.load(Ordering::Relaxed),
+            records_bad: self.records_bad.load(Ordering::Relaxed),
+            last_record: (last > 0).then(|| time::rfc3339(last)),
+            retrying: words.retrying.as_ref().map(|(text, _)| text.clone()),
+            retrying_since: words.retrying.as_ref().map(|(_, since)| time::rfc3339(*since)),
+            last_error: words.last_error.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    state: State,
+    trace: Option<String>,
+    generation: u64,
+    detail: Option<Arc<TaskStatus>>,
+}
+
+#[derive(Debug, Default)]
+struct Connector {
+    own: Entry,
+    kind: Option<model::ConnectorType>,
+    version: Option<String>,
+    tasks: BTreeMap<u32, Entry>,
+}
+
+/// The states of everything on this worker.
+#[derive(Debug)]
+pub struct Statuses {
+    worker_id: Mutex<String>,
+    all: Mutex<BTreeMap<String, Connector>>,
+}
+
+impl Statuses {
+    /// Nothing is known yet. The worker's id is its advertised `host:port`.
+    pub fn new(worker_id: String) -> Self {
+        Self { worker_id: Mutex::new(worker_id), all: Mutex::default() }
+    }
+
+    /// Sets the worker's id once its port is known.
+    pub fn set_worker_id(&self, id: String) {
+        *self.worker_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    fn edit<T>(&self, work: impl FnOnce(&mut BTreeMap<String, Connector>) -> T) -> T {
+        work(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets a connector's state.
+    pub fn connector(&self, name: &str, state: State, error: Option<&Error>) {
+        self.edit(|all| {
+            let c = all.entry(name.to_owned()).or_default();
+            c.own.state = state;
+            c.own.trace = error.map(Error::report);
+        });
+    }
+
+    /// Sets a connector's kind and the version of its plugin.
+    pub fn describe(&self, name: &str, kind: model::ConnectorType, version: &str) {
+        self.edit(|all| {
+            let c = all.entry(name.to_owned()).or_default();
+            (c.kind, c.version) = (Some(kind), Some(version.to_owned()));
+        });
+    }
+
+    /// Adds or replaces a task and hands out its counters; the generation tells its later writes from those
+    /// of a task that was given up.
+    pub fn new_task(&self, name: &str, task: u32, generation: u64, state: State) -> Arc<TaskStatus> {
+        let counters = Arc::new(TaskStatus::default());
+        self.edit(|all| {
+            let c = all.entry(name.to_owned()).or_default();
+            c.tasks.insert(task, Entry { state, trace: None, generation, detail: Some(counters.clone()) });
+        });
+        counters
+    }
+
+    /// Sets a task's state, unless a newer generation of the task exists.
+    pub fn task(&self, name: &str, task: u32, generation: u64, state: State, error: Option<&Error>) {
+        self.edit(|all| {
+            let Some(entry) = all.get_mut(name).and_then(|c| c.tasks.get_mut(&task)) else { return };
+            if entry.generation == generation {
+                entry.state = state;
+                entry.trace = error.map(Error::report);
+            }
+        });
+    }
+
+    /// State of a task.
+    pub fn task_state(&self, name: &str, task: u32) -> Option<State> {
+        self.edit(|all| all.get(name)?.tasks.get(&task).map(|e| e.state))
+    }
+
+    /// State of a connector.
+    pub fn connector_state(&self, name: &str) -> Option<State> {
+        self.edit(|all| all.get(name).map(|c| c.own.state))
+    }
+
+    /// Removes tasks with this number and above.
+    pub fn truncate_tasks(&self, name: &str, count: u32) {
+        self.edit(|all| {
+            if let Some(c) = all.get_mut(name) {
+                c.tasks.retain(|id, _| *id < count);
+            }
+        });
+    }
+
+    /// Removes a connector.
+    pub fn remove(&self, name: &str) {
+        self.edit(|all| drop(all.remove(name)));
+    }
+
+    /// The body of `GET /connectors/C/status`.
+    pub fn status(&self, name: &str) -> Option<model::ConnectorStatus> {
+        let worker_id = self.worker_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.edit(|all| {
+            let c = all.get(name)?;
+            let tasks = c.tasks.iter().map(|(id, e)| model::TaskState {
+                id: *id,
+                state: e.state.name().to_owned(),
+                worker_id: worker_id.clone(),
+                version: c.version.clone(),
+                trace: e.trace.clone(),
+                detail: e.detail.as_ref().map(|d| d.detail()),
+            });
+            Some(model::ConnectorStatus {
+                name: name.to_owned(),
+                tasks: tasks.collect(),
+                connector: model::ConnectorState {
+                    state: c.own.state.name().to_owned(),
+                    worker_id: worker_id.clone(),
+                    version: c.version.clone(),
+                    trace: c.own.trace.clone(),
+                },
+                kind: c.kind.unwrap_or(model::ConnectorType::Unknown),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_was_given_up_cannot_write_over_its_successor() {
+        let s = Statuses::new("h:1".into());
+        s.new_task("c", 0, 1, State::Running);
+        s.new_task("c", 0, 2, State::Running);
+        s.task("c", 0, 1, State::Failed, Some(&Error::fatal("late")));
+        assert_eq!(s.task_state("c", 0), Some(State::Running));
+    }
+
+    #[test]
+    fn retrying_keeps_its_beginning_until_it_is_over() {
+        let t = TaskStatus::default();
+        t.retrying(&Error::retriable("a"));
+        let since = t.detail().retrying_since;
+        t.retrying(&Error::retriable("b"));
+        assert_eq!(t.detail().retrying_since, since);
+        assert!(t.recovered());
+        assert_eq!((t.detail().retrying, t.detail().last_error), (None, Some("b".into())));
+    }
+}

@@ -1,0 +1,483 @@
+//! What runs: one actor per connector, which starts, pauses and stops the connector and its tasks.
+
+use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use connect_api::{ConnectorContext, Error, Result, Settings, config::Config as _};
+use futures_util::FutureExt;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::{
+    framework::CommonConfig,
+    registry::{ConnectorPlugin, Plugins, RunningConnector},
+    source_runner::Control,
+    state::StateTopic,
+    status::{State, Statuses},
+    storage::OffsetStore,
+    task::start_task,
+    worker_config::Worker,
+};
+
+/// What should be the case for a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Kafka Connect's target states")]
+pub enum Target {
+    Started,
+    Paused,
+    Stopped,
+}
+
+/// What every connector needs from the worker.
+#[derive(Clone)]
+pub struct Services {
+    /// Plugins.
+    pub plugins: Plugins,
+    /// The worker's settings.
+    pub worker: Worker,
+    /// Source offsets.
+    pub offsets: Arc<dyn OffsetStore>,
+    /// Keyed state.
+    pub state: Arc<StateTopic>,
+    /// States.
+    pub statuses: Arc<Statuses>,
+}
+
+enum Command {
+    Configure(Settings, Target, oneshot::Sender<Result<()>>),
+    Target(Target, oneshot::Sender<()>),
+    Restart { connector: bool, tasks: Vec<u32>, done: oneshot::Sender<Result<()>> },
+    Stop(oneshot::Sender<()>),
+}
+
+/// Steers one connector.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    tasks: watch::Receiver<Vec<Settings>>,
+}
+
+impl Handle {
+    /// Starts the actor; nothing runs before [`Handle::configure`].
+    pub fn new(name: Arc<str>, services: Services) -> Self {
+        let (commands, receiver) = mpsc::channel(16);
+        let (sender, tasks) = watch::channel(Vec::new());
+        let span = tracing::info_span!("connector", connector = %name);
+        let actor = Actor {
+            name,
+            services,
+            settings: Settings::new(),
+            target: Target::Stopped,
+            plugin: None,
+            running: None,
+            stopping: CancellationToken::new(),
+            tasks: BTreeMap::new(),
+            task_settings: sender,
+            generation: 0,
+        };
+        tokio::spawn(actor.run(receiver).instrument(span));
+        Self { commands, tasks }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
+        let gone = || Error::fatal("Worker is shutting down");
+        let (sender, answer) = oneshot::channel();
+        self.commands.send(command(sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    /// Gives the connector a new configuration and a target; resolves when it has been started or failed to.
+    pub async fn configure(&self, settings: Settings, target: Target) -> Result<()> {
+        self.ask(|done| Command::Configure(settings, target, done)).await?
+    }
+
+    /// Sets the target state; resolves when it has been taken up.
+    pub async fn target(&self, target: Target) -> Result<()> {
+        self.ask(|done| Command::Target(target, done)).await
+    }
+
+    /// Restarts the connector itself, some of its tasks, or both.
+    pub async fn restart(&self, connector: bool, tasks: Vec<u32>) -> Result<()> {
+        self.ask(|done| Command::Restart { connector, tasks, done }).await?
+    }
+
+    /// Stops everything; the actor ends.
+    pub async fn stop(&self) {
+        // An actor that is gone has stopped.
+        let _ = self.ask(Command::Stop).await;
+    }
+
+    /// The settings of the tasks.
+    pub fn task_settings(&self) -> Vec<Settings> {
+        self.tasks.borrow().clone()
+    }
+}
+
+struct RunningTask {
+    stop: CancellationToken,
+    paused: watch::Sender<bool>,
+    join: JoinHandle<()>,
+    generation: u64,
+}
+
+struct Actor {
+    name: Arc<str>,
+    services: Services,
+    settings: Settings,
+    target: Target,
+    plugin: Option<Arc<ConnectorPlugin>>,
+    running: Option<Box<dyn RunningConnector>>,
+    stopping: CancellationToken,
+    tasks: BTreeMap<u32, RunningTask>,
+    task_settings: watch::Sender<Vec<Settings>>,
+    generation: u64,
+}
+
+/// The connector's own stop is bounded by this, as in Kafka Connect.
+const CONNECTOR_STOP: Duration = Duration::from_secs(5);
+
+impl Actor {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            let watched = async {
+                match &mut self.running {
+                    Some(connector) => caught(connector.watch()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                watched = watched => {
+                    match watched {
+                        Ok(()) => self.reconfigure_tasks().await,
+                        Err(e) => self.fail(&e),
+                    }
+                    continue;
+                }
+            };
+            match command {
+                Some(Command::Configure(settings, target, done)) => {
+                    self.stop_all(State::Unassigned).await;
+                    (self.settings, self.target) = (settings, target);
+                    let result = self.start().await;
+                    // The request may have timed out.
+                    let _ = done.send(result);
+                }
+                Some(Command::Target(target, done)) => {
+                    self.set_target(target).await;
+                    let _ = done.send(());
+                }
+                Some(Command::Restart { connector, tasks, done }) => {
+                    let result = self.restart(connector, tasks).await;
+                    let _ = done.send(result);
+                }
+                Some(Command::Stop(done)) => {
+                    self.stop_all(State::Unassigned).await;
+                    let _ = done.send(());
+                    return;
+                }
+                None => {
+                    self.stop_all(State::Unassigned).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn set_state(&self, state: State, error: Option<&Error>) {
+        self.services.statuses.connector(&self.name, state, error);
+    }
+
+    fn fail(&mut self, error: &Error) {
+        tracing::error!("the connector failed: {}", error.one_line());
+        self.running = None;
+        self.set_state(State::Failed, Some(error));
+    }
+
+    /// Brings the connector to its target from nothing running.
+    async fn start(&mut self) -> Result<()> {
+        match self.target {
+            Target::Started => {}
+            Target::Paused => {
+                self.set_state(State::Paused, None);
+                return Ok(());
+            }
+            Target::Stopped => {
+                self.set_state(State::Stopped, None);
+                return Ok(());
+            }
+        }
+        let started = self.start_connector().await;
+        match started {
+            Ok(()) => {
+                self.set_state(State::Running, None);
+                self.reconfigure_tasks().await;
+                Ok(())
+            }
+            Err(e) => {
+                self.fail(&e);
+                Err(e)
+            }
+        }
+    }
+
+    async fn start_connector(&mut self) -> Result<()> {
+        let class = self.settings.get("connector.class").unwrap_or_default();
+        let plugin = self.services.plugins.connectors.find(class)?;
+        self.stopping = CancellationToken::new();
+        let context = ConnectorContext {
+            name: self.name.clone(),
+            settings: self.settings.clone(),
+            stopping: self.stopping.clone(),
+        };
+        self.running = Some(caught(plugin.start(self.settings.clone(), context)).await?);
+        self.plugin = Some(plugin);
+        Ok(())
+    }
+
+    /// Asks the connector for its tasks and starts them anew.
+    async fn reconfigure_tasks(&mut self) {
+        if let Err(e) = self.try_reconfigure().await {
+            self.fail(&e);
+        }
+    }
+
+    async fn try_reconfigure(&mut self) -> Result<()> {
+        let (Some(connector), Some(plugin)) = (&self.running, self.plugin.clone()) else { return Ok(()) };
+        let config = CommonConfig::parse(&self.settings)?;
+        let most = usize::try_from(config.tasks_max).unwrap_or(1);
+        let made = std::panic::catch_unwind(AssertUnwindSafe(|| connector.task_configs(most)));
+        let mut made = made.map_err(|panic| panicked(panic.as_ref()))??;
+        if made.len() > most {
+            let text = format!(
+                "The connector {} has generated {} tasks, which is greater than {most}, the maximum number of tasks it is \
+                 configured to create. Raise tasks.max.",
+                self.name,
+                made.len()
+            );
+            if config.tasks_max_enforce {
+                return Err(Error::fatal(text));
+            }
+            tracing::warn!("{text}");
+        }
+        for settings in &mut made {
+            settings.set("task.class", plugin.info.class());
+            for key in ["topics", "topics.regex"] {
+                if let Some(value) = self.settings.get(key) {
+                    settings.set(key, value);
+                }
+            }
+        }
+        self.stop_tasks(self.tasks.keys().copied().collect()).await;
+        let count = u32::try_from(made.len()).unwrap_or(u32::MAX);
+        self.services.statuses.truncate_tasks(&self.name, count);
+        self.task_settings.send_replace(made);
+        for id in 0..count {
+            self.start_one(id);
+        }
+        Ok(())
+    }
+
+    fn start_one(&mut self, id: u32) {
+        let Some(plugin) = self.plugin.clone() else { return };
+        let Some(settings) = self.task_settings.borrow().get(id as usize).cloned() else { return };
+        self.generation += 1;
+        let generation = self.generation;
+        let (services, name) = (self.services.clone(), self.name.clone());
+        let status = services.statuses.new_task(&name, id, generation, State::Unassigned);
+        let (paused, receiver) = watch::channel(self.target == Target::Paused);
+        let control = Control { stop: CancellationToken::new(), paused: receiver };
+        let stop = control.stop.clone();
+        // The settings of a task are the connector's with what task_configs added.
+        let mut merged = self.settings.clone();
+        merged.extend(&settings);
+        let span = tracing::info_span!("task", task = id);
+        let work = async move {
+            let statuses = services.statuses.clone();
+            let report = |state: State, error: Option<&Error>| statuses.task(&name, id, generation, state, error);
+            let stopped = control.stop.clone();
+            let result = caught(async {
+                // A paused task is not started before it is resumed.
+                let mut paused = control.paused.clone();
+                while *paused.borrow_and_update() {
+                    report(State::Paused, None);
+                    tokio::select! {
+                        () = stopped.cancelled() => return Ok(()),
+                        changed = paused.changed() => if changed.is_err() { return Ok(()) },
+                    }
+                }
+                let running = start_task(&services, &plugin, &name, id, merged, control.clone(), status).await?;
+                report(State::Running, None);
+                let follow = async {
+                    loop {
+                        if paused.changed().await.is_err() {
+                            std::future::pending::<()>().await;
+                        }
+                        report(if *paused.borrow_and_update() { State::Paused } else { State::Running }, None);
+                    }
+                };
+                tokio::select! {
+                    result = running => result,
+                    () = follow => Ok(()),
+                }
+            })
+            .await;
+            match result {
+                Ok(()) => report(State::Unassigned, None),
+                // What fails while it is being stopped is of no consequence to the state.
+                Err(e) if stopped.is_cancelled() => {
+                    tracing::warn!("while stopping: {}", e.one_line());
+                    report(State::Unassigned, None);
+                }
+                Err(e) => {
+                    tracing::error!("the task failed: {}", e.one_line());
+                    report(State::Failed, Some(&e));
+                }
+            }
+        };
+        let join = tokio::spawn(work.instrument(span));
+        self.tasks.insert(id, RunningTask { stop, paused, join, generation });
+    }
+
+    /// Stops tasks; all of them together have `task.shutdown.graceful.timeout.ms`.
+    async fn stop_tasks(&mut self, ids: Vec<u32>) {
+        let deadline = Instant::now() + self.services.worker.config.shutdown_timeout.0;
+        let stopping: Vec<(u32, RunningTask)> =
+            ids.into_iter().filter_map(|id| Some((id, self.tasks.remove(&id)?))).collect();
+        for (_, task) in &stopping {
+            task.stop.cancel();
+        }
+        for (id, task) in stopping {
+            let mut join = task.join;
+            if tokio::time::timeout_at(deadline, &mut join).await.is_err() {
+                tracing::warn!(
+                    task = id,
+                    "the task did not stop in time and is given up; its last records will come again"
+                );
+                join.abort();
+                self.services.statuses.task(&self.name, id, task.generation, State::Unassigned, None);
+            }
+        }
+    }
+
+    async fn stop_connector(&mut self) -> Option<Error> {
+        self.stopping.cancel();
+        let connector = self.running.take()?;
+        match tokio::time::timeout(CONNECTOR_STOP, caught(connector.stop())).await {
+            Ok(Ok(())) => None,
+            Ok(Err(e)) => {
+                tracing::warn!("stopping the connector: {}", e.one_line());
+                Some(e)
+            }
+            Err(_) => {
+                tracing::warn!("the connector did not stop within {} s and is given up", CONNECTOR_STOP.as_secs());
+                None
+            }
+        }
+    }
+
+    async fn stop_all(&mut self, state: State) {
+        self.stop_connector().await;
+        self.stop_tasks(self.tasks.keys().copied().collect()).await;
+        self.set_state(state, None);
+    }
+
+    fn failed(&self) -> bool {
+        self.services.statuses.connector_state(&self.name) == Some(State::Failed)
+    }
+
+    async fn set_target(&mut self, target: Target) {
+        let before = std::mem::replace(&mut self.target, target);
+        match target {
+            Target::Started => {
+                // A failed connector needs a restart, as in Kafka Connect; its tasks go on.
+                if !self.failed() {
+                    if self.running.is_none() {
+                        if let Err(e) = self.resume_connector(before).await {
+                            self.fail(&e);
+                            return;
+                        }
+                        self.set_state(State::Running, None);
+                    }
+                    if self.tasks.is_empty() {
+                        self.reconfigure_tasks().await;
+                    }
+                }
+                self.set_paused(false);
+            }
+            Target::Paused => {
+                if !self.failed() {
+                    match self.stop_connector().await {
+                        Some(e) => self.fail(&e),
+                        None => self.set_state(State::Paused, None),
+                    }
+                }
+                self.set_paused(true);
+            }
+            Target::Stopped => {
+                self.stop_connector().await;
+                self.stop_tasks(self.tasks.keys().copied().collect()).await;
+                self.services.statuses.truncate_tasks(&self.name, 0);
+                self.task_settings.send_replace(Vec::new());
+                self.set_state(State::Stopped, None);
+            }
+        }
+    }
+
+    async fn resume_connector(&mut self, _before: Target) -> Result<()> {
+        self.start_connector().await
+    }
+
+    fn set_paused(&self, paused: bool) {
+        for task in self.tasks.values() {
+            task.paused.send_replace(paused);
+        }
+    }
+
+    async fn restart(&mut self, connector: bool, tasks: Vec<u32>) -> Result<()> {
+        let mut result = Ok(());
+        self.stop_tasks(tasks.clone()).await;
+        if connector {
+            self.stop_connector().await;
+            match self.target {
+                Target::Started => match self.start_connector().await {
+                    Ok(()) => {
+                        self.set_state(State::Running, None);
+                        if self.task_settings.borrow().is_empty() {
+                            self.reconfigure_tasks().await;
+                            return Ok(());
+                        }
+                    }
+                    Err(e) => {
+                        self.fail(&e);
+                        result = Err(e);
+                    }
+                },
+                Target::Paused => self.set_state(State::Paused, None),
+                Target::Stopped => self.set_state(State::Stopped, None),
+            }
+        }
+        for id in tasks {
+            self.start_one(id);
+        }
+        result
+    }
+}
+
+/// Turns a panic into an error, so that it stays with the one that panicked.
+async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => Err(panicked(panic.as_ref())),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
+    Error::fatal(format!("the plugin panicked, which is a bug in it: {text}")).exception("java.lang.RuntimeException")
+}

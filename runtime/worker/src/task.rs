@@ -1,0 +1,144 @@
+//! Puts a task together: converters, tolerance, host, transforms, clients and runner.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use connect_api::{Error, Result, Settings, SinkContext, SourceContext, TaskContext, config::Config as _};
+use connect_kafka::{Admin, Consumer, Producer, Role, TopicSpec, consumer::Options};
+use tokio::sync::Notify;
+
+use crate::{
+    framework::{CommonConfig, SinkOnlyConfig},
+    pipeline::{Chain, Converters, Pipeline},
+    registry::{ConnectorPlugin, TaskStart},
+    sink_runner::SinkRunner,
+    source_runner::{Control, SourceRunner},
+    status::TaskStatus,
+    supervisor::Services,
+    task_host::Host,
+    tolerance::{DeadLetters, Task, Tolerance},
+};
+
+/// A task that has been started: drive this future to run it.
+pub type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+const KAFKA_LIMIT: Duration = Duration::from_secs(30);
+
+/// Starts a task. What is returned is ready and runs when it is awaited.
+pub async fn start_task(
+    services: &Services,
+    plugin: &ConnectorPlugin,
+    name: &Arc<str>,
+    id: u32,
+    settings: Settings,
+    control: Control,
+    status: Arc<TaskStatus>,
+) -> Result<Running> {
+    let worker = &services.worker;
+    let config = CommonConfig::parse(&settings)?;
+    let converters = Arc::new(Converters::new(&services.plugins, worker, &settings)?);
+    let letters = dead_letters(services, name, id, &settings, &config).await?;
+    let task = Task { connector: name.clone(), task: id };
+    let tolerance = Arc::new(Tolerance::new(task, &config, letters, status.clone()));
+    let host = Arc::new(Host {
+        connector: name.clone(),
+        settings: settings.clone(),
+        worker: worker.clone(),
+        offsets: services.offsets.clone(),
+        state: services.state.clone(),
+        converters: converters.clone(),
+        tolerance: tolerance.clone(),
+        current: Mutex::default(),
+        commit_requested: Notify::new(),
+        plugin: plugin.info.class(),
+    });
+    let context = TaskContext::new(name.clone(), id, settings.clone(), control.stop.clone(), host.clone());
+    let chain = Chain::new(&services.plugins, &settings, &context).await?;
+    let pipeline = Pipeline::new(converters, chain, tolerance, status.clone());
+    let (flush_interval, flush_timeout) = (worker.config.flush_interval.0, worker.config.flush_timeout.0);
+    match plugin.tasks {
+        TaskStart::Source(start) => {
+            let mut client = worker.client(Role::Producer, &settings, &format!("connector-producer-{name}-{id}"))?;
+            connect_kafka::producer_defaults(&mut client);
+            let producer = Producer::new(&client)?;
+            let task = start(settings, SourceContext::new(context)).await?;
+            let runner = SourceRunner {
+                connector: name.clone(),
+                task,
+                pipeline,
+                producer,
+                offsets: services.offsets.clone(),
+                status,
+                flush_interval,
+                flush_timeout,
+            };
+            Ok(Box::pin(runner.run(control)))
+        }
+        TaskStart::Sink(start) => {
+            let sink = SinkOnlyConfig::parse(&settings)?;
+            let mut client = worker.client(Role::Consumer, &settings, &format!("connector-consumer-{name}-{id}"))?;
+            client.or_set("group.id", &format!("connect-{name}"));
+            connect_kafka::consumer_defaults(&mut client);
+            let topics = if sink.topics_regex.is_empty() { sink.topics } else { vec![pattern(&sink.topics_regex)] };
+            let interval = client.native.get("max.poll.interval.ms").and_then(|v| v.parse().ok()).unwrap_or(300_000);
+            let options = Options {
+                topics,
+                max_poll_records: client.max_poll_records.unwrap_or(500),
+                max_poll_interval: Duration::from_millis(interval),
+                handover_limit: flush_timeout + worker.config.shutdown_timeout.0,
+            };
+            let task = start(settings, SinkContext::new(context)).await?;
+            let consumer = Consumer::subscribe(&client, &options)?;
+            let runner = SinkRunner {
+                task,
+                pipeline,
+                consumer,
+                host,
+                status,
+                flush_interval,
+                flush_timeout,
+                retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),
+            };
+            Ok(Box::pin(runner.run(control)))
+        }
+    }
+}
+
+/// Kafka Connect's expression matches whole names; librdkafka's must start with `^`.
+fn pattern(regex: &str) -> String {
+    format!("^({regex})$")
+}
+
+async fn dead_letters(
+    services: &Services,
+    name: &str,
+    id: u32,
+    settings: &Settings,
+    config: &CommonConfig,
+) -> Result<Option<DeadLetters>> {
+    let topic = config.dlq_topic.trim();
+    if topic.is_empty() {
+        return Ok(None);
+    }
+    let worker = &services.worker;
+    if !worker.embedded {
+        let client = worker.client(Role::Admin, settings, &format!("connector-dlq-adminclient-{name}-{id}"))?;
+        let failed = |e: Error| e.context(format!("Could not initialize dead letter queue with topic={topic}"));
+        let admin = Admin::new(&client)?;
+        if admin.partitions(topic, KAFKA_LIMIT).await.map_err(failed)?.is_none() {
+            let spec = TopicSpec {
+                name: topic.to_owned(),
+                partitions: 1,
+                replication_factor: config.dlq_replication.into(),
+                settings: Vec::new(),
+            };
+            admin.create_topic(&spec).await.map_err(failed)?;
+        }
+    }
+    let mut client = worker.client(Role::Producer, settings, &format!("connector-dlq-producer-{name}-{id}"))?;
+    connect_kafka::producer_defaults(&mut client);
+    Ok(Some(DeadLetters::new(&client, topic.to_owned(), config.dlq_headers)?))
+}

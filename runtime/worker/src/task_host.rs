@@ -1,0 +1,152 @@
+//! What the worker does for a running task: [`TaskHost`] over Kafka.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use connect_api::{
+    Error, OffsetMap, Result, Row, SinkRecord, SourceRecord, State, Table, TableWriter, TaskHost, Value, async_trait,
+};
+use connect_kafka::{CompactedLog, RawRecord, Role};
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    pipeline::Converters,
+    state::StateTopic,
+    storage::OffsetStore,
+    tolerance::{Failure, Stage, Tolerance},
+    worker_config::Worker,
+};
+
+/// The host of one task.
+pub struct Host {
+    pub(crate) connector: Arc<str>,
+    pub(crate) settings: connect_api::Settings,
+    pub(crate) worker: Worker,
+    pub(crate) offsets: Arc<dyn OffsetStore>,
+    pub(crate) state: Arc<StateTopic>,
+    pub(crate) converters: Arc<Converters>,
+    pub(crate) tolerance: Arc<Tolerance>,
+    /// The records of the current `put` as Kafka had them, for dead letters.
+    pub(crate) current: Mutex<Vec<RawRecord>>,
+    pub(crate) commit_requested: Notify,
+    pub(crate) plugin: &'static str,
+}
+
+#[async_trait]
+impl TaskHost for Host {
+    async fn state(&self, name: &str) -> Result<Arc<dyn State>> {
+        self.state.state(&self.connector, name).await
+    }
+
+    async fn table(&self, topic: &str) -> Result<Table> {
+        let id = format!("connector-table-{}-{topic}", self.connector);
+        let settings = self.worker.client(Role::Consumer, &self.settings, &id)?;
+        let (log, batches) = CompactedLog::follow(&settings, topic)?;
+        let (table, writer) = Table::new();
+        let (replayed, wait) = oneshot::channel();
+        let converters = self.converters.clone();
+        tokio::spawn(follow(log, batches, converters, writer, replayed));
+        // The follower ends with its last table; it cannot end before it has answered.
+        wait.await.map_err(|_| Error::retriable(format!("reading topic {topic} as a table")))?;
+        Ok(table)
+    }
+
+    async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
+        self.offsets.get(&self.connector, partition).await
+    }
+
+    async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()> {
+        let raw = self.converters.raw(&record).await;
+        self.tolerance
+            .decide(Failure { stage: Stage::TaskPoll, class: self.plugin.to_owned(), error }, Some(&raw))
+            .await
+    }
+
+    async fn report_sink(&self, record: &SinkRecord, error: Error) -> Result<()> {
+        let origin = &record.origin;
+        let raw = {
+            let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = |r: &&RawRecord| {
+                r.offset == origin.offset && r.partition == origin.partition && r.topic == origin.topic
+            };
+            current.iter().find(same).cloned()
+        };
+        let raw = match raw {
+            Some(raw) => raw,
+            // A record that the task kept from an earlier put, or made itself.
+            None => RawRecord {
+                topic: origin.topic.clone(),
+                partition: origin.partition,
+                offset: origin.offset,
+                timestamp_type: origin.timestamp_type,
+                ..self.converters.raw(record).await
+            },
+        };
+        self.tolerance.decide(Failure { stage: Stage::TaskPut, class: self.plugin.to_owned(), error }, Some(&raw)).await
+    }
+
+    fn request_commit(&self) {
+        self.commit_requested.notify_one();
+    }
+}
+
+async fn follow(
+    log: CompactedLog,
+    mut batches: tokio::sync::mpsc::Receiver<Vec<RawRecord>>,
+    converters: Arc<Converters>,
+    writer: TableWriter,
+    replayed: oneshot::Sender<()>,
+) {
+    let mut ready = log.caught_up();
+    let mut replayed = Some(replayed);
+    loop {
+        tokio::select! {
+            biased;
+            batch = batches.recv() => match batch {
+                Some(batch) => apply(&converters, &writer, batch).await,
+                None => return,
+            },
+            true = reached(&mut ready), if replayed.is_some() => {
+                while let Ok(batch) = batches.try_recv() {
+                    apply(&converters, &writer, batch).await;
+                }
+                if let Some(done) = replayed.take() {
+                    // The task may have been stopped meanwhile.
+                    let _ = done.send(());
+                }
+            }
+            () = writer.closed() => return,
+        }
+    }
+}
+
+/// Resolves when a reader has handed over everything that its topic held; `false` if it ended before.
+pub(crate) async fn reached(caught_up: &mut tokio::sync::watch::Receiver<bool>) -> bool {
+    caught_up.wait_for(|reached| *reached).await.is_ok()
+}
+
+async fn apply(converters: &Converters, writer: &TableWriter, batch: Vec<RawRecord>) {
+    for raw in batch {
+        // A table serves what can be read; a record of another format is no reason to stop alarms.
+        match converters.read_pair(&raw).await {
+            Ok((key, value)) => {
+                let row = match value.value {
+                    Value::Null => None,
+                    present => Some(Row {
+                        schema: value.schema,
+                        value: present,
+                        headers: connect_api::Headers::new(),
+                        timestamp: raw.timestamp,
+                    }),
+                };
+                writer.put(key.value.to_string(), row);
+            }
+            Err(e) => tracing::warn!(
+                "topic {} as a table: the record at partition {} offset {} cannot be read: {}",
+                raw.topic,
+                raw.partition,
+                raw.offset,
+                e.one_line()
+            ),
+        }
+    }
+}

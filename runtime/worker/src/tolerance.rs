@@ -1,0 +1,299 @@
+//! What becomes of records that fail: retry, tolerance, log and dead letter queue (KIP-298).
+//!
+//! Two rules differ from Kafka Connect's, because nothing may be skipped silently: an operation that is out
+//! of time fails the task unless `errors.tolerance` is all, and a dead letter that Kafka does not take fails
+//! the task before offsets are committed.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use connect_api::{Error, ErrorClass, Result};
+use connect_kafka::{Delivery, Outgoing, Producer, RawRecord};
+
+use crate::{
+    framework::{CommonConfig, Tolerate},
+    status::TaskStatus,
+};
+
+/// Where in the path of a record something failed (`org.apache.kafka.connect.runtime.errors.Stage`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Kafka Connect's")]
+pub enum Stage {
+    TaskPut,
+    TaskPoll,
+    Transformation,
+    KeyConverter,
+    ValueConverter,
+    HeaderConverter,
+    KafkaProduce,
+}
+
+impl Stage {
+    /// The name in dead letter headers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TaskPut => "TASK_PUT",
+            Self::TaskPoll => "TASK_POLL",
+            Self::Transformation => "TRANSFORMATION",
+            Self::KeyConverter => "KEY_CONVERTER",
+            Self::ValueConverter => "VALUE_CONVERTER",
+            Self::HeaderConverter => "HEADER_CONVERTER",
+            Self::KafkaProduce => "KAFKA_PRODUCE",
+        }
+    }
+
+    fn doing(self) -> &'static str {
+        match self {
+            Self::TaskPut => "writing the record",
+            Self::TaskPoll => "reading the record from its source",
+            Self::Transformation => "transforming the record",
+            Self::KeyConverter => "converting the record's key",
+            Self::ValueConverter => "converting the record's value",
+            Self::HeaderConverter => "converting the record's headers",
+            Self::KafkaProduce => "producing the record",
+        }
+    }
+}
+
+/// A failure at a stage.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Where.
+    pub stage: Stage,
+    /// Class of the plugin that failed.
+    pub class: String,
+    /// What happened.
+    pub error: Error,
+}
+
+/// The dead letter queue of a task.
+pub struct DeadLetters {
+    producer: Producer<Letters>,
+    letters: Arc<Letters>,
+    topic: String,
+    headers: bool,
+}
+
+#[derive(Default)]
+struct Letters {
+    pending: AtomicUsize,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Delivery for Letters {
+    fn delivered(&self, _partition: i32, _offset: i64) {
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn failed(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl DeadLetters {
+    /// Letters for that topic, sent by a producer with these settings.
+    pub fn new(settings: &connect_kafka::ClientSettings, topic: String, headers: bool) -> Result<Self> {
+        Ok(Self { producer: Producer::new(settings)?, letters: Arc::default(), topic, headers })
+    }
+
+    async fn send(&self, origin: &Task, raw: &RawRecord, failure: &Failure) -> Result<()> {
+        let mut headers: Vec<(&str, Option<&[u8]>)> = raw.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
+        let (partition, offset, task) = (raw.partition.to_string(), raw.offset.to_string(), origin.task.to_string());
+        let trace = failure.error.report();
+        if self.headers {
+            let known = raw.offset >= 0;
+            let context: [(&str, &str, bool); 10] = [
+                ("__connect.errors.topic", &raw.topic, known),
+                ("__connect.errors.partition", &partition, known),
+                ("__connect.errors.offset", &offset, known),
+                ("__connect.errors.connector.name", &origin.connector, true),
+                ("__connect.errors.task.id", &task, true),
+                ("__connect.errors.stage", failure.stage.name(), true),
+                ("__connect.errors.class.name", &failure.class, true),
+                ("__connect.errors.exception.class.name", failure.error.exception_class(), true),
+                ("__connect.errors.exception.message", failure.error.message(), true),
+                ("__connect.errors.exception.stacktrace", &trace, true),
+            ];
+            headers.extend(context.iter().filter(|(_, _, shown)| *shown).map(|(k, v, _)| (*k, Some(v.as_bytes()))));
+        }
+        let letter = Outgoing {
+            topic: &self.topic,
+            partition: None,
+            timestamp: raw.timestamp,
+            key: raw.key.as_deref(),
+            value: raw.value.as_deref(),
+            headers: &headers,
+        };
+        self.letters.pending.fetch_add(1, Ordering::AcqRel);
+        let sent = self.producer.send(letter, self.letters.clone()).await;
+        sent.inspect_err(|_| {
+            self.letters.pending.fetch_sub(1, Ordering::AcqRel);
+        })
+    }
+}
+
+/// Which task this is, for texts.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// Connector.
+    pub connector: Arc<str>,
+    /// Number.
+    pub task: u32,
+}
+
+/// Decides about failures of one task.
+pub struct Tolerance {
+    task: Task,
+    tolerate: Tolerate,
+    retry_timeout: i64,
+    retry_delay_max: Duration,
+    log: bool,
+    log_messages: bool,
+    letters: Option<DeadLetters>,
+    status: Arc<TaskStatus>,
+}
+
+impl Tolerance {
+    /// As the connector's settings say.
+    pub fn new(task: Task, config: &CommonConfig, letters: Option<DeadLetters>, status: Arc<TaskStatus>) -> Self {
+        Self {
+            task,
+            tolerate: config.tolerance,
+            retry_timeout: config.retry_timeout,
+            retry_delay_max: config.retry_delay_max.0,
+            log: config.log,
+            log_messages: config.log_messages,
+            letters,
+            status,
+        }
+    }
+
+    /// Whether failures are tolerated at all.
+    pub fn tolerates(&self) -> bool {
+        self.tolerate == Tolerate::All
+    }
+
+    /// How long to wait before try number `attempt` (from 1) of an operation that began then; `None` when
+    /// it is out of time (runtime.md §6).
+    pub fn back_off(&self, attempt: u32, began: Instant, asked: Option<Duration>) -> Option<Duration> {
+        let left = match self.retry_timeout {
+            0 => return None,
+            t if t < 0 => Duration::MAX,
+            t => Duration::from_millis(t.unsigned_abs()).checked_sub(began.elapsed()).filter(|d| !d.is_zero())?,
+        };
+        Some(asked.unwrap_or_else(|| exponential(attempt, self.retry_delay_max)).min(left))
+    }
+
+    /// Decides about a record that failed. `Ok` means that it is skipped, and dead-lettered where a queue
+    /// is named; an error means that the task must fail.
+    pub async fn decide(&self, failure: Failure, raw: Option<&RawRecord>) -> Result<()> {
+        let place = raw
+            .filter(|r| r.offset >= 0)
+            .map(|r| format!(" (topic {}, partition {}, offset {})", r.topic, r.partition, r.offset));
+        let place = place.unwrap_or_default();
+        if self.log {
+            let detail = if self.log_messages { place.as_str() } else { "" };
+            tracing::error!(
+                "Error encountered in task {}-{}. Executing stage '{}' with class '{}'{detail}: {}",
+                self.task.connector,
+                self.task.task,
+                failure.stage.name(),
+                failure.class,
+                failure.error.one_line()
+            );
+        }
+        if let (Some(letters), Some(raw)) = (&self.letters, raw) {
+            letters.send(&self.task, raw, &failure).await.map_err(|e| e.context("sending a dead letter"))?;
+        }
+        if self.tolerates() && failure.error.class() != ErrorClass::Fatal {
+            self.status.bad(&failure.error);
+            return Ok(());
+        }
+        let way_out = match (self.tolerate, failure.error.class()) {
+            (_, ErrorClass::Fatal) => "",
+            (_, ErrorClass::Retriable) => "; errors.retry.timeout says how long to try again",
+            _ => "; errors.tolerance=all with errors.deadletterqueue.topic.name would set such records aside",
+        };
+        Err(Error::fatal(format!("{} failed in {}{place}{way_out}", failure.stage.doing(), failure.class))
+            .caused_by(failure.error))
+    }
+
+    /// Waits until every dead letter is stored; to be called before offsets are committed.
+    pub async fn flush(&self, limit: Duration) -> Result<()> {
+        let Some(letters) = &self.letters else { return Ok(()) };
+        letters.producer.flush(limit).await.map_err(|e| e.context("storing dead letters"))?;
+        match letters.letters.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(e) => Err(Error::fatal(format!("storing dead letters in topic {}", letters.topic)).caused_by(e)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// 300·2^(attempt−1) ms, a random time below the limit where that is longer.
+fn exponential(attempt: u32, max: Duration) -> Duration {
+    let wanted = 300u64.saturating_mul(1 << (attempt.clamp(1, 30) - 1));
+    let max_ms = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+    if wanted <= max_ms {
+        return Duration::from_millis(wanted);
+    }
+    // Spread tasks out; the clock's fraction is random enough for that.
+    let seed =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| u64::from(d.subsec_nanos()));
+    Duration::from_millis(if max_ms == 0 { 0 } else { seed % max_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connect_api::{Settings, config::Config};
+
+    fn tolerance(extra: &[(&str, &str)]) -> Tolerance {
+        let mut s = Settings::from([("name", "c"), ("connector.class", "x")]);
+        for (k, v) in extra {
+            s.set(*k, *v);
+        }
+        let config = CommonConfig::parse(&s).expect("settings");
+        Tolerance::new(Task { connector: "c".into(), task: 0 }, &config, None, Arc::default())
+    }
+
+    fn failure(error: Error) -> Failure {
+        Failure { stage: Stage::ValueConverter, class: "JsonConverter".into(), error }
+    }
+
+    #[tokio::test]
+    async fn without_tolerance_the_task_fails_and_says_what_would_help() {
+        let e = tolerance(&[]).decide(failure(Error::data("bad json")), None).await.expect_err("fails");
+        assert_eq!(e.class(), ErrorClass::Fatal);
+        let report = e.report();
+        assert!(
+            report.starts_with("converting the record's value failed in JsonConverter; errors.tolerance=all"),
+            "{report}"
+        );
+        assert!(report.ends_with("Caused by: bad json"), "{report}");
+    }
+
+    #[tokio::test]
+    async fn tolerance_skips_bad_records_but_never_hides_fatal_errors() {
+        let all = tolerance(&[("errors.tolerance", "all")]);
+        assert!(all.decide(failure(Error::data("bad")), None).await.is_ok());
+        assert!(all.decide(failure(Error::fatal("bug")), None).await.is_err());
+    }
+
+    #[test]
+    fn back_off_doubles_and_ends_with_the_timeout() {
+        let began = Instant::now();
+        assert_eq!(tolerance(&[]).back_off(1, began, None), None);
+        let forever = tolerance(&[("errors.retry.timeout", "-1")]);
+        assert_eq!(forever.back_off(1, began, None), Some(Duration::from_millis(300)));
+        assert_eq!(forever.back_off(3, began, None), Some(Duration::from_millis(1200)));
+        assert!(forever.back_off(60, began, None).is_some_and(|d| d < Duration::from_secs(60)));
+        let short = tolerance(&[("errors.retry.timeout", "100")]);
+        assert!(short.back_off(1, began, None).is_some_and(|d| d <= Duration::from_millis(100)));
+    }
+}

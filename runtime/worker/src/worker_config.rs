@@ -1,0 +1,281 @@
+//! Settings of the worker itself (config.md §1–2).
+
+use connect_api::{
+    Error, Result, Settings,
+    config::{ClassName, Config, Key, Millis, Problems, missing_value},
+};
+use connect_kafka::{ClientSettings, Role, settings as client};
+
+use crate::registry::nearest;
+
+connect_api::config! {
+    /// Settings of a standalone worker.
+    #[derive(Debug, Clone)]
+    pub struct WorkerConfig {
+        /// Kafka brokers as host:port, separated by commas.
+        bootstrap_servers: Vec<String> = Key::new("bootstrap.servers").default("localhost:9092").high(),
+        /// Default converter of record keys.
+        key_converter: ClassName = Key::new("key.converter").high(),
+        /// Default converter of record values.
+        value_converter: ClassName = Key::new("value.converter").high(),
+        /// Default converter of headers.
+        header_converter: ClassName = Key::new("header.converter")
+            .default("org.apache.kafka.connect.storage.SimpleHeaderConverter").low(),
+        /// How long all tasks that are being stopped may take together.
+        shutdown_timeout: Millis = Key::new("task.shutdown.graceful.timeout.ms").default("5000").low(),
+        /// How often offsets are committed.
+        flush_interval: Millis = Key::new("offset.flush.interval.ms").default("60000").low()
+            .check(|ms: &Millis| if ms.0.is_zero() { Err("Value must be at least 1".into()) } else { Ok(()) }),
+        /// Longest wait for records and offsets to be stored when offsets are committed.
+        flush_timeout: Millis = Key::new("offset.flush.timeout.ms").default("5000").low(),
+        /// File that keeps source offsets. Without it, which only the embedded broker allows, they live in memory.
+        offset_file: Option<String> = Key::new("offset.storage.file.filename").high(),
+        /// Addresses of the REST API, such as http://127.0.0.1:8083.
+        listeners: Vec<String> = Key::new("listeners").default("http://:8083").low().check(|l: &Vec<String>| listeners_are_right(l)),
+        /// Host name that statuses show as part of the worker's id.
+        advertised_host: Option<String> = Key::new("rest.advertised.host.name").low(),
+        /// Port that statuses show as part of the worker's id.
+        advertised_port: Option<i32> = Key::new("rest.advertised.port").low(),
+        /// Where keyed state of connectors is kept.
+        state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
+        /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
+        state_replication: i16 = Key::new("state.storage.replication.factor").default("-1").low(),
+    }
+}
+
+fn listeners_are_right(listeners: &[String]) -> Result<(), String> {
+    if listeners.is_empty() {
+        return Err("at least one listener is needed, such as http://127.0.0.1:8083".into());
+    }
+    listeners.iter().try_for_each(|l| listener(l).map(drop))
+}
+
+/// Host and port of a listener; an empty host means all interfaces.
+pub fn listener(text: &str) -> Result<(String, u16), String> {
+    let lower = text.to_ascii_lowercase();
+    if lower.starts_with("https://") {
+        return Err(format!("{text}: https listeners are not supported; put a TLS proxy in front of an http one"));
+    }
+    let Some(rest) = lower.strip_prefix("http://") else {
+        return Err(format!("{text} is not of the form http://host:port"));
+    };
+    let address = rest.trim_end_matches('/');
+    let (host, port) =
+        address.rsplit_once(':').ok_or_else(|| format!("{text} has no port; expected http://host:port"))?;
+    let port = port.parse().map_err(|_| format!("{text} has no port from 0 to 65535"))?;
+    Ok((host.trim_matches(['[', ']']).to_owned(), port))
+}
+
+/// Keys of Kafka Connect that change what a worker does and that this one cannot honour.
+const REFUSED: &[(&str, &str)] = &[
+    ("admin.listeners", "all of the REST API is on the one listener; remove it"),
+    ("rest.extension.classes", "classes of the JVM cannot be loaded; put a proxy in front for authentication"),
+    ("access.control.allow.origin", "put a proxy in front for CORS"),
+    ("response.http.headers.config", "put a proxy in front for headers"),
+    ("config.providers", "write the values themselves, or let the deployment's templates fill them in"),
+    ("connector.client.config.override.policy", "every override is allowed; remove it"),
+    ("exactly.once.source.support", "delivery is at least once; remove it"),
+];
+
+/// Keys that have no meaning without a JVM, or none in standalone mode; accepted so that files work as they are.
+const INERT: &[&str] = &[
+    "plugin.path",
+    "plugin.discovery",
+    "internal.key.converter",
+    "internal.value.converter",
+    "metrics.sample.window.ms",
+    "metrics.num.samples",
+    "metrics.recording.level",
+    "metric.reporters",
+    "topic.creation.enable",
+    "topic.tracking.enable",
+    "topic.tracking.allow.reset",
+    "rest.advertised.listener",
+    "access.control.allow.methods",
+];
+
+const PREFIXES: &[&str] = &[
+    "key.converter.",
+    "value.converter.",
+    "header.converter.",
+    "producer.",
+    "consumer.",
+    "admin.",
+    "metrics.context.",
+    "listeners.",
+];
+
+/// A worker's settings, read and checked.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// The typed settings.
+    pub config: WorkerConfig,
+    /// All settings as given.
+    pub settings: Settings,
+    /// Sentences for the log: keys without effect or unknown.
+    pub warnings: Vec<String>,
+    /// Whether the broker is the embedded one, which has no admin requests.
+    pub embedded: bool,
+}
+
+impl Worker {
+    /// Reads worker settings. The error lists every problem.
+    pub fn read(settings: Settings, embedded: bool) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        let mut warnings = Vec::new();
+        if settings.contains("group.id") {
+            problems.add(
+                "group.id",
+                "group.id asks for a distributed worker, which is not supported; remove group.id and the *.storage.topic keys \
+                 and set offset.storage.file.filename for a standalone one",
+            );
+        }
+        for (key, way_out) in REFUSED {
+            if settings.get(key).is_some_and(|v| {
+                !v.trim().is_empty() && !(*key == "exactly.once.source.support" && v.trim() == "disabled")
+            }) {
+                problems.add(*key, format!("{key} is not supported: {way_out}"));
+            }
+        }
+        let definition = WorkerConfig::definition();
+        for key in settings.keys() {
+            let known = definition.key(key).is_some()
+                || INERT.contains(&key)
+                || REFUSED.iter().any(|(k, _)| *k == key)
+                || PREFIXES.iter().any(|p| key.starts_with(p))
+                || client::is_known(Role::Admin, key)
+                || ["group.id", "config.storage.topic", "offset.storage.topic", "status.storage.topic"].contains(&key)
+                || key.contains(".storage.");
+            if !known {
+                let mut all: Vec<String> = definition.keys().iter().map(|k| k.name.clone()).collect();
+                all.extend(INERT.iter().copied().chain(client::known_keys(Role::Admin)).map(str::to_owned));
+                let hint = nearest(key, all.iter().map(String::as_str))
+                    .map(|n| format!("; did you mean {n}?"))
+                    .unwrap_or_default();
+                warnings.push(format!("the worker setting {key} is unknown and has no effect{hint}"));
+            }
+        }
+        if !embedded && !settings.contains("offset.storage.file.filename") {
+            problems.add("offset.storage.file.filename", missing_value("offset.storage.file.filename"));
+        }
+        match WorkerConfig::parse(&settings) {
+            Ok(config) if problems.is_empty() => Ok(Self { config, settings, warnings, embedded }),
+            Ok(_) => Err(problems),
+            Err(mut all) => {
+                for p in problems.iter() {
+                    all.add(p.key.clone(), p.text.clone());
+                }
+                Err(all)
+            }
+        }
+    }
+
+    /// Settings of a client of this connector: the worker's addresses, the worker's settings under the
+    /// role's prefix, then the connector's overrides (config.md §7).
+    pub fn client(&self, role: Role, connector: &Settings, id: &str) -> Result<ClientSettings> {
+        let (prefix, overrides) = match role {
+            Role::Producer => ("producer.", "producer.override."),
+            Role::Consumer => ("consumer.", "consumer.override."),
+            Role::Admin => ("admin.", "admin.override."),
+        };
+        let mut java = Settings::new();
+        java.set("client.id", id);
+        if role == Role::Admin {
+            // Only the admin client sees the worker's settings without prefix.
+            java.extend(&self.own_client_settings());
+        }
+        java.set("bootstrap.servers", self.config.bootstrap_servers.join(","));
+        java.extend(&self.settings.prefixed(prefix));
+        java.extend(&connector.prefixed(overrides));
+        let from = |key: &str| {
+            if connector.contains(&format!("{overrides}{key}")) {
+                format!("{overrides}{key}")
+            } else if self.settings.contains(&format!("{prefix}{key}")) {
+                format!("{prefix}{key}")
+            } else {
+                key.to_owned()
+            }
+        };
+        let translated = connect_kafka::translate(role, &java).map_err(|problems| {
+            let texts: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", from(&p.key), p.reason)).collect();
+            Error::fatal(texts.join("; ")).exception("org.apache.kafka.common.config.ConfigException")
+        })?;
+        for warning in &translated.warnings {
+            tracing::warn!("{prefix}{warning}");
+        }
+        Ok(translated)
+    }
+
+    fn own_client_settings(&self) -> Settings {
+        self.settings.iter().filter(|(k, _)| client::is_known(Role::Admin, k)).collect()
+    }
+
+    /// Settings of the worker's own clients, without any prefix.
+    pub fn own_client(&self, role: Role, id: &str) -> Result<ClientSettings> {
+        let mut java = self.own_client_settings();
+        java.set("client.id", id).set("bootstrap.servers", self.config.bootstrap_servers.join(","));
+        connect_kafka::translate(role, &java).map_err(|problems| {
+            let texts: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.key, p.reason)).collect();
+            Error::fatal(texts.join("; "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(extra: &[(&str, &str)]) -> Settings {
+        let mut s = Settings::from([
+            ("key.converter", "StringConverter"),
+            ("value.converter", "JsonConverter"),
+            ("offset.storage.file.filename", "/tmp/o"),
+        ]);
+        for (k, v) in extra {
+            s.set(*k, *v);
+        }
+        s
+    }
+
+    fn problems(extra: &[(&str, &str)]) -> Vec<String> {
+        Worker::read(settings(extra), false).expect_err("problems").iter().map(|p| p.text.clone()).collect()
+    }
+
+    #[test]
+    fn a_worker_file_of_kafka_connect_is_read() {
+        let worker = Worker::read(
+            settings(&[("plugin.path", "/x"), ("producer.acks", "all"), ("security.protocol", "PLAINTEXT")]),
+            false,
+        );
+        assert!(worker.expect("worker").warnings.is_empty());
+    }
+
+    #[test]
+    fn problems_are_named_with_the_way_out() {
+        assert!(problems(&[("group.id", "g")])[0].contains("remove group.id"));
+        assert!(problems(&[("listeners", "https://:1")])[0].contains("TLS proxy"));
+        assert!(problems(&[("listeners", "localhost")])[0].contains("http://host:port"));
+        assert!(problems(&[("offset.flush.interval.ms", "x")])[0].contains("Not a number of type LONG"));
+        let all = Worker::read(Settings::new(), false).expect_err("nothing is set");
+        assert_eq!(all.len(), 3, "{all:?}");
+    }
+
+    #[test]
+    fn unknown_keys_are_warned_of_with_the_nearest_name() {
+        let worker = Worker::read(settings(&[("ofset.flush.interval.ms", "1")]), false).expect("worker");
+        assert!(worker.warnings[0].contains("did you mean offset.flush.interval.ms?"), "{:?}", worker.warnings);
+    }
+
+    #[test]
+    fn connector_clients_see_prefixed_settings_only() {
+        let worker = Worker::read(settings(&[("producer.linger.ms", "7"), ("send.buffer.bytes", "1000")]), false)
+            .expect("worker");
+        let connector = Settings::from([("producer.override.linger.ms", "9")]);
+        let made = worker.client(Role::Producer, &connector, "connector-producer-c-0").expect("settings");
+        assert_eq!(made.native["linger.ms"], "9");
+        assert!(!made.native.contains_key("socket.send.buffer.bytes"));
+        let e =
+            worker.client(Role::Producer, &Settings::from([("producer.override.acks", "x")]), "i").expect_err("acks");
+        assert!(e.message().starts_with("producer.override.acks"), "{e}");
+    }
+}
