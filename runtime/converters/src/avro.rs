@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use connect_api::{
-    Converter, ConverterPlugin, Error, PluginInfo, Result, Role, Schema, SchemaAndValue, Settings, Step, Topic, Value,
-    logical,
+    Converter, ConverterPlugin, Error, ErrorClass, PluginInfo, Result, Role, Schema, SchemaAndValue, Settings, Step,
+    Topic, Value, logical,
 };
 
 pub use self::settings::{AvroConfig, BearerSource, CredentialsSource, SubjectStrategy};
@@ -195,12 +195,12 @@ impl Shared {
         let id = if self.auto_register {
             self.registry.register(&subject, &text).await?
         } else if self.use_latest {
-            let latest = self.registry.latest(&subject).await?;
+            let latest = self.registry.latest(&subject).await.map_err(unregistered)?;
             text = latest.schema;
             node = Node::parse(&text)?;
             latest.id
         } else {
-            self.registry.lookup(&subject, &text).await?.id
+            self.registry.lookup(&subject, &text).await.map_err(unregistered)?.id
         };
         let encoder = Encoder::plan(schema.as_ref(), &node, self.style)?;
         Ok(Writer { _schema: schema, id, raw: matches!(node.kind, Kind::Bytes), encoder })
@@ -227,6 +227,13 @@ impl Shared {
             SubjectStrategy::Record => record()?.to_owned(),
             SubjectStrategy::TopicRecord => format!("{topic}-{}", record()?),
         })
+    }
+}
+
+fn unregistered(e: Error) -> Error {
+    match e.class() {
+        ErrorClass::Data => Error::data(format!("{e}; register the schema or set auto.register.schemas=true")),
+        _ => e,
     }
 }
 

@@ -19,6 +19,8 @@ use crate::cache::Cache;
 
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
+const NOT_A_REGISTRY: &str = "check that schema.registry.url is the registry's base URL";
+
 /// How to reach a registry.
 #[derive(Debug, Clone)]
 pub struct RegistryOptions {
@@ -242,8 +244,10 @@ struct Refusal {
 }
 
 fn unreachable_registry(doing: String, e: reqwest::Error) -> Error {
+    let error =
+        if e.is_decode() { Error::fatal(format!("{doing}: {NOT_A_REGISTRY}")) } else { Error::retriable(doing) };
     // The URL may hold a password.
-    Error::retriable(doing).caused_by(e.without_url())
+    error.caused_by(e.without_url())
 }
 
 async fn refused(response: Response, doing: &str) -> Error {
@@ -266,13 +270,10 @@ async fn refused(response: Response, doing: &str) -> Error {
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
             Error::fatal(format!("{said}; check basic.auth.user.info or bearer.auth.token"))
         }
-        (_, None) => Error::fatal(format!("{said}; check that schema.registry.url is the registry's base URL")),
+        (_, None) => Error::fatal(format!("{said}; {NOT_A_REGISTRY}")),
         (StatusCode::CONFLICT, _) => Error::data(format!(
             "{said}; new fields need a default and removed ones must have had one, or set the subject's compatibility level"
         )),
-        (_, Some(refusal)) if matches!(refusal.error_code, 40401..=40403) => {
-            Error::data(format!("{said}; register the schema or set auto.register.schemas=true"))
-        }
         _ => Error::data(said),
     }
 }

@@ -502,6 +502,7 @@ async fn answers_decide_the_class_of_the_error() {
         (500, "", ErrorClass::Retriable, "HTTP status 500"),
         (429, "", ErrorClass::Retriable, "HTTP status 429"),
         (401, "", ErrorClass::Fatal, "check basic.auth.user.info"),
+        (200, "<html>", ErrorClass::Fatal, "check that schema.registry.url is the registry's base URL"),
         (404, "<html>", ErrorClass::Fatal, "check that schema.registry.url is the registry's base URL"),
         (
             409,
@@ -570,4 +571,21 @@ fn settings_name_what_is_wrong() {
     assert!(AvroConverter::new(&config, Role::Key).is_err());
     let config = AvroConfig::parse(&Settings::from([("schema.registry.url", "mock://x")])).expect("settings");
     assert!(AvroConverter::new(&config, Role::Key).is_err());
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_registered_names_the_way_out() {
+    let server = MockServer::start().await;
+    let body = json!({"error_code": 40403, "message": "Schema not found"});
+    Mock::given(method("POST"))
+        .and(path("/subjects/t-key"))
+        .respond_with(ResponseTemplate::new(404).set_body_json(body))
+        .mount(&server)
+        .await;
+    let url = server.uri();
+    let settings = Settings::from([("schema.registry.url", url.as_str()), ("auto.register.schemas", "false")]);
+    let c = AvroConverter::new(&AvroConfig::parse(&settings).expect("settings"), Role::Key).expect("converter");
+    let topic = "t".into();
+    let e = done(|| c.serialize(&topic, Some(&Schema::string()), &"x".into())).await.expect_err("unknown");
+    assert!(e.one_line().ends_with("(error 40403); register the schema or set auto.register.schemas=true"), "{e:?}");
 }

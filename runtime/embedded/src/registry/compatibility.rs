@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use apache_avro::{
     Schema,
+    error::CompatibilityError,
     schema::UnionSchema,
     schema_compatibility::{Compatibility, SchemaCompatibility},
 };
@@ -67,7 +68,16 @@ fn unreadable(writer: &Schema, reader: &Schema) -> Option<String> {
         Ok(Compatibility::Full) => None,
         // What can be read only sometimes is incompatible, as with Avro for Java.
         Ok(Compatibility::Partial) => Some("members of a union or symbols of an enum are missing".into()),
-        Err(e) => Some(e.to_string()),
+        Err(e) => Some(describe(&e)),
+    }
+}
+
+// The library's text for different types holds both of them, over many lines.
+fn describe(e: &CompatibilityError) -> String {
+    match e {
+        CompatibilityError::WrongType { .. } => "the types differ".into(),
+        CompatibilityError::FieldTypeMismatch(field, inner) => format!("field {field}: {}", describe(inner)),
+        other => other.to_string(),
     }
 }
 
@@ -158,6 +168,16 @@ mod tests {
             assert_eq!(allows("FULL", new, &one), backward && forward, "{new}");
             assert!(allows("none", new, &one));
         }
+    }
+
+    #[test]
+    fn objections_name_the_field_in_one_line() {
+        let level = Level::default();
+        let (text, int) = (record(r#"{"name":"a","type":"string"}"#), record(r#"{"name":"a","type":"int"}"#));
+        assert_eq!(
+            level.objection(&text, &int).as_deref(),
+            Some("the new schema cannot read data of the old one: field a: the types differ")
+        );
     }
 
     #[test]
