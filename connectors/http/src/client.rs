@@ -84,10 +84,7 @@ impl Client {
 
     /// Keeps a text out of what servers' answers add to errors.
     pub fn hiding(mut self, secret: &Secret) -> Self {
-        // Hiding a text of a few characters would garble every message.
-        if secret.reveal().len() >= 4 {
-            self.hidden.push(secret.clone());
-        }
+        self.hidden.extend(worth_hiding(secret.reveal()));
         self
     }
 
@@ -102,8 +99,14 @@ impl Client {
 
     /// Sends a request and reads the answer, whatever its status. `doing` says what was being done to what.
     pub async fn send(&self, request: RequestBuilder, doing: impl FnOnce() -> String) -> Result<Answer> {
-        match request.send().await {
-            Ok(response) => Ok(self.read(response).await),
+        let (client, request) = request.build_split();
+        let request = match request {
+            Ok(request) => request,
+            Err(e) => return Err(status::transport_error(doing(), e)),
+        };
+        let secrets = secrets(&request);
+        match client.execute(request).await {
+            Ok(response) => Ok(self.read(response, &secrets).await),
             Err(e) => Err(status::transport_error(doing(), e)),
         }
     }
@@ -114,7 +117,7 @@ impl Client {
         if answer.is_success() { Ok(answer) } else { Err(answer.error(doing())) }
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Answer {
+    async fn read(&self, mut response: reqwest::Response, secrets: &[Secret]) -> Answer {
         let mut body = Vec::new();
         // The status is the answer; a text that breaks off behind it must not make a success a failure.
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -124,12 +127,10 @@ impl Client {
                 break;
             }
         }
-        let text = self.hide(String::from_utf8_lossy(&body).into_owned());
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let hidden = self.hidden.iter().chain(secrets);
+        let text = hidden.fold(text, |text, secret| text.replace(secret.reveal(), "[hidden]"));
         Answer::new(response.status(), response.headers(), text)
-    }
-
-    fn hide(&self, text: String) -> String {
-        self.hidden.iter().fold(text, |text, secret| text.replace(secret.reveal(), "[hidden]"))
     }
 }
 
@@ -144,6 +145,17 @@ pub fn shown_url(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path())
+}
+
+// Servers like to echo requests in their errors.
+fn secrets(request: &reqwest::Request) -> Vec<Secret> {
+    let headers = request.headers().values().filter(|v| v.is_sensitive()).filter_map(|v| v.to_str().ok());
+    request.url().query().into_iter().chain(headers).filter_map(worth_hiding).collect()
+}
+
+// Hiding a text of a few characters would garble every message.
+fn worth_hiding(secret: &str) -> Option<Secret> {
+    (secret.len() >= 4).then(|| Secret::new(secret))
 }
 
 fn read(file: &str) -> Result<Vec<u8>> {
