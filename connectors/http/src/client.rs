@@ -88,6 +88,11 @@ impl Client {
         self
     }
 
+    /// As [`Client::hiding`], for what is a secret only in part, such as a path.
+    pub fn hiding_text(self, text: &str) -> Self {
+        self.hiding(&Secret::new(text))
+    }
+
     /// A request with what every request carries.
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.inner.request(method, url);

@@ -1,0 +1,83 @@
+//! Sends messages, at the pace that Slack allows.
+
+use connect_api::{Error, ErrorClass, Result, SinkContext, SinkRecord, SinkTask, TopicPartition, async_trait};
+use connector_http::{Client, Method, Progress, Url, header::CONTENT_TYPE};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    config::{SlackConfig, SlackSettings},
+    message::{Messages, class_of},
+};
+
+/// A running task.
+#[derive(Debug)]
+pub struct SlackTask {
+    settings: SlackSettings,
+    context: SinkContext,
+    client: Client,
+    url: Url,
+    messages: Messages,
+    /// When the channel may get its next message.
+    next: Instant,
+    progress: Progress,
+}
+
+impl SlackTask {
+    /// Makes the task ready. Nothing is sent.
+    pub fn new(config: SlackConfig, context: SinkContext) -> Result<Self> {
+        let settings = config.own;
+        let url = Url::parse(settings.url.reveal());
+        let url = url.map_err(|e| Error::fatal("reading slack.webhook.url").caused_by(e))?;
+        let messages = Messages::new(&settings.raised, &settings.cleared)?;
+        // Some servers name the path that they do not know.
+        let client = Client::new(&config.with)?.hiding(&settings.url).hiding_text(url.path());
+        Ok(Self { settings, context, client, url, messages, next: Instant::now(), progress: Progress::new() })
+    }
+
+    async fn post(&mut self, record: &SinkRecord) -> Result<()> {
+        let doing = "posting a message to slack";
+        let text = self.messages.text(record)?;
+        let stopping = self.context.stopping().clone();
+        if stopping.run_until_cancelled(sleep_until(self.next)).await.is_none() {
+            return Err(Error::retriable(doing).caused_by("the task is stopping"));
+        }
+        let body = serde_json::json!({ "text": text }).to_string();
+        let request = self.client.request(Method::POST, self.url.clone());
+        let request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+        let answer = self.client.send(request, || doing.to_owned()).await;
+        self.next = Instant::now() + self.settings.interval.0;
+        let answer = answer?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        if let Some(delay) = answer.retry_after {
+            self.next = Instant::now() + delay;
+        }
+        Err(match class_of(&answer.text) {
+            Some(class) => answer.error_as(class, doing),
+            None => answer.error(doing),
+        })
+    }
+}
+
+#[async_trait]
+impl SinkTask for SlackTask {
+    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.progress.forget(partitions);
+        Ok(())
+    }
+
+    async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        for record in records {
+            if self.progress.has(record) {
+                continue;
+            }
+            match self.post(record).await {
+                Err(e) if e.class() == ErrorClass::Data => self.context.report(record, e).await?,
+                posted => posted?,
+            }
+            self.progress.note(record);
+        }
+        Ok(())
+    }
+}
