@@ -104,10 +104,12 @@ impl Engine {
     pub fn review(&mut self, source: &str, is_normal: impl Fn(&str) -> bool, now_ms: i64) -> Vec<NamedChange> {
         let mut changes = Vec::new();
         for (name, row) in self.alarms.snapshot() {
+            if !is_normal(&name) {
+                continue;
+            }
             let alarm = Alarm::from_value(&row.value);
             // An alarm that somebody else raised by hand is left to them.
             if (alarm.acknowledged || alarm.source == source)
-                && is_normal(&name)
                 && let Some(change) = self.observe(&name, &State::Normal, now_ms)
             {
                 changes.push(NamedChange { name, change });

@@ -1,15 +1,10 @@
-//! The client against real Channel Access servers: an EPICS IOC and caproto's.
-//!
-//! `TOCSIN_EPICS_PYTHON` names a Python that has `softioc` and `caproto`: with it, run them by `--include-ignored`.
+//! The client against an EPICS IOC.
 
 mod support;
 
 use std::{
     fmt::Write as _,
-    io::Write as _,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -23,8 +18,7 @@ use connector_epics::{
     },
     channel::{Event, Failure, Mask, NativeType, Sample, Timestamp, Value},
 };
-use support::{LONG, Monitor, settings};
-use tempfile::TempDir;
+use support::{LONG, Monitor, ioc::Ioc, settings};
 use tokio::time::timeout;
 
 const DATABASE: &str = r#"
@@ -43,10 +37,9 @@ record(waveform,"T:empty"){field(FTVL,"DOUBLE") field(NELM,"5000")}
 record(ao,"T:never"){}
 "#;
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_connects_and_follows_the_records_alarms() {
-    let mut ioc = Ioc::start(DATABASE);
+    let Some(ioc) = Ioc::start(DATABASE) else { return };
     let mut monitor = Monitor::of(ioc.address()).await;
     let missing = monitor.add("T:missing");
     let id = monitor.add("T:ai0");
@@ -89,14 +82,13 @@ async fn a_channel_connects_and_follows_the_records_alarms() {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_types_of_records_arrive_as_they_are() {
     // 72 000 bytes take an extended header.
     let long: Vec<f64> = (0..9000).map(|n| f64::from(n) / 2.0).collect();
     let array = r#"record(waveform,"T:array"){field(FTVL,"DOUBLE") field(NELM,"9000")}"#;
     let database = format!("{DATABASE}{array}");
-    let mut ioc = Ioc::start(&database);
+    let Some(ioc) = Ioc::start(&database) else { return };
     write_array(ioc.address(), "T:array", &long).await;
     let overrides = Overrides {
         addr_list: Some(ioc.address().to_string()),
@@ -134,14 +126,13 @@ async fn all_types_of_records_arrive_as_they_are() {
     // The number of elements follows the record.
     let id = monitor.add("T:array");
     assert_eq!(monitor.update(id).await.value.len(), 9000);
-    ioc.put("T:array", "[7,8]");
+    write_array(ioc.address(), "T:array", &[7.0, 8.0]).await;
     assert_eq!(monitor.update(id).await.value, Value::Double(vec![7.0, 8.0]));
 }
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_array_over_the_limit_fails_alone() {
-    let mut ioc = Ioc::start(DATABASE);
+    let Some(ioc) = Ioc::start(DATABASE) else { return };
     write_array(ioc.address(), "T:empty", &[1.0; 5000]).await;
     let mut monitor = Monitor::of(ioc.address()).await;
     let (large, small) = (monitor.add("T:empty"), monitor.add("T:ai0"));
@@ -153,14 +144,13 @@ async fn an_array_over_the_limit_fails_alone() {
     ioc.put("T:ai0", 51);
     while monitor.update(small).await.value != Value::Double(vec![51.0]) {}
     // It works again as soon as it is small enough.
-    ioc.put("T:empty", "[1]");
+    write_array(ioc.address(), "T:empty", &[1.0]).await;
     assert_eq!(monitor.update(large).await.value, Value::Double(vec![1.0]));
 }
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_ioc_disconnects_and_a_restarted_one_connects_again() {
-    let mut ioc = Ioc::start(DATABASE);
+    let Some(mut ioc) = Ioc::start(DATABASE) else { return };
     let mut monitor = Monitor::of(ioc.address()).await;
     let ids = [monitor.add("T:ai0"), monitor.add("T:long")];
     monitor.updates(ids).await;
@@ -184,14 +174,13 @@ async fn a_killed_ioc_disconnects_and_a_restarted_one_connects_again() {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_channels_connect_quickly_beside_missing_ones() {
     let mut database = DATABASE.to_owned();
     for n in 0..500 {
         let _ = writeln!(database, r#"record(ao,"T:many:{n}"){{field(VAL,"{n}") field(PINI,"YES")}}"#);
     }
-    let ioc = Ioc::start(&database);
+    let Some(ioc) = Ioc::start(&database) else { return };
     let mut monitor = Monitor::of(ioc.address()).await;
     let started = Instant::now();
     for n in 0..500 {
@@ -211,10 +200,9 @@ async fn five_hundred_channels_connect_quickly_beside_missing_ones() {
     assert!(took < Duration::from_secs(5), "500 channels took {took:?}");
 }
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_monitor_of_alarms_sees_no_other_changes_and_a_removed_one_none() {
-    let mut ioc = Ioc::start(DATABASE);
+    let Some(ioc) = Ioc::start(DATABASE) else { return };
     let mut monitor = Monitor::of(ioc.address()).await;
     let alarms = monitor.client.add("T:ai0", Mask::ALARM);
     let removed = monitor.add("T:ai0");
@@ -242,42 +230,9 @@ async fn a_monitor_of_alarms_sees_no_other_changes_and_a_removed_one_none() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
-async fn denied_access_is_reported_until_it_is_granted() {
-    // The rules must be there before the IOC is initialised.
-    let program = r#"
-import os
-from epicscorelibs import ioc
-with open('rules.acf', 'w') as rules:
-    rules.write('ASG(DEFAULT) { RULE(1,WRITE) }\nASG(DENIED) { RULE(1,NONE) }\n')
-ioc.iocshRegisterCommon()
-ioc.ioc('asSetFilename ' + os.path.abspath('rules.acf'))
-ioc.main(extra_dbd_load=(), extra_dso_load=())
-"#;
-    let mut ioc = Ioc::start_program(&["-c", program, "-d", "test.db"], DATABASE);
-    let mut monitor = Monitor::of(ioc.address()).await;
-    let id = monitor.add("T:ai0");
-    monitor.update(id).await;
-    let denied = Event::Failed { id, why: Failure::NoReadAccess };
-
-    ioc.run("dbpf T:ai0.ASG DENIED");
-    assert_eq!(monitor.next().await, denied);
-    // A new channel is denied from the beginning.
-    let late = monitor.add("T:ai0");
-    assert!(matches!(monitor.next().await, Event::Connected { id, .. } if id == late));
-    assert_eq!(monitor.next().await, Event::Failed { id: late, why: Failure::NoReadAccess });
-
-    ioc.run("dbpf T:ai0.ASG DEFAULT");
-    let mut updated = [monitor.next().await.id(), monitor.next().await.id()];
-    updated.sort_unstable();
-    assert_eq!(updated, [id, late]);
-}
-
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn channels_are_found_through_a_name_server_alone() {
-    let mut ioc = Ioc::start(DATABASE);
+    let Some(mut ioc) = Ioc::start(DATABASE) else { return };
     let overrides = Overrides { name_servers: Some(ioc.address().to_string()), ..Overrides::default() };
     let mut monitor = Monitor::with(settings(overrides)).await;
     let id = monitor.add("T:ai0");
@@ -288,10 +243,9 @@ async fn channels_are_found_through_a_name_server_alone() {
     assert_eq!(monitor.update(id).await.value, Value::Double(vec![50.0]));
 }
 
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_and_labels_are_read_from_a_record() {
-    let ioc = Ioc::start(DATABASE);
+    let Some(ioc) = Ioc::start(DATABASE) else { return };
     let control = read_control(ioc.address(), "T:ai0").await;
     assert_eq!((control.units.as_str(), control.precision), ("degC", Some(2)));
     let limits = control.limits.expect("a number has limits");
@@ -311,39 +265,6 @@ async fn limits_and_labels_are_read_from_a_record() {
     for name in ["T:floats", "T:shorts", "T:bytes"] {
         assert!(!read_control(ioc.address(), name).await.value.is_empty(), "{name}");
     }
-}
-
-#[tokio::test]
-#[ignore = "needs TOCSIN_EPICS_PYTHON"]
-async fn caprotos_server_is_understood_too() {
-    let program = r#"
-from caproto.server import PVGroup, pvproperty, run
-class Group(PVGroup):
-    ai0 = pvproperty(value=95.0, upper_alarm_limit=90.0, upper_warning_limit=80.0, record='ao')
-    text = pvproperty(value='hello', dtype=str)
-    array = pvproperty(value=[float(n) for n in range(1500)])
-run(Group(prefix='C:').pvdb, interfaces=['127.0.0.1'], log_pv_names=False)
-"#;
-    let mut ioc = Ioc::start_program(&["-c", program], DATABASE);
-    let mut monitor = Monitor::of(ioc.address()).await;
-    let id = monitor.add("C:ai0");
-    monitor.update(id).await;
-    write_array(ioc.address(), "C:ai0", &[85.0]).await;
-    let sample = monitor.update(id).await;
-    assert_eq!(
-        (sample.value, sample.status, sample.severity),
-        (Value::Double(vec![85.0]), Status::High, Severity::Minor)
-    );
-    let array = monitor.add("C:array");
-    assert_eq!(monitor.update(array).await.value.len(), 1500);
-    assert_eq!(read_control(ioc.address(), "C:ai0").await.limits.map(|limits| limits.alarm.upper), Some(90.0));
-    ioc.kill();
-    let mut lost = [monitor.next().await, monitor.next().await].map(|event| match event {
-        Event::Disconnected { id } => id,
-        other => panic!("{other:?} is not a loss"),
-    });
-    lost.sort_unstable();
-    assert_eq!(lost, [id, array]);
 }
 
 /// A connection without search, with an open channel.
@@ -407,108 +328,4 @@ async fn write_array(server: SocketAddr, name: &str, elements: &[f64]) {
         _ => None,
     });
     assert_eq!(eca.await.name(), "NORMAL");
-}
-
-/// An IOC with an interactive shell on a free port of this host. Ends when dropped.
-struct Ioc {
-    process: Child,
-    port: u16,
-    arguments: Vec<String>,
-    directory: TempDir,
-}
-
-impl Ioc {
-    fn start(database: &str) -> Ioc {
-        // Without the PV Access server that this module's main program starts otherwise.
-        let program = "from epicscorelibs import ioc; ioc.main(extra_dbd_load=(), extra_dso_load=())";
-        Ioc::start_program(&["-c", program, "-d", "test.db"], database)
-    }
-
-    fn start_program(arguments: &[&str], database: &str) -> Ioc {
-        let directory = TempDir::new().expect("a temporary directory");
-        std::fs::write(directory.path().join("test.db"), database).expect("writing the database");
-        let port = free_port();
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let process = spawn(&arguments, port, directory.path());
-        let mut ioc = Ioc { process, port, arguments, directory };
-        ioc.wait_until_ready();
-        ioc
-    }
-
-    fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().expect("killing the server");
-        self.process.wait().expect("waiting for the server's end");
-    }
-
-    fn restart(&mut self) {
-        self.process = spawn(&self.arguments, self.port, self.directory.path());
-        self.wait_until_ready();
-    }
-
-    /// Runs a command of the IOC's shell.
-    fn run(&mut self, command: &str) {
-        let shell = self.process.stdin.as_mut().expect("the shell's input");
-        writeln!(shell, "ioc('''{command}''')").and_then(|()| shell.flush()).expect("writing to the shell");
-    }
-
-    fn put(&mut self, field: &str, value: impl std::fmt::Display) {
-        self.run(&format!(r#"dbpf {field} "{value}""#));
-    }
-
-    fn wait_until_ready(&mut self) {
-        let deadline = Instant::now() + LONG;
-        while TcpStream::connect(self.address()).is_err() {
-            let log = || std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "the server is not ready: {}", log());
-            let ended = self.process.try_wait().expect("looking after the server");
-            assert!(ended.is_none(), "the server has ended: {}", log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Ioc {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn spawn(arguments: &[String], port: u16, directory: &Path) -> Child {
-    let python =
-        std::env::var_os("TOCSIN_EPICS_PYTHON").expect("TOCSIN_EPICS_PYTHON names no Python with softioc and caproto");
-    let log = std::fs::File::create(directory.join("log")).expect("creating the server's log");
-    let mut command = Command::new(python);
-    for variable in ["EPICS_CAS_INTF_ADDR_LIST", "EPICS_CAS_BEACON_ADDR_LIST", "EPICS_CA_ADDR_LIST"] {
-        command.env(variable, "127.0.0.1");
-    }
-    for variable in ["EPICS_CA_AUTO_ADDR_LIST", "EPICS_CAS_AUTO_BEACON_ADDR_LIST"] {
-        command.env(variable, "NO");
-    }
-    for variable in ["EPICS_CA_SERVER_PORT", "EPICS_CAS_SERVER_PORT"] {
-        command.env(variable, port.to_string());
-    }
-    let beacons = free_port().to_string();
-    for variable in ["EPICS_CA_REPEATER_PORT", "EPICS_CAS_BEACON_PORT"] {
-        command.env(variable, &beacons);
-    }
-    command
-        .args(arguments)
-        .current_dir(directory)
-        .env("EPICS_CA_MAX_ARRAY_BYTES", "1000000")
-        // Interactive interpreters end with their input, so it stays open.
-        .stdin(Stdio::piped())
-        .stdout(log.try_clone().expect("sharing the server's log"))
-        .stderr(log)
-        .spawn()
-        .expect("starting the server")
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its number").port()
 }

@@ -109,6 +109,43 @@ async fn failures_of_one_channel_leave_the_others_alone() {
 }
 
 #[tokio::test]
+async fn denied_access_is_reported_until_it_is_granted() {
+    let server = Server::start().await;
+    let mut monitor = Monitor::of(server.address).await;
+    let id = monitor.add("T:secret");
+    let mut connection = server.accept(13).await;
+    let create = connection.expect(command::CREATE_CHAN).await;
+    let cid = create.header.p1;
+    let rights = |p2| Header { command: command::ACCESS_RIGHTS, p1: cid, p2, ..Header::default() };
+    let update = |eca: Eca| Header {
+        command: command::EVENT_ADD,
+        data_type: TIME_DOUBLE,
+        count: 1,
+        p1: eca.0,
+        p2: cid,
+        ..Header::default()
+    };
+    let denied = Event::Failed { id, why: Failure::NoReadAccess };
+
+    // A server says it before the channel is open, and again in place of its state.
+    connection.send(rights(0), &[]).await;
+    connection.open(&create, 1, 1).await;
+    assert!(matches!(monitor.next().await, Event::Connected { .. }));
+    assert_eq!(monitor.next().await, denied);
+    connection.send(update(Eca::NO_READ_ACCESS), &[0; 24]).await;
+    for value in [1.5, 2.5] {
+        connection.send(rights(1), &[]).await;
+        connection.send(update(Eca::NORMAL), &double(value)).await;
+        match monitor.next().await {
+            Event::Update { sample, .. } => assert_eq!(sample.value, Value::Double(vec![value])),
+            other => panic!("{other:?} is not the update"),
+        }
+        connection.send(rights(2), &[]).await;
+        assert_eq!(monitor.next().await, denied, "told once each time");
+    }
+}
+
+#[tokio::test]
 async fn a_type_that_nobody_knows_fails() {
     let server = Server::start().await;
     let mut monitor = Monitor::of(server.address).await;

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub mod ioc;
+pub mod worker;
+
 use std::{net::SocketAddr, time::Duration};
 
 use connector_epics::{

@@ -1,0 +1,38 @@
+//! An EPICS IOC for tests that run in a multi-threaded runtime.
+
+use std::net::SocketAddr;
+
+use tokio::task::block_in_place;
+use xtask::servers::{self, Server, without};
+
+pub struct Ioc(servers::Ioc);
+
+impl Ioc {
+    /// An IOC with these records; none if the person who runs the tests asked to do without.
+    pub fn start(database: &str) -> Option<Ioc> {
+        if without("ioc") {
+            return None;
+        }
+        Some(Ioc(block_in_place(|| servers::Ioc::start(database)).expect("the ioc starts")))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.addr_list().parse().expect("one address with its port")
+    }
+
+    pub fn put(&self, field: &str, value: impl ToString) {
+        block_in_place(|| self.0.put(field, value)).expect("the channel is written");
+    }
+
+    pub fn put_all(&self, values: &[(&str, &str)]) {
+        block_in_place(|| self.0.put_all(values)).expect("the channels are written");
+    }
+
+    pub fn kill(&mut self) {
+        block_in_place(|| self.0.kill9()).expect("the ioc is killed");
+    }
+
+    pub fn restart(&mut self) {
+        block_in_place(|| self.0.start_again()).expect("the ioc starts again");
+    }
+}

@@ -1,0 +1,97 @@
+//! A worker without Kafka: tables that tests write, offsets and reports that they read.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use connect_api::{
+    CancellationToken, Error, OffsetMap, Result, Row, Settings, SinkRecord, SourceContext, SourceRecord, SourceTask,
+    State, Table, TableWriter, TaskContext, TaskHost, async_trait,
+};
+use connector_alarm::{Alarm, Audit, Change};
+use tokio::time::timeout;
+
+use super::LONG;
+
+#[derive(Default)]
+pub struct Worker {
+    tables: Mutex<HashMap<String, (Table, TableWriter)>>,
+    pub reports: Mutex<Vec<Error>>,
+}
+
+impl Worker {
+    pub fn new() -> Arc<Worker> {
+        Arc::default()
+    }
+
+    pub fn context(self: &Arc<Self>, settings: &Settings) -> SourceContext {
+        let stopping = CancellationToken::new();
+        SourceContext::new(TaskContext::new("epics".into(), 0, settings.clone(), stopping, self.clone()))
+    }
+
+    /// Does to the tables what the record does in its topic.
+    pub fn store(&self, record: &SourceRecord) {
+        let row = Row {
+            schema: record.value_schema.clone(),
+            value: record.value.clone(),
+            headers: record.headers.clone(),
+            timestamp: record.timestamp,
+        };
+        let row = (!record.value.is_null()).then_some(row);
+        self.with_table(&record.topic, |_, writer| writer.put(record.key.as_str().expect("a text key"), row));
+    }
+
+    /// Writes an alarm as somebody else.
+    pub fn write(&self, name: &str, change: &Change) {
+        let audit = Audit { user: "operator".into(), producer: "test".into(), host: "console".into() };
+        let record = audit.record(&"active-alarms".into(), &name.into(), change, None);
+        self.store(&SourceRecord { record, source: None });
+    }
+
+    pub fn alarm(&self, name: &str) -> Option<Alarm> {
+        self.with_table("active-alarms", |table, _| table.get(name)).map(|row| Alarm::from_value(&row.value))
+    }
+
+    fn with_table<T>(&self, topic: &str, work: impl FnOnce(&Table, &TableWriter) -> T) -> T {
+        let mut tables = self.tables.lock().expect("no test thread has panicked");
+        let (table, writer) = tables.entry(topic.to_owned()).or_insert_with(Table::new);
+        work(table, writer)
+    }
+}
+
+#[async_trait]
+impl TaskHost for Worker {
+    async fn state(&self, name: &str) -> Result<Arc<dyn State>> {
+        Err(Error::fatal(format!("no state {name}")))
+    }
+
+    async fn table(&self, topic: &str) -> Result<Table> {
+        Ok(self.with_table(topic, |table, _| table.clone()))
+    }
+
+    async fn offset(&self, _partition: &OffsetMap) -> Result<Option<OffsetMap>> {
+        Ok(None)
+    }
+
+    async fn report_source(&self, _record: SourceRecord, error: Error) -> Result<()> {
+        self.reports.lock().expect("no test thread has panicked").push(error);
+        Ok(())
+    }
+
+    async fn report_sink(&self, _record: &SinkRecord, error: Error) -> Result<()> {
+        Err(error)
+    }
+
+    fn request_commit(&self) {}
+}
+
+/// Polls until so many records are there.
+pub async fn poll(task: &mut dyn SourceTask, count: usize) -> Vec<SourceRecord> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        let batch = timeout(LONG, task.poll()).await.unwrap_or_else(|_| panic!("{count} records, not {records:?}"));
+        records.extend(batch.expect("a batch").into_parts().0);
+    }
+    records
+}
