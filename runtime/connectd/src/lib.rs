@@ -1,1 +1,266 @@
-//! connectd
+//! The server: files and command line → worker, REST API, embedded broker.
+//!
+//! A program with plugins of its own is ten lines: `connectd::run(connectd::plugins().source::<Mine>())`.
+//!
+//! - `args`: the command line; `load`: files → settings; `welcome`: what the demo prints
+//! - [`plugins()`]: the list of the plugins that come with Tocsin
+
+mod args;
+mod load;
+mod plugins;
+mod welcome;
+
+use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use connect_api::{Error, Result};
+use connect_embedded::{Embedded, EmbeddedOptions};
+use connect_files::{ConnectorFile, InitialState};
+use connect_kafka::{Admin, Role};
+use connect_worker::{
+    Controller, Plugins, Worker,
+    controller::Refusal,
+    rest::{self, Api},
+    state::StateTopic,
+    status::Statuses,
+    storage::{MemoryOffsets, OffsetStore, offset_file::OffsetFile},
+    supervisor::{Services, Target},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use plugins::plugins;
+
+/// Exit codes, as `--help` lists them.
+const USAGE: u8 = 1;
+const WORKER: u8 = 2;
+const CONNECTOR: u8 = 3;
+
+/// Runs the server with these plugins, as the command line says, until it is told to stop.
+pub fn run(plugins: Plugins) -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => {
+            // Help and version are no errors. There is nobody to tell if printing fails.
+            let _ = e.print();
+            return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    logging(args.log.as_deref());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
+    };
+    let code = runtime.block_on(start(args, plugins));
+    // Threads that wait for Kafka must not hold up the exit.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
+}
+
+fn logging(filter: Option<&str>) {
+    use tracing_subscriber::EnvFilter;
+    let filter = match filter {
+        Some(text) => EnvFilter::new(text),
+        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off")),
+    };
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    // A program that embeds this library may have a subscriber already.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .try_init();
+}
+
+fn complain(code: u8, problems: &[String]) -> ExitCode {
+    for problem in problems {
+        eprintln!("connectd: {problem}");
+    }
+    ExitCode::from(code)
+}
+
+async fn start(args: args::Args, plugins: Plugins) -> ExitCode {
+    let file = args.config.as_deref();
+    let mut settings = match load::worker_settings(file, &args.settings) {
+        Ok(settings) => settings,
+        Err(problems) => return complain(WORKER, &problems),
+    };
+    // A broker address on the command line is as good as one in a file.
+    let embedded = args.embedded || (file.is_none() && !settings.contains("bootstrap.servers"));
+    let connectors = load::connectors(&args.connectors, &plugins);
+    if args.check {
+        let worker = load::worker(settings, embedded, file).map(drop);
+        return match (worker, connectors) {
+            (Ok(()), Ok(connectors)) => {
+                eprintln!("connectd: all files are right ({} connectors)", connectors.len());
+                ExitCode::SUCCESS
+            }
+            (Err(problems), other) => complain(WORKER, &[problems, other.err().unwrap_or_default()].concat()),
+            (Ok(()), Err(problems)) => complain(CONNECTOR, &problems),
+        };
+    }
+    let broker = if embedded {
+        match Embedded::start(EmbeddedOptions::default()).await {
+            Ok(broker) => Some(broker),
+            Err(e) => return complain(WORKER, &[e.one_line()]),
+        }
+    } else {
+        None
+    };
+    if let Some(broker) = &broker {
+        settings.set("bootstrap.servers", broker.bootstrap());
+        for side in ["key", "value"] {
+            let key = format!("{side}.converter.schema.registry.url");
+            let avro = settings.get(&format!("{side}.converter")).is_some_and(|c| c.contains("Avro"));
+            if avro && !settings.contains(&key) {
+                settings.set(key, broker.registry_url());
+            }
+        }
+    }
+    let worker = match load::worker(settings, embedded, file) {
+        Ok(worker) => worker,
+        Err(problems) => return complain(WORKER, &problems),
+    };
+    let connectors = match connectors {
+        Ok(connectors) => connectors,
+        Err(problems) => return complain(CONNECTOR, &problems),
+    };
+    match serve(worker, plugins, connectors, broker).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => complain(WORKER, &[e.one_line()]),
+    }
+}
+
+async fn serve(
+    worker: Worker,
+    plugins: Plugins,
+    connectors: Vec<ConnectorFile>,
+    broker: Option<Embedded>,
+) -> Result<()> {
+    for sentence in &worker.warnings {
+        tracing::warn!("{sentence}");
+    }
+    let (listener, address) = rest::bind(&worker.config.listeners).await?;
+    let offsets: Arc<dyn OffsetStore> = match &worker.config.offset_file {
+        Some(path) => Arc::new(OffsetFile::open(Path::new(path))?),
+        None => Arc::new(MemoryOffsets::default()),
+    };
+    let host = worker.config.advertised_host.clone().unwrap_or_else(|| match address.ip() {
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        ip => ip.to_string(),
+    });
+    let port = worker.config.advertised_port.unwrap_or_else(|| address.port().into());
+    let services = Services {
+        plugins,
+        state: Arc::new(StateTopic::new(worker.clone())),
+        offsets,
+        statuses: Arc::new(Statuses::new(format!("{host}:{port}"))),
+        worker: worker.clone(),
+    };
+    let controller = Controller::new(services);
+    let api = Api::new(controller.clone());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let served = tokio::spawn(api.clone().serve(listener, async move { stopped.cancelled().await }));
+    tracing::info!("the REST API is on http://{address}");
+
+    let work = async {
+        if let Some(broker) = &broker {
+            for topic in load::topics(&connectors) {
+                broker.create_topic(&topic, 1).await?;
+            }
+            controller.set_cluster_id(Some("embedded".into()));
+        } else {
+            controller.set_cluster_id(reach(&worker).await?);
+        }
+        create(&controller, &connectors).await;
+        api.set_ready();
+        tracing::info!("the worker is ready with {} connectors", connectors.len());
+        if let Some(broker) = &broker {
+            let places =
+                welcome::Places { rest: address, bootstrap: broker.bootstrap(), registry: broker.registry_url() };
+            // A closed standard output is no reason not to work.
+            let _ = std::io::stdout().write_all(welcome::text(&places, &connectors).as_bytes());
+        }
+        Ok::<(), Error>(())
+    };
+    let result = tokio::select! {
+        () = signalled() => Ok(()),
+        worked = work => match worked {
+            Ok(()) => {
+                signalled().await;
+                Ok(())
+            }
+            Err(e) => Err(e),
+        },
+    };
+    tracing::info!("stopping");
+    controller.shut_down().await;
+    stop.cancel();
+    match tokio::time::timeout(Duration::from_secs(5), served).await {
+        Ok(Ok(Err(e))) => tracing::warn!("{}", e.one_line()),
+        Ok(Err(e)) => tracing::warn!("the REST API: {e}"),
+        Err(_) => tracing::warn!("requests were still under way after 5 s"),
+        Ok(Ok(Ok(()))) => {}
+    }
+    tracing::info!("stopped");
+    result
+}
+
+/// Creates the declared connectors one after the other; one that cannot be started shows as FAILED.
+async fn create(controller: &Controller, connectors: &[ConnectorFile]) {
+    for c in connectors {
+        let target = match c.initial_state {
+            None | Some(InitialState::Running) => Target::Started,
+            Some(InitialState::Paused) => Target::Paused,
+            Some(InitialState::Stopped) => Target::Stopped,
+        };
+        if let Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) =
+            controller.create(&c.name, load::config_map(c), target).await
+        {
+            tracing::error!(connector = %c.name, "{}:{}: {e}", c.file, c.position.line);
+        }
+    }
+}
+
+const REACH: Duration = Duration::from_secs(60);
+
+/// Waits for Kafka and asks for the cluster's id, as Kafka Connect does at start.
+async fn reach(worker: &Worker) -> Result<Option<String>> {
+    let admin = Admin::new(&worker.own_client(Role::Admin, "connect-admin")?)?;
+    let deadline = tokio::time::Instant::now() + REACH;
+    let mut said = false;
+    loop {
+        if let Some(id) = admin.cluster_id(Duration::from_secs(3)).await? {
+            return Ok(Some(id));
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(Error::fatal(format!(
+                "Failed to connect to and describe Kafka cluster at {}. Check worker's broker connection and security properties.",
+                worker.config.bootstrap_servers.join(",")
+            )));
+        }
+        if !std::mem::replace(&mut said, true) {
+            tracing::warn!("waiting for kafka at {}", worker.config.bootstrap_servers.join(","));
+        }
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(e) => {
+            tracing::warn!("SIGTERM cannot be waited for: {e}");
+            // Only the keyboard is left.
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}

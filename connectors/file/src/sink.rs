@@ -1,0 +1,199 @@
+//! Appends records to a file: JSON lines, or plain text under Kafka's name.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    marker::PhantomData,
+};
+
+use connect_api::{
+    Connector, ConnectorContext, Error, PartitionOffset, PluginInfo, Result, Settings, SinkConnector, SinkContext,
+    SinkRecord, SinkTask, async_trait,
+    config::{Key, Width},
+    json::to_json,
+};
+use serde_json::json;
+
+connect_api::config_enum! {
+    /// How a record becomes a line.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Format {
+        /// A JSON object with topic, partition, offset, timestamp, key, value and headers.
+        Json = "json",
+        /// The value as text.
+        Text = "text",
+    }
+}
+
+connect_api::config! {
+    /// Settings of the file sink.
+    #[derive(Debug, Clone)]
+    pub struct FileSinkConfig {
+        /// Path of the file to append to. Tasks may share it: each line is written whole.
+        file: String = Key::new("file").high().non_empty().form("File", Width::Long, "File"),
+        /// How a record becomes a line: json writes an object with topic, partition, offset, timestamp, key, value and
+        /// headers; text writes the value alone. The default is json, and text under Kafka's class name.
+        format: Option<Format> = Key::new("file.format").form("File", Width::Short, "Format"),
+    }
+}
+
+/// Which format a class writes unless it is told otherwise.
+pub trait Flavour: Send + Sync + 'static {
+    /// The names.
+    const INFO: PluginInfo;
+    /// The format.
+    const FORMAT: Format;
+}
+
+/// `file-sink`
+pub struct Ours;
+
+impl Flavour for Ours {
+    const INFO: PluginInfo = PluginInfo {
+        name: "file-sink",
+        aliases: &[],
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Appends records to a file as JSON lines, on the disk before offsets are committed. A line that was cut \
+                off by a crash is removed at the next start; its record comes again.",
+    };
+    const FORMAT: Format = Format::Json;
+}
+
+/// Kafka's class.
+pub struct Kafkas;
+
+impl Flavour for Kafkas {
+    const INFO: PluginInfo = PluginInfo {
+        name: "file-stream-sink",
+        aliases: &["org.apache.kafka.connect.file.FileStreamSinkConnector"],
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Appends the text of each record's value to a file, as Kafka's example connector does.",
+    };
+    const FORMAT: Format = Format::Text;
+}
+
+/// The connector, in one of its flavours.
+pub struct AnyFileSink<F>(Settings, PhantomData<F>);
+
+/// `file-sink`
+pub type FileSink = AnyFileSink<Ours>;
+/// `FileStreamSinkConnector`
+pub type FileStreamSink = AnyFileSink<Kafkas>;
+
+#[async_trait]
+impl<F: Flavour> Connector for AnyFileSink<F> {
+    type Config = FileSinkConfig;
+    const INFO: PluginInfo = F::INFO;
+
+    async fn start(_config: FileSinkConfig, context: ConnectorContext) -> Result<Self> {
+        Ok(Self(context.settings, PhantomData))
+    }
+
+    fn task_configs(&self, max_tasks: usize) -> Result<Vec<Settings>> {
+        Ok(vec![self.0.clone(); max_tasks])
+    }
+}
+
+#[async_trait]
+impl<F: Flavour> SinkConnector for AnyFileSink<F> {
+    async fn start_task(config: FileSinkConfig, _context: SinkContext) -> Result<Box<dyn SinkTask>> {
+        let opened = tokio::task::block_in_place(|| open(&config.file));
+        let text = || format!("Couldn't find or create file '{}' for FileStreamSinkTask", config.file);
+        let file = opened.map_err(|e| Error::fatal(text()).caused_by(e))?;
+        Ok(Box::new(FileSinkTask {
+            file,
+            path: config.file,
+            format: config.format.unwrap_or(F::FORMAT),
+            lines: Vec::new(),
+        }))
+    }
+}
+
+/// Opens for appending and removes a last line without its end: a crash cut it off, its record comes again.
+fn open(path: &str) -> io::Result<File> {
+    let mut file = File::options().create(true).append(true).read(true).open(path)?;
+    // Other tasks may be writing to the same file at this moment.
+    file.lock()?;
+    let repaired = remove_cut_line(&mut file, path);
+    file.unlock()?;
+    repaired.map(|()| file)
+}
+
+fn remove_cut_line(file: &mut File, path: &str) -> io::Result<()> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut end = length;
+    let mut chunk = [0u8; 8192];
+    while end > 0 {
+        let start = end.saturating_sub(chunk.len() as u64);
+        let part = &mut chunk[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(part)?;
+        if let Some(at) = part.iter().rposition(|b| *b == b'\n') {
+            end = start + at as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    if end < length {
+        tracing::warn!(
+            "removing {} bytes of a line that was cut off at the end of {path}; its record comes again",
+            length - end
+        );
+        file.set_len(end)?;
+    }
+    Ok(())
+}
+
+struct FileSinkTask {
+    file: File,
+    path: String,
+    format: Format,
+    lines: Vec<u8>,
+}
+
+#[async_trait]
+impl SinkTask for FileSinkTask {
+    async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        self.lines.clear();
+        for record in records {
+            match self.format {
+                // Writing to memory cannot fail.
+                Format::Json => self.lines.extend(json_line(record).into_bytes()),
+                Format::Text => self.lines.extend(record.value.to_string().into_bytes()),
+            }
+            self.lines.push(b'\n');
+        }
+        let (file, lines) = (&mut self.file, &self.lines);
+        // Local files are quick; a thread hop for each batch would cost more than the write.
+        let written = file.lock().and_then(|()| {
+            let written = file.write_all(lines);
+            file.unlock().and(written)
+        });
+        written
+            .map_err(|e| Error::retriable(format!("appending {} lines to {}", records.len(), self.path)).caused_by(e))
+    }
+
+    async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {
+        let file = &self.file;
+        let synced = tokio::task::block_in_place(|| file.sync_data());
+        synced.map_err(|e| Error::retriable(format!("syncing {}", self.path)).caused_by(e))?;
+        Ok(offsets.to_vec())
+    }
+}
+
+fn json_line(record: &SinkRecord) -> String {
+    let headers: Vec<_> =
+        record.headers.iter().map(|h| json!({ "key": &*h.key, "value": to_json(&h.value) })).collect();
+    let mut line = json!({
+        "topic": &*record.topic,
+        "partition": record.origin.partition,
+        "offset": record.origin.offset,
+        "timestamp": record.timestamp,
+        "key": to_json(&record.key),
+        "value": to_json(&record.value),
+    });
+    if let (false, Some(members)) = (headers.is_empty(), line.as_object_mut()) {
+        members.insert("headers".into(), headers.into());
+    }
+    line.to_string()
+}

@@ -1,0 +1,77 @@
+//! What the demo prints: where things are, and what to try next.
+
+use std::{fmt::Write, net::SocketAddr};
+
+use connect_files::ConnectorFile;
+
+/// Addresses of the embedded parts.
+pub(crate) struct Places<'a> {
+    pub rest: SocketAddr,
+    pub bootstrap: &'a str,
+    pub registry: &'a str,
+}
+
+fn setting<'a>(c: &'a ConnectorFile, key: &str) -> Option<&'a str> {
+    c.config.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+}
+
+/// The text.
+pub(crate) fn text(places: &Places<'_>, connectors: &[ConnectorFile]) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_text(&mut out, places, connectors);
+    out
+}
+
+fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile]) -> std::fmt::Result {
+    let url = if places.rest.ip().is_unspecified() {
+        format!("http://127.0.0.1:{}", places.rest.port())
+    } else {
+        format!("http://{}", places.rest)
+    };
+    writeln!(out, "Tocsin {} is running with its embedded broker.", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out)?;
+    writeln!(out, "  REST API         {url}")?;
+    writeln!(
+        out,
+        "  Kafka broker     {}   (in memory: 100,000 messages or 5 MB a partition; gone at exit)",
+        places.bootstrap
+    )?;
+    writeln!(out, "  Schema registry  {}", places.registry)?;
+    for c in connectors {
+        let class = setting(c, "connector.class").unwrap_or_default();
+        let what = match class {
+            "file-sink" | "file-stream-sink" => setting(c, "file").map(|f| format!("writes {f}")),
+            "webhook-source" => setting(c, "webhook.listen").map(|l| format!("listens on http://{l}")),
+            _ => None,
+        };
+        writeln!(out, "  {:<16} {class}{}", c.name, what.map(|w| format!(", {w}")).unwrap_or_default())?;
+    }
+    writeln!(out)?;
+    writeln!(out, "Try next:")?;
+    let flag = if places.rest.port() == 8083 { String::new() } else { format!(" --url {url}") };
+    writeln!(out, "  connectctl{flag} status")?;
+    for c in connectors.iter().filter(|c| matches!(setting(c, "connector.class"), Some("file-sink"))) {
+        if let Some(file) = setting(c, "file") {
+            writeln!(out, "  tail -f {file}")?;
+        }
+    }
+    let webhook = connectors.iter().find(|c| setting(c, "connector.class") == Some("webhook-source"));
+    if let Some(address) = webhook.and_then(|c| setting(c, "webhook.listen")) {
+        let path = webhook.and_then(|c| setting(c, "webhook.path")).unwrap_or("/");
+        for (word, severity, message) in
+            [("raise", "major", "temperature above 60"), ("clear", "normal", "temperature is fine")]
+        {
+            let body = format!(
+                r#"{{"device-id":"edge-1","group":"edge","keys":{{"_instance_id":"0"}},"message":"{message}","rule":"temperature","severity":"{severity}","topic":"chassis.temperature","trigger":"high"}}"#
+            );
+            writeln!(out, "  # {word} an alarm")?;
+            writeln!(out, "  curl -i http://{address}{path} -H 'Content-Type: application/json' -d '{body}'")?;
+        }
+    }
+    if connectors.is_empty() {
+        writeln!(out, "  connectctl{flag} plugins")?;
+        writeln!(out, "  connectctl{flag} apply -f CONNECTOR.yaml")?;
+    }
+    writeln!(out, "  kcat -b {} -L", places.bootstrap)
+}
