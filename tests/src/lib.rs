@@ -1,1 +1,179 @@
-//! tocsin-tests
+//! What the end-to-end tests share: running `connectd` and `connectctl`, reading topics, waiting with bounds.
+//!
+//! - [`Connectd`]: the server as a child process, with its REST API
+//! - [`kafka`]: records of a topic, read without a group
+//! - [`wait`]: waits for a condition, never for a time
+
+pub mod kafka;
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value as Json;
+
+/// Waits until the condition gives a value; panics with what was waited for after the limit.
+pub fn wait<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited {} s for {what}", limit.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A program that was built beside the tests.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("path of the test");
+    let folder = test.parent().and_then(Path::parent).expect("target folder");
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: build it with `cargo build --workspace --bins`", path.display());
+    path
+}
+
+/// `connectd` as a child process; killed when dropped.
+pub struct Connectd {
+    child: Child,
+    url: String,
+    log: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Connectd {
+    /// Starts it with a free port for the REST API and waits until it is ready. Output goes to `log`.
+    pub fn start(arguments: &[&str], log: &Path) -> Self {
+        let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
+        let child = Self::spawn(&arguments, log);
+        let mut started = Self { child, url: String::new(), log: log.to_owned(), arguments };
+        started.ready();
+        started
+    }
+
+    fn spawn(arguments: &[String], log: &Path) -> Child {
+        let output = File::options().create(true).append(true).open(log).expect("log file");
+        let errors = output.try_clone().expect("log file");
+        Command::new(program("connectd"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .expect("starting connectd")
+    }
+
+    fn ready(&mut self) {
+        let log = self.log.clone();
+        self.url = wait("the REST API's address in the log", Duration::from_secs(30), || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("connectd ended with {status}:\n{}", self.log_text());
+            }
+            let lines = BufReader::new(File::open(&log).ok()?).lines();
+            let line = lines.map_while(Result::ok).filter(|l| l.contains("the REST API is on ")).last()?;
+            Some(line.split("the REST API is on ").nth(1)?.trim().to_owned())
+        });
+        wait("the worker to be healthy", Duration::from_secs(90), || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("connectd ended with {status}:\n{}", self.log_text());
+            }
+            (reqwest::blocking::get(format!("{}/health", self.url)).ok()?.status() == 200).then_some(())
+        });
+    }
+
+    /// Address of the REST API.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Everything that it wrote so far.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// `GET`: status and JSON.
+    pub fn get(&self, path: &str) -> (u16, Json) {
+        let answer = reqwest::blocking::get(format!("{}{path}", self.url)).expect("REST answers");
+        (answer.status().as_u16(), answer.json().unwrap_or(Json::Null))
+    }
+
+    /// Any request with a JSON body; status and JSON, null for an empty answer.
+    pub fn send(&self, method: &str, path: &str, body: Option<&Json>) -> (u16, Json) {
+        let client = reqwest::blocking::Client::new();
+        let method = method.parse().expect("method");
+        let mut request = client.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(60));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().expect("REST answers");
+        (answer.status().as_u16(), answer.json().unwrap_or(Json::Null))
+    }
+
+    /// State of a connector and those of its tasks.
+    pub fn states(&self, connector: &str) -> (String, Vec<String>) {
+        let (_, status) = self.get(&format!("/connectors/{connector}/status"));
+        let text = |v: &Json| v["state"].as_str().unwrap_or_default().to_owned();
+        let tasks = status["tasks"].as_array().map(|t| t.iter().map(text).collect()).unwrap_or_default();
+        (text(&status["connector"]), tasks)
+    }
+
+    /// Waits until the connector and all of its tasks, of which there must be some, are in that state.
+    pub fn await_state(&self, connector: &str, state: &str) {
+        let all = |(own, tasks): &(String, Vec<String>)| own == state && !tasks.is_empty() && tasks.iter().all(|t| t == state);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let states = self.states(connector);
+            if all(&states) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{connector} is not {state} but {states:?}:\n{}", self.get(&format!("/connectors/{connector}/status")).1);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill9(&mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// Starts it again with the same arguments.
+    pub fn start_again(&mut self) {
+        // The address of the new process is the last one in the log.
+        std::fs::write(&self.log, "").expect("log file");
+        self.child = Self::spawn(&self.arguments, &self.log);
+        self.ready();
+    }
+
+    /// Asks it to stop and waits; answers how long it took and whether it ended well.
+    pub fn terminate(&mut self) -> (Duration, bool) {
+        let began = Instant::now();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|s| s.success()), "sending SIGTERM");
+        let status = wait("connectd to stop", Duration::from_secs(60), || self.child.try_wait().expect("wait"));
+        (began.elapsed(), status.success())
+    }
+}
+
+impl Drop for Connectd {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("connectd's log:\n{}", self.log_text());
+        }
+    }
+}
+
+/// Writes a file into the folder and gives its path as text.
+pub fn file(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("writing a file");
+    path.to_string_lossy().into_owned()
+}
