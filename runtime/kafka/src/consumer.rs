@@ -42,6 +42,7 @@ use rdkafka::{
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
+    task::JoinHandle,
 };
 
 use crate::{
@@ -236,7 +237,7 @@ impl Consumer {
             // Time limits are made on this thread, outside of any task.
             let runtime = shared.context().runtime.clone();
             let _timers = runtime.enter();
-            Loop { consumer: shared, options, collector: Collector::default(), seeks: requests, paused: false }.run();
+            Loop { consumer: shared, options, collector: Collector::default(), seeks: requests, paused: false, looked: Instant::now() }.run();
             // Nobody may be waiting for the end.
             let _ = finished.send(());
         });
@@ -268,17 +269,24 @@ impl Consumer {
         if offsets.is_empty() {
             return Ok(());
         }
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for o in offsets {
-            let added = list.add_partition_offset(&o.partition.topic, o.partition.partition, Offset::Offset(o.offset));
-            added.map_err(|e| kafka_error("listing offsets to commit", e))?;
-        }
+        let committed = self.commit_in_background(offsets).await;
+        committed.map_err(|e| Error::retriable("committing offsets").caused_by(e))?
+    }
+
+    /// Commits offsets; the handle gives the broker's answer.
+    pub fn commit_in_background(&self, offsets: &[PartitionOffset]) -> JoinHandle<Result<()>> {
         let consumer = self.inner.clone();
-        let committed = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await;
-        let result = committed.map_err(|e| Error::retriable("committing offsets").caused_by(e))?;
-        result.map_err(|e| kafka_error("committing offsets", e))?;
-        self.inner.context().client.reached();
-        Ok(())
+        let offsets = offsets.to_vec();
+        tokio::task::spawn_blocking(move || {
+            let mut list = TopicPartitionList::with_capacity(offsets.len());
+            for o in &offsets {
+                let added = list.add_partition_offset(&o.partition.topic, o.partition.partition, Offset::Offset(o.offset));
+                added.map_err(|e| kafka_error("listing offsets to commit", e))?;
+            }
+            consumer.commit(&list, CommitMode::Sync).map_err(|e| kafka_error("committing offsets", e))?;
+            consumer.context().client.reached();
+            Ok(())
+        })
     }
 
     /// Moves positions: the next records of these partitions are read from there. What was read of any
@@ -364,15 +372,18 @@ struct Loop {
     collector: Collector,
     seeks: std_mpsc::Receiver<Seek>,
     paused: bool,
+    looked: Instant,
 }
 
 const POLL: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_secs(2);
 
 impl Loop {
     fn run(mut self) {
         while !self.closing() {
             self.seek();
             self.pause();
+            self.look_for_brokers();
             let wait = if self.collector.is_empty() || self.paused { POLL } else { Duration::ZERO };
             let more = self.poll(wait);
             if self.paused {
@@ -415,6 +426,18 @@ impl Loop {
         }
     }
 
+    /// librdkafka says when brokers are gone, not when they are back: with nothing to read they are asked.
+    fn look_for_brokers(&mut self) {
+        let context = self.consumer.context();
+        if !context.client.brokers_down() || self.looked.elapsed() < LOOK {
+            return;
+        }
+        if self.consumer.fetch_metadata(None, POLL * 10).is_ok() {
+            context.client.reached();
+        }
+        self.looked = Instant::now();
+    }
+
     /// Carries out requested seeks; what was collected of the moved partitions is dropped.
     fn seek(&mut self) {
         while let Ok(Seek { offsets, done }) = self.seeks.try_recv() {
@@ -442,6 +465,7 @@ impl Loop {
         match self.consumer.poll(wait) {
             None => false,
             Some(Ok(message)) => {
+                self.consumer.context().client.reached();
                 self.collector.push(&message);
                 true
             }

@@ -9,7 +9,10 @@ use std::{
 
 use connect_api::{Error, ErrorClass, PartitionOffset, Result, SinkRecord, SinkTask, TopicPartition};
 use connect_kafka::{Consumer, Event, Handover, RawRecord};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
 
 use crate::{
     pipeline::{Passed, Pipeline},
@@ -37,6 +40,14 @@ pub struct SinkRunner {
     pub flush_timeout: Duration,
     /// Longest pause between two tries of put.
     pub retry_max: Duration,
+    /// A commit that Kafka has not answered; made with none.
+    pub in_flight: Option<InFlight>,
+}
+
+/// A commit under way.
+pub struct InFlight {
+    offsets: Vec<PartitionOffset>,
+    answer: JoinHandle<Result<()>>,
 }
 
 const HEALTH: Duration = Duration::from_secs(1);
@@ -71,7 +82,7 @@ impl SinkRunner {
         let mut positions = Positions::default();
         let result = self.pump(&control, &mut positions).await;
         if result.is_ok() {
-            if let Err(e) = self.commit(&mut positions, None, true).await {
+            if let Err(e) = self.commit(&mut positions, None).await {
                 tracing::warn!("the last offsets were not committed, their records will come again: {}", e.one_line());
             }
         }
@@ -103,9 +114,10 @@ impl SinkRunner {
                     Ok(()) => self.consumer.set_paused(*paused.borrow_and_update()),
                     Err(_) => return Ok(()),
                 },
+                _ = health.tick() => self.report_health(),
+                answer = answered(&mut self.in_flight) => self.committed(answer, positions)?,
                 () = self.host.commit_requested.notified() => self.commit_or_rewind(positions, &mut pending).await?,
                 _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
-                _ = health.tick() => self.report_health(),
                 () = std::future::ready(()), if waiting => {
                     if let Some(batch) = pending.pop_front() {
                         if matches!(self.put_batch(batch, control, positions, &mut pending).await?, Waited::Stop) {
@@ -162,7 +174,7 @@ impl SinkRunner {
             batch.retain(|r| !gone.iter().any(|p| p.partition == r.partition && p.topic == r.topic));
         }
         if !handover.lost {
-            if let Err(e) = self.commit(positions, Some(&gone), true).await {
+            if let Err(e) = self.commit(positions, Some(&gone)).await {
                 tracing::warn!("offsets were not committed, their records will come again elsewhere: {}", e.one_line());
             }
         }
@@ -313,12 +325,21 @@ impl SinkRunner {
         Ok(outcome)
     }
 
-    async fn commit_or_rewind(
-        &mut self,
-        positions: &mut Positions,
-        pending: &mut VecDeque<Vec<RawRecord>>,
-    ) -> Result<()> {
-        let Err(e) = self.commit(positions, None, false).await else { return Ok(()) };
+    /// The periodic commit: flushes the task and sends what is safe; Kafka's answer comes in the background,
+    /// so that an outage does not hold up records and rebalances.
+    async fn commit_or_rewind(&mut self, positions: &mut Positions, pending: &mut VecDeque<Vec<RawRecord>>) -> Result<()> {
+        if self.in_flight.is_some() {
+            return Ok(());
+        }
+        let e = match self.flush(positions, None).await {
+            Ok(safe) => {
+                if !safe.is_empty() {
+                    self.in_flight = Some(InFlight { answer: self.consumer.commit_in_background(&safe), offsets: safe });
+                }
+                return Ok(());
+            }
+            Err(e) => e,
+        };
         if e.class() == ErrorClass::Fatal {
             return Err(e);
         }
@@ -339,39 +360,58 @@ impl SinkRunner {
         self.consumer.seek(back).await
     }
 
-    /// Flushes the task and commits what it says is safe. Errors of the flush are returned; a commit that
-    /// Kafka does not take is tried again with the next one.
-    async fn commit(&mut self, positions: &mut Positions, only: Option<&[TopicPartition]>, last: bool) -> Result<()> {
+    /// Takes up Kafka's answer to a commit. What it did not take is committed with the next one.
+    fn committed(&mut self, answer: Result<()>, positions: &mut Positions) -> Result<()> {
+        let Some(done) = self.in_flight.take() else { return Ok(()) };
+        match answer {
+            Ok(()) => {
+                for s in done.offsets {
+                    let ahead = positions.safe.get(&s.partition).is_some_and(|known| *known < s.offset);
+                    if ahead {
+                        positions.safe.insert(s.partition, s.offset);
+                    }
+                }
+                Ok(())
+            }
+            Err(e) if e.class() == ErrorClass::Fatal => Err(e),
+            Err(e) => {
+                tracing::warn!("{}; it is tried again", e.one_line());
+                Ok(())
+            }
+        }
+    }
+
+    /// Flushes dead letters and the task; answers which offsets are safe to commit.
+    async fn flush(&mut self, positions: &Positions, only: Option<&[TopicPartition]>) -> Result<Vec<PartitionOffset>> {
         let offsets = positions.uncommitted(only);
         if offsets.is_empty() {
-            return Ok(());
+            return Ok(offsets);
         }
         self.pipeline.tolerance.flush(self.flush_timeout).await?;
         let safe = self.task.flush(&offsets).await.map_err(|e| e.context("flushing the task"))?;
         let known = |s: &PartitionOffset| offsets.iter().any(|o| o.partition == s.partition && s.offset <= o.offset);
-        let safe: Vec<_> = safe.into_iter().filter(known).collect();
+        Ok(safe.into_iter().filter(known).collect())
+    }
+
+    /// The last commit of partitions: flushes and waits for Kafka's answer.
+    async fn commit(&mut self, positions: &mut Positions, only: Option<&[TopicPartition]>) -> Result<()> {
+        let safe = self.flush(positions, only).await?;
         let committed = tokio::time::timeout(self.flush_timeout, self.consumer.commit(&safe)).await;
-        match committed {
-            Ok(Ok(())) => {
-                positions.safe.extend(safe.into_iter().map(|s| (s.partition, s.offset)));
-                Ok(())
-            }
-            Ok(Err(e)) if last => Err(e),
-            Ok(Err(e)) if e.class() == ErrorClass::Fatal => Err(e),
-            Ok(Err(e)) => {
-                tracing::warn!("{}; it is tried again", e.one_line());
-                Ok(())
-            }
-            Err(_) => {
-                let text =
-                    format!("committing offsets: kafka did not answer within {} ms", self.flush_timeout.as_millis());
-                if last {
-                    return Err(Error::retriable(text));
-                }
-                tracing::warn!("{text}; it is tried again");
-                Ok(())
-            }
+        let late = || Error::retriable(format!("committing offsets: kafka did not answer within {} ms", self.flush_timeout.as_millis()));
+        committed.unwrap_or_else(|_| Err(late()))?;
+        positions.safe.extend(safe.into_iter().map(|s| (s.partition, s.offset)));
+        Ok(())
+    }
+}
+
+/// Kafka's answer to the commit under way; pending when there is none. Cancel-safe.
+async fn answered(in_flight: &mut Option<InFlight>) -> Result<()> {
+    match in_flight {
+        Some(commit) => {
+            let answer = (&mut commit.answer).await;
+            answer.unwrap_or_else(|e| Err(Error::retriable("committing offsets").caused_by(e)))
         }
+        None => std::future::pending().await,
     }
 }
 

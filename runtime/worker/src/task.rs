@@ -101,6 +101,7 @@ pub async fn start_task(
                 flush_interval,
                 flush_timeout,
                 retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),
+                in_flight: None,
             };
             Ok(Box::pin(runner.run(control)))
         }
