@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Response, StatusCode,
     body::Incoming,
-    header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     server::conn::http1,
     service::service_fn,
 };
@@ -132,6 +132,9 @@ fn respond(reply: Reply, close: bool) -> Response<Full<Bytes>> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if let Some(seconds) = reply.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if reply.status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"webhooks\""));
     }
     if close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -176,6 +176,13 @@ pub struct Route {
     listener: Listener,
 }
 
+impl Route {
+    /// Where its listener listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+}
+
 impl Drop for Route {
     fn drop(&mut self) {
         self.listener.0.routes.release(&self.path);

@@ -1,1 +1,64 @@
-//! connector-webhook-source
+//! Webhook source: receives HTTP requests and produces what they tell, as alarms or as it is.
+//!
+//! The caller gets 200 when Kafka has it, and 503 when it should send the same again.
+//!
+//! - [`config`]: the settings
+//! - [`intake`]: answers requests; a bounded queue stands between it and the task
+//! - [`task`]: takes requests from the queue and makes records of them; [`alarms`]: makes alarms of them
+//! - [`event`]: from a body to events; pure. [`healthbot`]: HealthBot's notifications
+
+pub mod alarms;
+pub mod config;
+pub mod event;
+pub mod healthbot;
+pub mod intake;
+pub mod task;
+
+use connect_api::{
+    Connector, ConnectorContext, PluginInfo, Result, Settings, SourceConnector, SourceContext, SourceTask, async_trait,
+    config::Problems,
+};
+
+pub use config::WebhookSourceConfig;
+
+/// The connector.
+#[derive(Debug)]
+pub struct WebhookSource(Settings);
+
+#[async_trait]
+impl Connector for WebhookSource {
+    type Config = WebhookSourceConfig;
+
+    const INFO: PluginInfo = PluginInfo {
+        name: "webhook-source",
+        aliases: &[],
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Receives webhooks by HTTP POST: HealthBot's notifications, which become alarms, or any JSON. A caller \
+                gets 200 when Kafka has its records, and 503 with Retry-After when it should send the same again: \
+                because too many requests are waiting, Kafka does not acknowledge, or the connector is paused or \
+                stopping. Nothing is kept in between, so nothing that was answered with 200 can be lost. There is \
+                one task, whatever tasks.max says.",
+    };
+
+    fn validate(config: &WebhookSourceConfig, problems: &mut Problems) {
+        config.own.own.validate(problems);
+        if config.emits_alarms() {
+            config.with.validate(problems);
+        }
+    }
+
+    async fn start(_config: WebhookSourceConfig, context: ConnectorContext) -> Result<Self> {
+        Ok(Self(context.settings))
+    }
+
+    fn task_configs(&self, _max_tasks: usize) -> Result<Vec<Settings>> {
+        Ok(vec![self.0.clone()])
+    }
+}
+
+#[async_trait]
+impl SourceConnector for WebhookSource {
+    async fn start_task(config: WebhookSourceConfig, context: SourceContext) -> Result<Box<dyn SourceTask>> {
+        Ok(Box::new(task::WebhookTask::start(config, context).await?))
+    }
+}

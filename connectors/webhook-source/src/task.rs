@@ -1,0 +1,133 @@
+//! Takes requests from the queue and makes records of them.
+
+use std::net::SocketAddr;
+
+use connect_api::{Result, SourceBatch, SourceContext, SourceTask, async_trait};
+use connector_http::{Listener, Route};
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+
+use crate::{
+    alarms::Alarms,
+    config::{Format, WebhookSourceConfig},
+    event::{Events, JsonReading, Reading},
+    intake::{Intake, Pending, Verdict},
+};
+
+/// From this many records on, a batch is full.
+const BATCH: usize = 1000;
+
+/// A running task.
+#[derive(Debug)]
+pub struct WebhookTask {
+    queue: mpsc::Receiver<Pending>,
+    alarms: Option<Alarms>,
+    routes: Vec<Route>,
+}
+
+impl WebhookTask {
+    /// Listens. What this returns receives requests, which wait for the first poll.
+    pub async fn start(config: WebhookSourceConfig, context: SourceContext) -> Result<Self> {
+        let reading = match config.format {
+            Format::Healthbot if config.emits_alarms() => Reading::HealthbotAlarm,
+            Format::Healthbot => Reading::HealthbotRecord(config.topic()?),
+            Format::Json => Reading::Json(JsonReading {
+                topic: config.topic()?,
+                items: config.items_pointer.clone(),
+                key: config.key_pointer.clone(),
+            }),
+        };
+        let alarms = match reading {
+            Reading::HealthbotAlarm => Some(Alarms::start((*config.with).clone(), context.clone()).await?),
+            _ => None,
+        };
+        let (sender, queue) = mpsc::channel(usize::try_from(config.queue).unwrap_or(1));
+        let intake = Intake {
+            reading,
+            authorization: config.authorization(),
+            queue: sender,
+            ack_timeout: config.ack_timeout.0,
+            stopping: context.stopping().clone(),
+        };
+        let handler = intake.handler();
+        let listener = Listener::open(&config.own.with).await?;
+        let limit = usize::try_from(config.body_limit).unwrap_or(0);
+        let name = context.connector();
+        let paths = config.paths_of(name);
+        let routes = paths.iter().map(|path| listener.route(path, name, limit, handler.clone()));
+        let routes = routes.collect::<Result<Vec<_>>>()?;
+        tracing::info!(address = %listener.address(), paths = paths.join(","), "receiving webhooks");
+        Ok(Self { queue, alarms, routes })
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.routes.first().map(Route::address)
+    }
+
+    fn take(&mut self, pending: Pending, batch: &mut SourceBatch) {
+        // Its caller was told to send it again.
+        if pending.verdict.is_closed() {
+            return;
+        }
+        let verdict = match (pending.events, &mut self.alarms) {
+            (Events::Condition(condition, names), Some(alarms)) => alarms.see(*condition, names, batch),
+            (Events::Records(records), _) if !records.is_empty() => {
+                Verdict::Sent(batch.push_with_receipt(records).shared())
+            }
+            _ => Verdict::Nothing,
+        };
+        // The caller may hang up at any time; what was sent stays sent.
+        let _ = pending.verdict.send(verdict);
+    }
+}
+
+// After the queue was closed nothing comes any more.
+async fn received(queue: &mut mpsc::Receiver<Pending>) -> Option<Pending> {
+    match queue.recv().await {
+        None => std::future::pending().await,
+        some => some,
+    }
+}
+
+#[async_trait]
+impl SourceTask for WebhookTask {
+    async fn poll(&mut self) -> Result<SourceBatch> {
+        loop {
+            let mut batch = SourceBatch::default();
+            let first = match &mut self.alarms {
+                None => received(&mut self.queue).await,
+                Some(alarms) => tokio::select! {
+                    first = received(&mut self.queue) => first,
+                    () = alarms.changed() => None,
+                },
+            };
+            if let Some(alarms) = &mut self.alarms {
+                alarms.recover().await?;
+                if first.is_none() {
+                    alarms.review(&mut batch);
+                }
+            }
+            // Nothing that is taken waits for anything from here on: a poll that is dropped loses no request.
+            if let Some(first) = first {
+                self.take(first, &mut batch);
+            }
+            while batch.records.len() < BATCH
+                && let Ok(next) = self.queue.try_recv()
+            {
+                self.take(next, &mut batch);
+            }
+            if !batch.records.is_empty() {
+                return Ok(batch);
+            }
+        }
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        self.routes.clear();
+        // Callers whose requests were not taken are told to come again.
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
+        Ok(())
+    }
+}
