@@ -1,1 +1,60 @@
-//! connector-alert-stream
+//! Alert stream source: plays recorded alert packets, from Avro object container files, into a topic.
+//!
+//! A round sends every packet of every file; rounds begin at wall-clock multiples of an interval, as a survey telescope
+//! sends a batch of alerts per exposure. After a restart playing goes on behind the last packet that Kafka has.
+//!
+//! | Module | What it holds |
+//! |---|---|
+//! | [`config`] | settings |
+//! | [`task`] | when to send what: the task, and the player in the background that reads ahead for it |
+//! | `round` | one round: from files to batches of records |
+//! | [`playlist`] | which files there are, and where in them a source offset stands |
+//! | [`packet`] | packets as bare Avro or as structs; pure |
+
+pub mod config;
+pub mod packet;
+pub mod playlist;
+mod round;
+pub mod task;
+
+use connect_api::{
+    Connector, ConnectorContext, PluginInfo, Result, Settings, SourceConnector, SourceContext, SourceTask, async_trait,
+};
+
+pub use config::AlertStreamConfig;
+use task::AlertStreamTask;
+
+/// The plugin behind `connector.class: alert-stream-source`.
+#[derive(Debug)]
+pub struct AlertStreamSource {
+    settings: Settings,
+}
+
+#[async_trait]
+impl Connector for AlertStreamSource {
+    type Config = AlertStreamConfig;
+
+    const INFO: PluginInfo = PluginInfo {
+        name: "alert-stream-source",
+        aliases: &[],
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Plays recorded astronomical alert packets into a topic: all packets of a set of Avro files, again and \
+                again at a fixed interval. It is always one task.",
+    };
+
+    async fn start(_config: AlertStreamConfig, context: ConnectorContext) -> Result<Self> {
+        Ok(Self { settings: context.settings })
+    }
+
+    // The packets are one sequence.
+    fn task_configs(&self, _max_tasks: usize) -> Result<Vec<Settings>> {
+        Ok(vec![self.settings.clone()])
+    }
+}
+
+#[async_trait]
+impl SourceConnector for AlertStreamSource {
+    async fn start_task(config: AlertStreamConfig, context: SourceContext) -> Result<Box<dyn SourceTask>> {
+        Ok(Box::new(AlertStreamTask::start(config, context).await?))
+    }
+}

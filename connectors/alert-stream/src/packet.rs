@@ -1,0 +1,242 @@
+//! Alert packets as record values: in Avro's binary form, or as structs.
+
+use std::collections::HashMap;
+
+use apache_avro::{
+    Schema as Avro,
+    schema::{Name, RecordField, RecordSchema},
+    types::Value as Packet,
+    writer::datum::GenericDatumWriter,
+};
+use connect_api::{Bytes, Error, Result, Schema, Struct, Type, Value, logical};
+use serde_json::Value as Json;
+
+/// The packet in Avro's binary form, without its schema.
+///
+/// # Errors
+///
+/// If the packet is not of the schema.
+pub fn to_bytes(schema: &Avro, packet: Packet) -> Result<Bytes> {
+    let writer = GenericDatumWriter::builder(schema).build();
+    let bytes = writer.and_then(|writer| writer.write_value_to_vec(packet));
+    bytes.map(Bytes::from).map_err(|e| Error::data("encoding an alert packet").caused_by(e))
+}
+
+/// The text of a packet's field; `None` if it has no such field, or none with a text or a whole number.
+pub fn field_text(packet: &Packet, field: &str) -> Option<String> {
+    let Packet::Record(fields) = packet else { return None };
+    let mut value = &fields.iter().find(|(name, _)| name == field)?.1;
+    while let Packet::Union(_, within) = value {
+        value = within;
+    }
+    match value {
+        Packet::String(text) => Some(text.clone()),
+        Packet::Int(n) => Some(n.to_string()),
+        Packet::Long(n) => Some(n.to_string()),
+        _ => None,
+    }
+}
+
+/// The Connect schema for packets of an Avro schema: records are structs with their full names, unions with null are
+/// optional, enums are strings and fixed values bytes.
+///
+/// # Errors
+///
+/// If there is something else in it: other unions, records within themselves, logical types other than dates and times.
+pub fn connect_schema(schema: &Avro) -> Result<Schema> {
+    translate(schema, &mut HashMap::new())
+}
+
+/// A packet as a value of the schema that [`connect_schema`] has made.
+///
+/// # Errors
+///
+/// If the packet is not of the schema.
+pub fn to_value(schema: &Schema, packet: Packet) -> Result<Value> {
+    Ok(match packet {
+        Packet::Null => Value::Null,
+        Packet::Boolean(v) => v.into(),
+        Packet::Int(v) => v.into(),
+        Packet::Long(v) => v.into(),
+        Packet::Float(v) => v.into(),
+        Packet::Double(v) => v.into(),
+        Packet::String(v) | Packet::Enum(_, v) => v.into(),
+        Packet::Bytes(v) | Packet::Fixed(_, v) => Value::Bytes(v.into()),
+        Packet::Date(days) => Value::Date(days),
+        Packet::TimeMillis(ms) => Value::Time(ms),
+        Packet::TimestampMillis(ms) => Value::Timestamp(ms),
+        Packet::Union(_, within) => return to_value(schema, *within),
+        Packet::Array(items) => {
+            let element = schema.value_schema()?.ok_or_else(untyped)?;
+            Value::array(items.into_iter().map(|item| to_value(element, item)).collect::<Result<_>>()?)
+        }
+        Packet::Map(entries) => {
+            let element = schema.value_schema()?.ok_or_else(untyped)?;
+            let entries = entries.into_iter().map(|(name, value)| Ok((name, to_value(element, value)?)));
+            Value::map(entries.collect::<Result<Vec<_>>>()?)
+        }
+        Packet::Record(members) => {
+            let fields = schema.struct_fields()?;
+            // They come in the order of the schema that the struct's schema was made of.
+            let values = members.into_iter().zip(fields).map(|((_, value), field)| to_value(field.schema(), value));
+            Struct::from_values(schema, values.collect::<Result<_>>()?)?.into_value()
+        }
+        other => return Err(Error::data(format!("an alert packet holds {other:?}, which has no counterpart"))),
+    })
+}
+
+fn translate(schema: &Avro, known: &mut HashMap<Name, Schema>) -> Result<Schema> {
+    Ok(match schema {
+        Avro::Boolean => Schema::boolean(),
+        Avro::Int => Schema::int32(),
+        Avro::Long => Schema::int64(),
+        Avro::Float => Schema::float32(),
+        Avro::Double => Schema::float64(),
+        Avro::String | Avro::Enum(_) => Schema::string(),
+        Avro::Bytes | Avro::Fixed(_) => Schema::bytes(),
+        Avro::Date => logical::date(),
+        Avro::TimeMillis => logical::time(),
+        Avro::TimestampMillis => logical::timestamp(),
+        Avro::Array(array) => Schema::array(translate(&array.items, known)?).build()?,
+        Avro::Map(map) => Schema::map(Schema::string(), translate(&map.types, known)?).build()?,
+        Avro::Record(record) => structure(record, known)?,
+        Avro::Ref { name } => match known.get(name) {
+            Some(schema) => schema.clone(),
+            None => return Err(Error::fatal(format!("record {name} of an alert packet contains itself"))),
+        },
+        Avro::Union(union) => match union.variants() {
+            [Avro::Null, other] | [other, Avro::Null] => translate(other, known)?.with_optional(true),
+            _ => return Err(Error::fatal("a union of more than null and one type has no counterpart")),
+        },
+        other => return Err(Error::fatal(format!("the type {other:?} of an alert packet has no counterpart"))),
+    })
+}
+
+fn structure(record: &RecordSchema, known: &mut HashMap<Name, Schema>) -> Result<Schema> {
+    let mut builder = Schema::structure().name(record.name.to_string());
+    for field in &record.fields {
+        let schema = of_field(field, known);
+        let failed = |e: Error| e.context(format!("translating field {} of record {}", field.name, record.name));
+        builder = builder.field(field.name.as_str(), schema.map_err(failed)?);
+    }
+    let schema = builder.build()?;
+    known.insert(record.name.clone(), schema.clone());
+    Ok(schema)
+}
+
+fn of_field(field: &RecordField, known: &mut HashMap<Name, Schema>) -> Result<Schema> {
+    let mut schema = translate(&field.schema, known)?;
+    if let Some(doc) = &field.doc {
+        schema = schema.to_builder().doc(doc.as_str()).build()?;
+    }
+    match field.default.as_ref().and_then(|json| default(schema.kind(), json)) {
+        Some(default) => schema.to_builder().default(default).build(),
+        None => Ok(schema),
+    }
+}
+
+/// Scalars only: nobody gives packets other defaults but null.
+fn default(kind: Type, json: &Json) -> Option<Value> {
+    Some(match (kind, json) {
+        (Type::Boolean, Json::Bool(v)) => Value::Boolean(*v),
+        (Type::String, Json::String(v)) => v.as_str().into(),
+        (Type::Int32, Json::Number(n)) => Value::Int32(n.as_i64()?.try_into().ok()?),
+        (Type::Int64, Json::Number(n)) => Value::Int64(n.as_i64()?),
+        (Type::Float32, Json::Number(n)) => Value::Float32(n.as_f64()? as f32),
+        (Type::Float64, Json::Number(n)) => Value::Float64(n.as_f64()?),
+        _ => return None,
+    })
+}
+
+fn untyped() -> Error {
+    Error::data("a list or map of an alert packet has no element type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &[u8] = include_bytes!("../tests/data/ztf-alert.avro");
+
+    fn alert() -> (Avro, Packet) {
+        let mut reader = apache_avro::Reader::new(FILE).expect("a container");
+        let packet = reader.next().expect("one packet").expect("a whole packet");
+        (reader.writer_schema().clone(), packet)
+    }
+
+    #[test]
+    fn the_bytes_of_a_packet_are_those_in_its_file() {
+        let (schema, packet) = alert();
+        let bytes = to_bytes(&schema, packet).expect("encoded");
+        // The file is not compressed: its one block ends with the packet and the mark of 16 bytes.
+        let (before, mark) = FILE.split_at(FILE.len() - 16);
+        assert!(FILE[..before.len() - bytes.len()].windows(16).any(|w| w == mark));
+        assert_eq!(bytes, before[before.len() - bytes.len()..]);
+        assert_eq!(before[before.len() - bytes.len() - 4], 2, "the block has one packet, counted in zigzag");
+    }
+
+    #[test]
+    fn a_packet_becomes_a_struct_of_its_schema() {
+        let (avro, packet) = alert();
+        let schema = connect_schema(&avro).expect("translated");
+        assert_eq!((schema.name(), schema.fields().len()), (Some("ztf.alert"), 9));
+        let value = to_value(&schema, packet).expect("converted");
+        assert!(value.fits(&schema));
+        assert_eq!(value.get("publisher").and_then(Value::as_str), Some("ZTF (www.ztf.caltech.edu)"));
+        let candidate = value.get("candidate").expect("a candidate");
+        assert!(matches!(candidate.get("jd"), Some(Value::Float64(jd)) if *jd > 2_450_000.0));
+        assert!(matches!(value.get("prv_candidates"), Some(Value::Array(before)) if !before.is_empty()));
+        for cutout in ["cutoutScience", "cutoutTemplate", "cutoutDifference"] {
+            let stamp = value.get(cutout).and_then(|c| c.get("stampData"));
+            assert!(matches!(stamp, Some(Value::Bytes(gzip)) if gzip.starts_with(&[0x1f, 0x8b])), "{cutout}");
+        }
+    }
+
+    #[test]
+    fn keys_come_from_texts_and_whole_numbers() {
+        let (_, packet) = alert();
+        assert!(field_text(&packet, "objectId").is_some_and(|id| id.starts_with("ZTF")));
+        assert!(field_text(&packet, "candid").is_some_and(|id| id.parse::<i64>().is_ok()));
+        assert_eq!(field_text(&packet, "candidate"), None);
+        assert_eq!(field_text(&packet, "nope"), None);
+    }
+
+    fn translated(json: &str) -> Result<Schema> {
+        connect_schema(&Avro::parse_str(json).expect("an avro schema"))
+    }
+
+    #[test]
+    fn optional_fields_defaults_and_references_are_translated() {
+        let schema = translated(
+            r#"{"type":"record","name":"a","namespace":"n","fields":[
+                {"name":"one","type":{"type":"record","name":"cutout","fields":[{"name":"data","type":"bytes"}]}},
+                {"name":"two","type":["null","cutout"],"default":null,"doc":"second"},
+                {"name":"n","type":["int","null"],"default":7},
+                {"name":"when","type":["null",{"type":"long","logicalType":"timestamp-millis"}]},
+                {"name":"kind","type":{"type":"enum","name":"k","symbols":["A"]}},
+                {"name":"m","type":{"type":"map","values":"float"}}]}"#,
+        )
+        .expect("translated");
+        let field = |name: &str| schema.field(name).expect("a field").schema().clone();
+        assert_eq!(
+            (field("two").name(), field("two").is_optional(), field("two").doc()),
+            (Some("n.cutout"), true, Some("second"))
+        );
+        assert_eq!((field("n").is_optional(), field("n").default()), (true, Some(&Value::Int32(7))));
+        assert_eq!(field("when"), logical::timestamp().with_optional(true));
+        assert_eq!(field("kind"), Schema::string());
+        assert_eq!(field("m").value_schema().expect("a map"), Some(&Schema::float32()));
+    }
+
+    #[test]
+    fn what_has_no_counterpart_is_named() {
+        let e = translated(r#"{"type":"record","name":"a","fields":[{"name":"x","type":["int","string"]}]}"#);
+        let e = e.expect_err("a union");
+        assert_eq!(
+            e.one_line(),
+            "translating field x of record a: a union of more than null and one type has no counterpart"
+        );
+        let e = translated(r#"{"type":"record","name":"a","fields":[{"name":"next","type":["null","a"]}]}"#);
+        assert!(e.expect_err("itself").one_line().ends_with("record a of an alert packet contains itself"));
+    }
+}
