@@ -1,10 +1,20 @@
 //! Records of a topic, read from its beginning without a group.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use connect_api::Settings;
-use connect_kafka::{Admin, CompactedLog, RawRecord, Role, TopicSpec, translate};
+use connect_api::{Error, Settings};
+use connect_kafka::{Admin, CompactedLog, Delivery, Outgoing, Producer, RawRecord, Role, TopicSpec, translate};
 use tokio::runtime::Runtime;
+
+struct Sent;
+
+impl Delivery for Sent {
+    fn delivered(&self, _partition: i32, _offset: i64) {}
+
+    fn failed(&self, error: Error) {
+        panic!("{error:?}");
+    }
+}
 
 /// A reader of topics with a runtime of its own.
 pub struct Reader {
@@ -34,21 +44,40 @@ impl Reader {
         self.runtime.block_on(admin.create_topic(&spec)).expect("creating the topic");
     }
 
+    /// Writes a record and waits until Kafka has it.
+    pub fn write(&self, topic: &str, key: &str, value: Option<&[u8]>) {
+        let mut settings = self.settings(Role::Producer);
+        connect_kafka::producer_defaults(&mut settings);
+        let record = Outgoing { topic, partition: None, timestamp: None, key: Some(key.as_bytes()), value, headers: &[] };
+        self.runtime.block_on(async {
+            let producer = Producer::new(&settings).expect("producer");
+            producer.send(record, Arc::new(Sent)).await.expect("send");
+            producer.flush(Duration::from_secs(20)).await.expect("flush");
+        });
+    }
+
+    /// The latest record of a key once the topic has been read to its present end and `enough` says so.
+    pub fn latest(&self, topic: &str, key: &str, limit: Duration, mut enough: impl FnMut(Option<&RawRecord>) -> bool) -> RawRecord {
+        let of_key = |all: &[RawRecord]| all.iter().rev().find(|r| r.key.as_deref() == Some(key.as_bytes())).cloned();
+        let all = self.until(topic, limit, |all| enough(of_key(all).as_ref()));
+        of_key(&all).expect("a record of the key")
+    }
+
     /// Reads until `enough` says so; panics after the limit with how many records there were.
     pub fn until(&self, topic: &str, limit: Duration, mut enough: impl FnMut(&[RawRecord]) -> bool) -> Vec<RawRecord> {
         let settings = self.settings(Role::Consumer);
-        self.runtime.block_on(async {
-            let (_log, mut batches) = CompactedLog::follow(&settings, topic).expect("follow");
-            let mut all = Vec::new();
-            let deadline = tokio::time::Instant::now() + limit;
-            while !enough(&all) {
-                match tokio::time::timeout_at(deadline, batches.recv()).await {
-                    Ok(Some(batch)) => all.extend(batch),
-                    Ok(None) => panic!("the reader of {topic} has ended"),
-                    Err(_) => panic!("waited {} s for records of {topic}, of which there are {}: {:?}", limit.as_secs(), all.len(), all.last()),
-                }
+        let (_log, mut batches) = CompactedLog::follow(&settings, topic).expect("follow");
+        let mut all = Vec::new();
+        let deadline = std::time::Instant::now() + limit;
+        // The condition may itself block, so it is asked outside of the runtime.
+        while !enough(&all) {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            match self.runtime.block_on(async { tokio::time::timeout(left, batches.recv()).await }) {
+                Ok(Some(batch)) => all.extend(batch),
+                Ok(None) => panic!("the reader of {topic} has ended"),
+                Err(_) => panic!("waited {} s for records of {topic}, of which there are {}: {:?}", limit.as_secs(), all.len(), all.last()),
             }
-            all
-        })
+        }
+        all
     }
 }

@@ -1,9 +1,11 @@
 //! What the end-to-end tests share: running `connectd` and `connectctl`, reading topics, waiting with bounds.
 //!
 //! - [`Connectd`]: the server as a child process, with its REST API
+//! - [`avro`]: the alarm topics as scripts of JLab read and write them
 //! - [`kafka`]: records of a topic, read without a group
 //! - [`wait`]: waits for a condition, never for a time
 
+pub mod avro;
 pub mod kafka;
 
 use std::{
