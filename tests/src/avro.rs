@@ -22,7 +22,11 @@ impl Registry {
     /// Registers a schema as a script does; its id.
     pub fn register(&self, subject: &str, schema: &str) -> u32 {
         let client = reqwest::blocking::Client::new();
-        let answer = client.post(format!("{}/subjects/{subject}/versions", self.0)).json(&json!({ "schema": schema })).send().expect("registry");
+        let answer = client
+            .post(format!("{}/subjects/{subject}/versions", self.0))
+            .json(&json!({ "schema": schema }))
+            .send()
+            .expect("registry");
         let body: serde_json::Value = answer.json().expect("json");
         u32::try_from(body["id"].as_u64().unwrap_or_else(|| panic!("registering under {subject}: {body}"))).expect("id")
     }
@@ -40,7 +44,8 @@ impl Registry {
         let reader = Schema::parse_str(reader).expect("reader's schema");
         let writer = self.schema(id);
         #[allow(deprecated, reason = "the replacement is not in every release")]
-        let value = apache_avro::from_avro_datum(&writer, &mut Cursor::new(&framed[5..]), Some(&reader)).expect("decodes");
+        let value =
+            apache_avro::from_avro_datum(&writer, &mut Cursor::new(&framed[5..]), Some(&reader)).expect("decodes");
         match value {
             Value::Record(fields) => fields,
             other => panic!("not a record: {other:?}"),

@@ -48,7 +48,8 @@ impl Reader {
     pub fn write(&self, topic: &str, key: &str, value: Option<&[u8]>) {
         let mut settings = self.settings(Role::Producer);
         connect_kafka::producer_defaults(&mut settings);
-        let record = Outgoing { topic, partition: None, timestamp: None, key: Some(key.as_bytes()), value, headers: &[] };
+        let record =
+            Outgoing { topic, partition: None, timestamp: None, key: Some(key.as_bytes()), value, headers: &[] };
         self.runtime.block_on(async {
             let producer = Producer::new(&settings).expect("producer");
             producer.send(record, Arc::new(Sent)).await.expect("send");
@@ -57,7 +58,13 @@ impl Reader {
     }
 
     /// The latest record of a key once the topic has been read to its present end and `enough` says so.
-    pub fn latest(&self, topic: &str, key: &str, limit: Duration, mut enough: impl FnMut(Option<&RawRecord>) -> bool) -> RawRecord {
+    pub fn latest(
+        &self,
+        topic: &str,
+        key: &str,
+        limit: Duration,
+        mut enough: impl FnMut(Option<&RawRecord>) -> bool,
+    ) -> RawRecord {
         let of_key = |all: &[RawRecord]| all.iter().rev().find(|r| r.key.as_deref() == Some(key.as_bytes())).cloned();
         let all = self.until(topic, limit, |all| enough(of_key(all).as_ref()));
         of_key(&all).expect("a record of the key")
@@ -75,7 +82,12 @@ impl Reader {
             match self.runtime.block_on(async { tokio::time::timeout(left, batches.recv()).await }) {
                 Ok(Some(batch)) => all.extend(batch),
                 Ok(None) => panic!("the reader of {topic} has ended"),
-                Err(_) => panic!("waited {} s for records of {topic}, of which there are {}: {:?}", limit.as_secs(), all.len(), all.last()),
+                Err(_) => panic!(
+                    "waited {} s for records of {topic}, of which there are {}: {:?}",
+                    limit.as_secs(),
+                    all.len(),
+                    all.last()
+                ),
             }
         }
         all

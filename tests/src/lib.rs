@@ -126,14 +126,20 @@ impl Connectd {
 
     /// Waits until the connector and all of its tasks, of which there must be some, are in that state.
     pub fn await_state(&self, connector: &str, state: &str) {
-        let all = |(own, tasks): &(String, Vec<String>)| own == state && !tasks.is_empty() && tasks.iter().all(|t| t == state);
+        let all = |(own, tasks): &(String, Vec<String>)| {
+            own == state && !tasks.is_empty() && tasks.iter().all(|t| t == state)
+        };
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let states = self.states(connector);
             if all(&states) {
                 return;
             }
-            assert!(Instant::now() < deadline, "{connector} is not {state} but {states:?}:\n{}", self.get(&format!("/connectors/{connector}/status")).1);
+            assert!(
+                Instant::now() < deadline,
+                "{connector} is not {state} but {states:?}:\n{}",
+                self.get(&format!("/connectors/{connector}/status")).1
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

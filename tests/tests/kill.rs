@@ -16,7 +16,8 @@ const KILLS: u32 = 10;
 
 /// A random number without a library: the clock's fraction, mixed.
 fn random(below: u64) -> u64 {
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| u64::from(d.subsec_nanos()));
+    let nanos =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| u64::from(d.subsec_nanos()));
     (nanos.wrapping_mul(6_364_136_223_846_793_005) >> 33) % below
 }
 
@@ -66,8 +67,10 @@ fn every_record_arrives_in_order_across_ten_kills() {
     let numbers = |text: &str| {
         let mut seen: BTreeMap<usize, u32> = BTreeMap::new();
         for line in text.lines() {
-            let record: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("a torn line: {line:?}: {e}"));
-            let number = record["value"].as_str().and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no number: {line}"));
+            let record: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("a torn line: {line:?}: {e}"));
+            let number =
+                record["value"].as_str().and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no number: {line}"));
             *seen.entry(number).or_default() += 1;
         }
         seen
@@ -89,7 +92,8 @@ fn every_record_arrives_in_order_across_ten_kills() {
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
     for line in text.lines() {
         let record: serde_json::Value = serde_json::from_str(line).expect("line");
-        let (partition, offset) = (record["partition"].as_i64().expect("partition"), record["offset"].as_i64().expect("offset"));
+        let (partition, offset) =
+            (record["partition"].as_i64().expect("partition"), record["offset"].as_i64().expect("offset"));
         let seen = last.entry(partition).or_insert(-1);
         // A redelivery goes back and then walks forward again, without a gap.
         assert!(offset <= *seen + 1, "partition {partition}: offset {offset} after {seen}");

@@ -4,7 +4,7 @@
 use std::{fs, time::Duration};
 
 use tocsin_tests::{Connectd, file, wait};
-use xtask::servers::{SecureKafka, Kafka, without};
+use xtask::servers::{Kafka, SecureKafka, without};
 
 fn jaas(module: &str, password: &str) -> String {
     format!(

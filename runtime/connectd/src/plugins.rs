@@ -9,9 +9,15 @@ use connect_worker::Plugins;
 /// All connectors, converters, transforms and predicates of Tocsin.
 pub fn plugins() -> Plugins {
     Plugins::new()
+        .source::<connector_alert_stream::AlertStreamSource>()
+        .source::<connector_epics::EpicsSource>()
         .source::<connector_file::FileSource>()
+        .source::<connector_webhook_source::WebhookSource>()
         .sink::<connector_file::FileSink>()
         .sink::<connector_file::FileStreamSink>()
+        .sink::<connector_influxdb::InfluxSink>()
+        .sink::<connector_slack::SlackSink>()
+        .sink::<connector_webhook_sink::WebhookSink>()
         .converter::<StringConverter>()
         .converter::<JsonConverter>()
         .converter::<ByteArrayConverter>()

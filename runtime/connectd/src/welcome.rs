@@ -31,21 +31,23 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
     };
     writeln!(out, "Tocsin {} is running with its embedded broker.", env!("CARGO_PKG_VERSION"))?;
     writeln!(out)?;
-    writeln!(out, "  REST API         {url}")?;
+    writeln!(out, "  REST API            {url}")?;
     writeln!(
         out,
-        "  Kafka broker     {}   (in memory: 100,000 messages or 5 MB a partition; gone at exit)",
+        "  Kafka broker        {}   (in memory: 100,000 messages or 5 MB a partition; gone at exit)",
         places.bootstrap
     )?;
-    writeln!(out, "  Schema registry  {}", places.registry)?;
+    writeln!(out, "  Schema registry     {}", places.registry)?;
     for c in connectors {
         let class = setting(c, "connector.class").unwrap_or_default();
         let what = match class {
             "file-sink" | "file-stream-sink" => setting(c, "file").map(|f| format!("writes {f}")),
-            "webhook-source" => setting(c, "webhook.listen").map(|l| format!("listens on http://{l}")),
+            "webhook-source" => {
+                Some(format!("listens on http://{}", setting(c, "webhook.listen").unwrap_or("127.0.0.1:8090")))
+            }
             _ => None,
         };
-        writeln!(out, "  {:<16} {class}{}", c.name, what.map(|w| format!(", {w}")).unwrap_or_default())?;
+        writeln!(out, "  {:<19} {class}{}", c.name, what.map(|w| format!(", {w}")).unwrap_or_default())?;
     }
     writeln!(out)?;
     writeln!(out, "Try next:")?;
@@ -56,9 +58,13 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
             writeln!(out, "  tail -f {file}")?;
         }
     }
-    let webhook = connectors.iter().find(|c| setting(c, "connector.class") == Some("webhook-source"));
-    if let Some(address) = webhook.and_then(|c| setting(c, "webhook.listen")) {
-        let path = webhook.and_then(|c| setting(c, "webhook.path")).unwrap_or("/");
+    let webhook = |c: &&ConnectorFile| {
+        setting(c, "connector.class") == Some("webhook-source") && setting(c, "webhook.format") == Some("healthbot")
+    };
+    if let Some(c) = connectors.iter().find(webhook) {
+        let address = setting(c, "webhook.listen").unwrap_or("127.0.0.1:8090");
+        let own = format!("/{}", c.name);
+        let path = setting(c, "webhook.paths").and_then(|p| p.split(',').next()).unwrap_or(&own);
         for (word, severity, message) in
             [("raise", "major", "temperature above 60"), ("clear", "normal", "temperature is fine")]
         {
