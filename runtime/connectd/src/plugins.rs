@@ -30,4 +30,10 @@ pub fn plugins() -> Plugins {
         .converter::<ShortConverter>()
         .header_converter::<SimpleHeaderConverter>()
         .transform::<connector_alarm::AlarmTransform>()
+        .transform::<connect_transforms::Filter>()
+        .transform::<connect_transforms::RegexRouter>()
+        .predicate::<connect_transforms::ExpressionPredicate>()
+        .predicate::<connect_transforms::HasHeaderKey>()
+        .predicate::<connect_transforms::RecordIsTombstone>()
+        .predicate::<connect_transforms::TopicNameMatches>()
 }

@@ -1,12 +1,10 @@
-//! A complete sink connector: appends each value as a line to a file, durable before offsets are committed.
+//! A complete sink connector: appends each value as a line, on the disk before offsets are committed.
 
 use std::{fs::File, io::Write};
 
-use connect_api::config::{Config, Key};
-use connect_api::{
-    Connector, ConnectorContext, Error, PartitionOffset, PluginInfo, Result, Settings, SinkConnector, SinkContext,
-    SinkRecord, SinkTask, async_trait,
-};
+use connect_api::config::Key;
+use connect_api::{Connector, ConnectorContext, Error, PluginInfo, Result, Settings, async_trait};
+use connect_api::{PartitionOffset, SinkConnector, SinkContext, SinkRecord, SinkTask};
 
 connect_api::config! {
     /// Settings of the line writer.
@@ -16,17 +14,15 @@ connect_api::config! {
     }
 }
 
-struct Lines(Settings);
+pub struct Lines(Settings);
 
 #[async_trait]
 impl Connector for Lines {
     type Config = LinesConfig;
     const INFO: PluginInfo = PluginInfo { name: "lines-sink", aliases: &[], version: "1.0.0", about: "Writes lines." };
-
     async fn start(_config: LinesConfig, context: ConnectorContext) -> Result<Self> {
         Ok(Self(context.settings))
     }
-
     fn task_configs(&self, max_tasks: usize) -> Result<Vec<Settings>> {
         Ok(vec![self.0.clone(); max_tasks])
     }
@@ -54,8 +50,4 @@ impl SinkTask for LinesTask {
         self.0.sync_data().map_err(|e| Error::retriable("syncing the file").caused_by(e))?;
         Ok(offsets.to_vec())
     }
-}
-
-fn main() {
-    assert_eq!(LinesConfig::parse(&Settings::new()).err().map(|p| p.len()), Some(1));
 }

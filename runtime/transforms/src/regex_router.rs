@@ -1,0 +1,130 @@
+//! Gives records another topic by a regular expression.
+
+use async_trait::async_trait;
+use connect_api::{
+    Error, PluginInfo, Record, RecordMeta, Result, TaskContext, Topic, Transform, TransformPlugin, config::Key,
+};
+use regex::{Captures, Regex};
+
+use crate::whole;
+
+connect_api::config! {
+    /// Settings of the router.
+    #[derive(Debug)]
+    pub struct RegexRouterConfig {
+        /// Regular expression that the whole name of the topic must match.
+        regex: String = Key::new("regex").high().check(|r: &String| whole(r).map(drop)),
+        /// The new name; $1 stands for the first group.
+        replacement: String = Key::new("replacement").high(),
+    }
+}
+
+/// `org.apache.kafka.connect.transforms.RegexRouter`
+#[derive(Debug)]
+pub struct RegexRouter {
+    regex: Regex,
+    replacement: String,
+    last: Option<(Topic, Topic)>,
+}
+
+impl RegexRouter {
+    fn new(config: RegexRouterConfig) -> Result<Self> {
+        Ok(Self { regex: whole(&config.regex).map_err(Error::fatal)?, replacement: config.replacement, last: None })
+    }
+}
+
+#[async_trait]
+impl TransformPlugin for RegexRouter {
+    type Config = RegexRouterConfig;
+    const INFO: PluginInfo = PluginInfo {
+        name: "regex-router",
+        aliases: &["org.apache.kafka.connect.transforms.RegexRouter"],
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Gives records another topic: where the regular expression matches the whole name, the replacement. \
+                Other records keep theirs.",
+    };
+
+    async fn build(config: RegexRouterConfig, _context: &TaskContext) -> Result<Box<dyn Transform>> {
+        Ok(Box::new(Self::new(config)?))
+    }
+}
+
+impl Transform for RegexRouter {
+    fn apply(&mut self, mut record: Record, _meta: &RecordMeta) -> Result<Option<Record>> {
+        // Records come in runs of one topic; its new name is made once.
+        if let Some((from, to)) = &self.last {
+            if *from == record.topic {
+                record.topic = to.clone();
+                return Ok(Some(record));
+            }
+        }
+        let to = match self.regex.captures(&record.topic) {
+            Some(groups) => Topic::from(expand(&self.replacement, &groups)?),
+            None => record.topic.clone(),
+        };
+        self.last = Some((record.topic, to.clone()));
+        record.topic = to;
+        Ok(Some(record))
+    }
+}
+
+/// Java's replacement syntax: `$1`, `${name}`, and a backslash in front of what is meant literally. A group
+/// number takes as many digits as there are groups for.
+fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
+    let unknown =
+        |name: &str| Error::data(format!("the replacement {replacement} names group {name}, which the regex has not"));
+    let mut out = String::new();
+    let mut rest = replacement.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => out.extend(rest.next()),
+            '$' if rest.peek() == Some(&'{') => {
+                let name: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                out.push_str(groups.name(&name).ok_or_else(|| unknown(&name))?.as_str());
+            }
+            '$' => {
+                let mut number = None;
+                while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
+                    let longer = number.unwrap_or(0) * 10 + digit as usize;
+                    if number.is_some() && longer >= groups.len() {
+                        break;
+                    }
+                    number = Some(longer);
+                    rest.next();
+                }
+                let number = number.ok_or_else(|| unknown("$"))?;
+                if number >= groups.len() {
+                    return Err(unknown(&number.to_string()));
+                }
+                out.push_str(groups.get(number).map_or("", |m| m.as_str()));
+            }
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(regex: &str, replacement: &str, topic: &str) -> Result<String> {
+        let mut router = RegexRouter::new(RegexRouterConfig { regex: regex.into(), replacement: replacement.into() })?;
+        let changed = router.apply(Record::new(topic), &RecordMeta::default())?;
+        Ok(changed.map(|r| r.topic.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn only_whole_names_are_routed() {
+        assert_eq!(route("foo-(.*)", "bar-$1", "foo-x").expect("routed"), "bar-x");
+        assert_eq!(route("foo", "bar", "foo-x").expect("kept"), "foo-x");
+        assert_eq!(route("(a)(b)", "$2$10", "ab").expect("group 1 and a zero"), "ba0");
+        assert_eq!(route("(?<n>a).*", "${n}\\$1", "ab").expect("named"), "a$1");
+    }
+
+    #[test]
+    fn groups_that_do_not_exist_are_errors() {
+        assert!(route("a", "$1", "a").is_err());
+        assert!(route("a", "$x", "a").is_err());
+    }
+}
