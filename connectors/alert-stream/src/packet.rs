@@ -4,12 +4,17 @@ use std::collections::HashMap;
 
 use apache_avro::{
     Schema as Avro,
-    schema::{Name, RecordField, RecordSchema},
+    schema::{EnumSchema, Name, RecordField, RecordSchema},
     types::Value as Packet,
     writer::datum::GenericDatumWriter,
 };
-use connect_api::{Bytes, Error, Result, Schema, Struct, Type, Value, logical};
+use connect_api::{Bytes, Error, Result, Schema, SchemaBuilder, Struct, Type, Value, logical};
 use serde_json::Value as Json;
+
+const ENUM: &str = "io.confluent.connect.avro.Enum";
+const RECORD_DOC: &str = "io.confluent.connect.avro.record.doc";
+const FIELD_DOC: &str = "io.confluent.connect.avro.field.doc.";
+const FIELD_DEFAULT: &str = "io.confluent.connect.avro.field.default";
 
 /// The packet in Avro's binary form, without its schema.
 ///
@@ -38,7 +43,8 @@ pub fn field_text(packet: &Packet, field: &str) -> Option<String> {
 }
 
 /// The Connect schema for packets of an Avro schema: records are structs with their full names, unions with null are
-/// optional, enums are strings and fixed values bytes.
+/// optional, enums are strings and fixed values bytes. What Connect has no place for goes into the parameters that
+/// Confluent's Avro converter puts it in, so that such a converter finds it again.
 ///
 /// # Errors
 ///
@@ -92,7 +98,8 @@ fn translate(schema: &Avro, known: &mut HashMap<Name, Schema>) -> Result<Schema>
         Avro::Long => Schema::int64(),
         Avro::Float => Schema::float32(),
         Avro::Double => Schema::float64(),
-        Avro::String | Avro::Enum(_) => Schema::string(),
+        Avro::String => Schema::string(),
+        Avro::Enum(symbols) => enumeration(symbols)?,
         Avro::Bytes | Avro::Fixed(_) => Schema::bytes(),
         Avro::Date => logical::date(),
         Avro::TimeMillis => logical::time(),
@@ -114,7 +121,13 @@ fn translate(schema: &Avro, known: &mut HashMap<Name, Schema>) -> Result<Schema>
 
 fn structure(record: &RecordSchema, known: &mut HashMap<Name, Schema>) -> Result<Schema> {
     let mut builder = Schema::structure().name(record.name.to_string());
+    if let Some(doc) = &record.doc {
+        builder = builder.parameter(RECORD_DOC, doc);
+    }
     for field in &record.fields {
+        if let Some(doc) = &field.doc {
+            builder = builder.parameter(format!("{FIELD_DOC}{}", field.name), doc);
+        }
         let schema = of_field(field, known);
         let failed = |e: Error| e.context(format!("translating field {} of record {}", field.name, record.name));
         builder = builder.field(field.name.as_str(), schema.map_err(failed)?);
@@ -125,14 +138,17 @@ fn structure(record: &RecordSchema, known: &mut HashMap<Name, Schema>) -> Result
 }
 
 fn of_field(field: &RecordField, known: &mut HashMap<Name, Schema>) -> Result<Schema> {
-    let mut schema = translate(&field.schema, known)?;
-    if let Some(doc) = &field.doc {
-        schema = schema.to_builder().doc(doc.as_str()).build()?;
-    }
+    let schema = translate(&field.schema, known)?;
     match field.default.as_ref().and_then(|json| default(schema.kind(), json)) {
-        Some(default) => schema.to_builder().default(default).build(),
+        Some(default) => schema.to_builder().parameter(FIELD_DEFAULT, "true").default(default).build(),
         None => Ok(schema),
     }
+}
+
+fn enumeration(schema: &EnumSchema) -> Result<Schema> {
+    let name = schema.name.to_string();
+    let builder = SchemaBuilder::new(Type::String).parameter(ENUM, &name).name(name);
+    schema.symbols.iter().fold(builder, |b, symbol| b.parameter(format!("{ENUM}.{symbol}"), symbol)).build()
 }
 
 /// Scalars only: nobody gives packets other defaults but null.
@@ -193,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn the_avro_converter_sees_the_same_schema() {
+        let (avro, _) = alert();
+        let text = serde_json::to_string(&avro).expect("json");
+        let converted = connect_converters::connect_schema_from_avro(&text).expect("translated");
+        assert_eq!(connect_schema(&avro).expect("translated"), converted);
+    }
+
+    #[test]
     fn keys_come_from_texts_and_whole_numbers() {
         let (_, packet) = alert();
         assert!(field_text(&packet, "objectId").is_some_and(|id| id.starts_with("ZTF")));
@@ -218,13 +242,11 @@ mod tests {
         )
         .expect("translated");
         let field = |name: &str| schema.field(name).expect("a field").schema().clone();
-        assert_eq!(
-            (field("two").name(), field("two").is_optional(), field("two").doc()),
-            (Some("n.cutout"), true, Some("second"))
-        );
+        assert_eq!((field("two").name(), field("two").is_optional()), (Some("n.cutout"), true));
+        assert_eq!(schema.parameter("io.confluent.connect.avro.field.doc.two"), Some("second"));
         assert_eq!((field("n").is_optional(), field("n").default()), (true, Some(&Value::Int32(7))));
         assert_eq!(field("when"), logical::timestamp().with_optional(true));
-        assert_eq!(field("kind"), Schema::string());
+        assert_eq!((field("kind").kind(), field("kind").name()), (Type::String, Some("n.k")));
         assert_eq!(field("m").value_schema().expect("a map"), Some(&Schema::float32()));
     }
 
