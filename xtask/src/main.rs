@@ -33,6 +33,8 @@ enum Task {
     },
     /// Check formatting, lints and documentation
     Check,
+    /// Make the reference pages in docs/reference anew
+    Docs,
 }
 
 #[derive(Subcommand)]
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Task::Servers(Servers::Up { kinds, secure, db }) => commands::servers::up(kinds, secure, db.as_deref()),
         Task::Test { without, arguments } => commands::test::run(&without, &arguments),
         Task::Check => commands::check::run(),
+        Task::Docs => commands::docs::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

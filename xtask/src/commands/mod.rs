@@ -1,6 +1,7 @@
 //! One file per task.
 
 pub(crate) mod check;
+pub(crate) mod docs;
 pub(crate) mod servers;
 pub(crate) mod test;
 

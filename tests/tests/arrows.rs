@@ -1,0 +1,50 @@
+//! The workspace's crates depend on each other as ARCHITECTURE.md says.
+
+use std::{collections::BTreeMap, process::Command};
+
+/// What each crate may depend on, within the workspace, outside of its tests.
+fn allowed(name: &str) -> Option<&'static [&'static str]> {
+    Some(match name {
+        "connect-api" | "connect-rest-model" | "connect-files" | "xtask" => &[],
+        "connect-kafka" | "connect-converters" | "connect-transforms" | "connect-embedded" | "connect-testkit" => &["connect-api"],
+        "connect-worker" => &["connect-api", "connect-kafka", "connect-rest-model"],
+        "connectctl" => &["connect-files", "connect-rest-model"],
+        "connector-alarm" | "connector-http" => &["connect-api"],
+        name if name.starts_with("connector-") => &["connect-api", "connector-alarm", "connector-http"],
+        // The server and the end-to-end tests know everything.
+        "connectd" | "tocsin-tests" => return None,
+        other => panic!("{other} is a new crate: say in this test what it may depend on"),
+    })
+}
+
+fn packages() -> BTreeMap<String, Vec<(String, bool)>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps"]).output().expect("cargo metadata");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let dependencies = |p: &serde_json::Value| {
+        let all = p["dependencies"].as_array().expect("dependencies").iter();
+        let own = all.filter(|d| d["path"].is_string() && d["kind"] != "dev");
+        own.map(|d| (d["name"].as_str().expect("name").to_owned(), d["features"].as_array().is_some_and(|f| !f.is_empty()))).collect()
+    };
+    packages.iter().map(|p| (p["name"].as_str().expect("name").to_owned(), dependencies(p))).collect()
+}
+
+#[test]
+fn arrows_run_one_way() {
+    let mut wrong = Vec::new();
+    for (name, dependencies) in packages() {
+        let Some(allowed) = allowed(&name) else { continue };
+        let bad = dependencies.iter().filter(|(d, _)| !allowed.contains(&d.as_str()));
+        wrong.extend(bad.map(|(d, _)| format!("{name} must not depend on {d}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_crate_is_a_collection_of_features() {
+    for (name, dependencies) in packages() {
+        let with: Vec<_> = dependencies.iter().filter(|(_, features)| *features).map(|(d, _)| d).collect();
+        assert!(with.is_empty(), "{name} switches features of {with:?} on: plugins are registered in a list");
+    }
+}
