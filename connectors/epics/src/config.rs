@@ -66,7 +66,7 @@ connect_api::config! {
         provider: ProviderKind = Key::new("epics.provider").default("ca").high(),
         /// What is written: `changes` of channels to their topics as EPICS_CA_DBR structs, `alarms` to the topic of
         /// active alarms when status or severity change, or `both`. Templates and expressions of alarms know `channel`,
-        /// `value`, `error` (empty unless the channel cannot be read) and `time`.
+        /// `value` (empty if it cannot be read), `error` (empty if it can) and `time`.
         mode: Mode = Key::new("epics.mode").default("changes").high(),
         /// Topic of the changes of channels that name none.
         topic: String = Key::new("epics.topic").default("epics").non_empty(),
@@ -151,7 +151,7 @@ impl EpicsConfig {
             }
         }
         if self.monitor.mode.has_alarms()
-            && let Err(error) = record::try_alarms(&self.alarm)
+            && let Err(error) = record::try_alarms(&self.alarm, self.monitor.disconnected_alarm)
         {
             problems.add("alarm.message", format!("alarms cannot be made with these settings: {}", error.one_line()));
         }
@@ -235,6 +235,8 @@ mod tests {
         let at = ("monitor.addr.list", "ioc1");
         let unknown = problems(&[CHANNELS, at, ("epics.mode", "alarms"), ("alarm.message", "{{vaule}}")]);
         assert!(unknown[0].starts_with("alarm.message <- alarms cannot be made"), "{unknown:?}");
+        let no_value = problems(&[CHANNELS, at, ("epics.mode", "alarms"), ("alarm.message", "{{value|round}}")]);
+        assert_eq!(no_value.len(), 1, "a disconnected channel has none");
         let severities = problems(&[CHANNELS, at, ("epics.mode", "alarms"), ("alarm.priority", "MAJOR:P1_LIFE")]);
         assert_eq!(severities.len(), 1, "{severities:?}");
     }

@@ -1,6 +1,6 @@
 //! From what channels report to records and to conditions of alarms.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use connect_api::{Result, Schema, SourceRecord, Struct, Value as Connect, time};
 use connector_alarm::{AlarmConfig, Condition, Mapping, State};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::{
     alarm::{Severity, Status},
     board::What,
-    channel::{Failure, Sample, Timestamp, Value},
+    channel::{Failure, Mask, Sample, Timestamp, Value},
     channel_list::ChannelSpec,
 };
 
@@ -133,21 +133,24 @@ pub(crate) fn alarm_state(
     Ok(Some((mapping.by_severity(condition, names)?, at)))
 }
 
-/// Makes an alarm of each severity, to find mistakes in templates and tables before there is anything to tell.
-pub(crate) fn try_alarms(config: &AlarmConfig) -> Result<()> {
+/// Makes an alarm of each severity and one without a value, to find mistakes in templates and tables before there is
+/// anything to tell.
+pub(crate) fn try_alarms(config: &AlarmConfig, disconnected_alarm: bool) -> Result<()> {
     let mapping = Mapping::new(config.clone(), "connector".into());
     mapping.source()?;
     let channel = ChannelSpec {
         name: "channel".into(),
         topic: "topic".into(),
-        mask: crate::channel::Mask::ALARM,
-        key: Arc::from("channel"),
+        mask: Mask::ALARM,
+        key: "channel".into(),
         simulated: None,
     };
-    for severity in [Severity::NoAlarm, Severity::Minor, Severity::Major, Severity::Invalid] {
-        let value = Value::Double(vec![1.0]);
-        let sample = Sample { status: Status::HiHi, severity, time: NEVER, value };
-        alarm_state(&channel, &What::Sample(sample), true, &mapping, 0)?;
+    let severities = [Severity::NoAlarm, Severity::Minor, Severity::Major, Severity::Invalid];
+    let samples = severities.map(|severity| {
+        What::Sample(Sample { status: Status::HiHi, severity, time: NEVER, value: Value::Double(vec![1.0]) })
+    });
+    for what in samples.iter().chain(&[What::Absent { never: true }]) {
+        alarm_state(&channel, what, disconnected_alarm, &mapping, 0)?;
     }
     Ok(())
 }
@@ -168,7 +171,6 @@ mod tests {
     use connect_api::{Settings, config::Config};
 
     use super::*;
-    use crate::channel::Mask;
 
     fn channel() -> ChannelSpec {
         let (topic, key) = ("values".into(), "oven".into());
