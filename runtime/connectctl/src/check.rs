@@ -1,0 +1,160 @@
+//! Connector files validated by the worker, every problem at its line.
+
+use std::path::PathBuf;
+
+use connect_rest_model::{ConfigInfos, PluginInfo};
+
+use crate::{
+    client::Client,
+    declared::{Declared, Problem, read_all},
+    error::Failure,
+};
+
+/// What was found in files.
+#[derive(Debug)]
+pub struct Checked {
+    /// The connectors, valid or not.
+    pub connectors: Vec<Declared>,
+    /// What is wrong, warnings among it.
+    pub problems: Vec<Problem>,
+    /// Why the worker could not be asked about all of them.
+    pub failure: Option<Failure>,
+}
+
+impl Checked {
+    /// How many problems keep connectors from running.
+    pub fn errors(&self) -> usize {
+        self.problems.iter().filter(|p| !p.warning).count()
+    }
+}
+
+/// Reads files and has the worker validate every connector in them.
+pub async fn check(client: &Client, files: &[PathBuf]) -> Checked {
+    let (connectors, problems) = read_all(files);
+    let mut checked = Checked { connectors, problems, failure: None };
+    for declared in &checked.connectors {
+        match validate(client, declared).await {
+            Ok(found) => checked.problems.extend(found),
+            Err(e) => {
+                checked.failure = Some(e);
+                break;
+            }
+        }
+    }
+    checked.problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    checked
+}
+
+async fn validate(client: &Client, declared: &Declared) -> Result<Vec<Problem>, Failure> {
+    let key = "connector.class";
+    let Some(class) = declared.setting(key) else {
+        let text = "is missing; set it to a plugin that connectctl plugins lists";
+        return Ok(vec![declared.problem(Some(key), text)]);
+    };
+    if class.is_empty() || matches!(class, "." | "..") {
+        return Ok(vec![declared.problem(Some(key), "is no plugin; connectctl plugins lists them")]);
+    }
+    match client.validate(class, &declared.config()).await {
+        Ok(infos) => Ok(judge(declared, class, &infos)),
+        Err(Failure::Refused { message, .. }) if message.contains("Failed to find any class") => {
+            let text = unknown_plugin(class, &client.plugins(false).await?);
+            Ok(vec![declared.problem(Some(key), text)])
+        }
+        Err(Failure::Refused { message, .. }) => Ok(vec![declared.problem(None, without_exception(&message))]),
+        Err(e) => Err(e),
+    }
+}
+
+fn judge(declared: &Declared, class: &str, infos: &ConfigInfos) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for value in infos.configs.iter().map(|c| &c.value) {
+        problems.extend(value.errors.iter().map(|e| declared.problem(Some(&value.name), e)));
+    }
+    let known: Vec<&str> = infos.configs.iter().map(|c| c.value.name.as_str()).collect();
+    for (key, _) in &declared.connector.config {
+        if !known.contains(&key.as_str()) && !is_open(key) {
+            let hint = near_key(key, &known).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
+            let text = format!("is not a setting of {class} and may have no effect{hint}");
+            problems.push(Problem { warning: true, ..declared.problem(Some(key), text) });
+        }
+    }
+    problems
+}
+
+/// Whether a key belongs to a family that workers accept without naming its members.
+fn is_open(key: &str) -> bool {
+    const OPEN: [&str; 9] = [
+        "producer.override.",
+        "consumer.override.",
+        "admin.override.",
+        "topic.creation.",
+        "key.converter.",
+        "value.converter.",
+        "header.converter.",
+        "transforms.",
+        "predicates.",
+    ];
+    key == "name" || OPEN.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// A known key that ends alike or is spelled alike.
+fn near_key<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let suffix = format!(".{key}");
+    known.iter().copied().find(|k| k.ends_with(&suffix)).or_else(|| nearest(key, known.iter().copied()))
+}
+
+/// The name that is spelled most alike, if any is alike at all.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()), k));
+    scored.filter(|(score, _)| *score > 0.85).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)
+}
+
+fn unknown_plugin(class: &str, plugins: &[PluginInfo]) -> String {
+    // People write the simple name of a class as often as the full one.
+    let simple = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let classes: Vec<(String, &str)> = plugins.iter().map(|p| (simple(&p.class), p.class.as_str())).collect();
+    let near = nearest(class, classes.iter().map(|(_, full)| *full)).or_else(|| {
+        let near = nearest(&simple(class), classes.iter().map(|(simple, _)| simple.as_str()))?;
+        classes.iter().find(|(simple, _)| simple == near).map(|(_, full)| *full)
+    });
+    match near {
+        Some(near) => format!("the worker has no plugin {class}; did you mean {near}?"),
+        None => format!("the worker has no plugin {class}; connectctl plugins lists those that it has"),
+    }
+}
+
+/// A message of a JVM worker without the exception's class.
+fn without_exception(message: &str) -> &str {
+    match message.split_once(": ") {
+        Some((class, rest)) if class.contains('.') && !class.contains(' ') && class.ends_with("Exception") => rest,
+        _ => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_suggested() {
+        assert_eq!(near_key("influxdb.ulr", &["influxdb.url", "tasks.max"]), Some("influxdb.url"));
+        assert_eq!(near_key("database", &["influxdb.database"]), Some("influxdb.database"));
+        assert_eq!(near_key("zzz", &["influxdb.url"]), None);
+        let plugins = ["org.apache.kafka.connect.file.FileStreamSinkConnector"].map(|class| PluginInfo {
+            class: class.into(),
+            kind: "sink".into(),
+            version: None,
+        });
+        assert!(
+            unknown_plugin("FileStremSink", &plugins)
+                .ends_with("did you mean org.apache.kafka.connect.file.FileStreamSinkConnector?")
+        );
+        assert!(unknown_plugin("zzz", &plugins).contains("connectctl plugins"));
+    }
+
+    #[test]
+    fn messages_lose_the_exceptions_class_only() {
+        assert_eq!(without_exception("org.apache.kafka.common.config.ConfigException: Bad: x"), "Bad: x");
+        assert_eq!(without_exception("Bad: x"), "Bad: x");
+    }
+}

@@ -1,0 +1,168 @@
+//! What came back over HTTP: an answer of Kafka Connect, or of something else at its address.
+//!
+//! Kafka Connect sends some error bodies without a content type, so bodies are judged by what they are.
+
+use connect_rest_model::ErrorBody;
+use reqwest::{Method, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::error::Failure;
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    status: StatusCode,
+    location: Option<String>,
+    body: Vec<u8>,
+    address: String,
+    asked: String,
+}
+
+impl Answer {
+    /// Reads the whole answer.
+    pub(super) async fn read(response: reqwest::Response) -> reqwest::Result<Self> {
+        let location = response.headers().get(reqwest::header::LOCATION);
+        let location = location.and_then(|l| l.to_str().ok()).map(str::to_owned);
+        let status = response.status();
+        let body = response.bytes().await?.to_vec();
+        Ok(Self { status, location, body, address: String::new(), asked: String::new() })
+    }
+
+    /// Whether the body is empty.
+    pub fn is_empty(&self) -> bool {
+        self.body.trim_ascii().is_empty()
+    }
+
+    /// Whether the worker refuses for the moment because of a rebalance.
+    pub(super) fn is_rebalance(&self) -> bool {
+        let message = || self.error().and_then(|e| e.message).unwrap_or_default();
+        match self.status {
+            StatusCode::CONFLICT => self.error().is_some() && !message().contains("already exists"),
+            StatusCode::INTERNAL_SERVER_ERROR => message().contains("rebalance is expected"),
+            _ => false,
+        }
+    }
+
+    fn error(&self) -> Option<ErrorBody> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The answer if the request was carried out.
+    pub(super) fn accepted(mut self, address: &str, method: &Method, path: &str) -> Result<Self, Failure> {
+        let path = path.split('?').next().unwrap_or_default();
+        (self.address, self.asked) = (address.to_owned(), format!("{method} {path}"));
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let Some(error) = self.error() else { return Err(self.foreign()) };
+        let message = error.message.unwrap_or_else(|| "the worker gave no reason".into());
+        if self.status == StatusCode::NOT_FOUND && message == "HTTP 404 Not Found" && path.split('/').count() == 2 {
+            return Err(self.not_connect("does not know", "it is another service, or a worker that is still starting"));
+        }
+        Err(Failure::Refused { status: self.status.as_u16(), message })
+    }
+
+    /// The body as what it should be.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|e| {
+            match serde_json::from_slice::<serde::de::IgnoredAny>(&self.body) {
+                Ok(_) => {
+                    self.not_connect("answered with unexpected JSON to", &format!("is it a worker's REST API? ({e})"))
+                }
+                Err(_) => self.not_connect("answered, but not with JSON, to", "is it a worker's REST API?"),
+            }
+        })
+    }
+
+    fn not_connect(&self, what: &str, hint: &str) -> Failure {
+        let (address, asked) = (&self.address, &self.asked);
+        Failure::Unreachable(format!(
+            "no Kafka Connect worker at {address}: the server {what} {asked}; {hint}; set --url or CONNECT_URL"
+        ))
+    }
+
+    /// Says what an error without Kafka Connect's error body is about.
+    fn foreign(&self) -> Failure {
+        let Self { status, address, asked, .. } = self;
+        let text = String::from_utf8_lossy(&self.body);
+        match status.as_u16() {
+            401 | 403 => Failure::Refused {
+                status: status.as_u16(),
+                message: format!(
+                    "{address} wants other credentials; name them as --url https://USER:PASSWORD@HOST:PORT or in CONNECT_URL"
+                ),
+            },
+            // The web server of JVM workers refuses such names before Kafka Connect sees them.
+            400 if text.contains("Ambiguous URI") || text.contains("Suspicious Path") => Failure::Refused {
+                status: 400,
+                message: "this worker cannot address connectors whose name contains a slash, backslash or percent sign"
+                    .into(),
+            },
+            300..=399 => {
+                let to = self.location.as_deref().unwrap_or("another address");
+                self.not_connect("redirects", &format!("it sends to {to}"))
+            }
+            502..=504 => Failure::Unreachable(format!(
+                "cannot reach a Kafka Connect worker at {address}: a proxy answered {status} to {asked}; is the worker behind it running?"
+            )),
+            _ => self.not_connect(&format!("answered {status} to"), "it is not Kafka Connect's answer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).expect("status"),
+            location: None,
+            body: body.as_bytes().to_vec(),
+            address: "http://h".into(),
+            asked: String::new(),
+        }
+    }
+
+    fn failure(status: u16, body: &str, path: &str) -> Failure {
+        answer(status, body).accepted("http://h", &Method::GET, path).expect_err(body)
+    }
+
+    #[test]
+    fn only_rebalances_are_worth_another_try() {
+        let rebalance =
+            r#"{"error_code":409,"message":"Cannot complete request momentarily due to stale configuration"}"#;
+        assert!(answer(409, rebalance).is_rebalance());
+        assert!(!answer(409, r#"{"error_code":409,"message":"Connector c already exists"}"#).is_rebalance());
+        assert!(!answer(409, "<html>conflict</html>").is_rebalance());
+        let expected = r#"{"error_code":500,"message":"Request cannot be completed because a rebalance is expected"}"#;
+        assert!(answer(500, expected).is_rebalance());
+        assert!(!answer(500, r#"{"error_code":500,"message":null}"#).is_rebalance());
+    }
+
+    #[test]
+    fn refusals_keep_the_workers_message() {
+        let e = failure(500, r#"{"error_code":500,"message":"no"}"#, "/connectors/c");
+        assert_eq!(e, Failure::Refused { status: 500, message: "no".into() });
+        let e = failure(500, r#"{"error_code":500,"message":null}"#, "/connectors/c");
+        assert!(e.to_string().contains("no reason"));
+    }
+
+    #[test]
+    fn other_servers_are_told_from_workers() {
+        for (status, body, path, part) in [
+            (404, "<html>Not Found</html>", "/connectors", "not Kafka Connect's answer"),
+            (404, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#, "/connectors?expand=info", "another service"),
+            (404, r#"{"detail":"Not Found"}"#, "/connectors/c", "not Kafka Connect's answer"),
+            (502, "Bad Gateway", "/connectors", "a proxy answered 502 Bad Gateway"),
+            (302, "", "/connectors", "redirects"),
+        ] {
+            let e = failure(status, body, path);
+            assert!(matches!(e, Failure::Unreachable(_)) && e.to_string().contains(part), "{e}");
+        }
+        let jetty = failure(400, "<h1>Error 400 Ambiguous URI path separator</h1>", "/connectors/a%2Fb");
+        assert!(jetty.to_string().contains("slash"), "{jetty}");
+        assert!(failure(401, "User cannot access the resource.", "/connectors").to_string().contains("USER:PASSWORD"));
+        assert!(answer(200, "<html>").json::<Vec<String>>().is_err_and(|e| e.to_string().contains("not with JSON")));
+    }
+}

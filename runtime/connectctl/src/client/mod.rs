@@ -1,0 +1,207 @@
+//! The REST API of a Kafka Connect worker, with typed methods.
+//!
+//! [`answer`] tells answers of Kafka Connect from those of other servers; [`unreachable`] says why there was no
+//! answer at all.
+
+pub mod answer;
+pub mod unreachable;
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use connect_api::template::percent_encode;
+use connect_rest_model::{
+    ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, CreateConnector, ExpandedConnector, PluginInfo,
+};
+use indexmap::IndexMap;
+use reqwest::{Method, Url, header, redirect};
+use serde::Serialize;
+
+use crate::error::Failure;
+use answer::Answer;
+
+/// How long refusals because of a rebalance are met with another try.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A worker's REST API.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    timeout: Duration,
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+impl Client {
+    /// The API at this address; nothing is sent yet.
+    pub fn new(base: Url, timeout: Duration) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("connectctl/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .timeout(timeout);
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|e| Failure::Failed(format!("preparing requests: {e}")))?;
+        Ok(Self { http, base, timeout })
+    }
+
+    /// The address without user and password.
+    pub fn address(&self) -> String {
+        let mut url = self.base.clone();
+        // Both fail for addresses that cannot have them, which then have none.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// Names of all connectors, sorted.
+    pub async fn names(&self) -> Result<Vec<String>> {
+        let mut names: Vec<String> = self.send(Method::GET, "/connectors", None).await?.json()?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// All connectors with status and configuration, sorted by name. One that has no status yet is left out by
+    /// workers.
+    pub async fn expanded(&self) -> Result<IndexMap<String, ExpandedConnector>> {
+        let path = "/connectors?expand=status&expand=info";
+        let mut all: IndexMap<String, ExpandedConnector> = self.send(Method::GET, path, None).await?.json()?;
+        all.sort_keys();
+        Ok(all)
+    }
+
+    /// A connector's configuration, kind and tasks.
+    pub async fn info(&self, name: &str) -> Result<ConnectorInfo> {
+        self.send(Method::GET, &connector(name, ""), None).await?.json()
+    }
+
+    /// The state of a connector and its tasks.
+    pub async fn status(&self, name: &str) -> Result<ConnectorStatus> {
+        self.send(Method::GET, &connector(name, "/status"), None).await?.json()
+    }
+
+    /// Creates a connector; one of that name must not exist.
+    pub async fn create(&self, request: &CreateConnector) -> Result<ConnectorInfo> {
+        self.send(Method::POST, "/connectors", Some(body(request)?)).await?.json()
+    }
+
+    /// Creates a connector or replaces its configuration.
+    pub async fn put_config(&self, name: &str, config: &ConfigMap) -> Result<ConnectorInfo> {
+        self.send(Method::PUT, &connector(name, "/config"), Some(body(config)?)).await?.json()
+    }
+
+    /// Removes a connector.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.send(Method::DELETE, &connector(name, ""), None).await.map(drop)
+    }
+
+    /// Asks for a target state: `pause`, `resume` or `stop`.
+    pub async fn set_target(&self, name: &str, verb: &str) -> Result<()> {
+        self.send(Method::PUT, &connector(name, &format!("/{verb}")), None).await.map(drop)
+    }
+
+    /// Restarts the connector's own part; with a flag also what the flags select, answered with the status in
+    /// which all of that is `RESTARTING`.
+    pub async fn restart(&self, name: &str, tasks: bool, only_failed: bool) -> Result<Option<ConnectorStatus>> {
+        let flags = if tasks || only_failed {
+            format!("/restart?includeTasks={tasks}&onlyFailed={only_failed}")
+        } else {
+            "/restart".to_owned()
+        };
+        let answer = self.send(Method::POST, &connector(name, &flags), None).await?;
+        if answer.is_empty() { Ok(None) } else { answer.json().map(Some) }
+    }
+
+    /// Restarts a task.
+    pub async fn restart_task(&self, name: &str, task: u32) -> Result<()> {
+        self.send(Method::POST, &connector(name, &format!("/tasks/{task}/restart")), None).await.map(drop)
+    }
+
+    /// The plugins: connectors, or all kinds.
+    pub async fn plugins(&self, all: bool) -> Result<Vec<PluginInfo>> {
+        let path = format!("/connector-plugins{}", if all { "?connectorsOnly=false" } else { "" });
+        self.send(Method::GET, &path, None).await?.json()
+    }
+
+    /// Validates a configuration for the plugin that it names.
+    pub async fn validate(&self, class: &str, config: &ConfigMap) -> Result<ConfigInfos> {
+        let path = format!("/connector-plugins/{}/config/validate", percent_encode(class));
+        self.send(Method::PUT, &path, Some(body(config)?)).await?.json()
+    }
+
+    /// Sends a request until the worker answers other than that it cannot because of a rebalance.
+    ///
+    /// Such a 409 means that nothing was done, so every request may be sent again, whatever its method. The 500
+    /// is an answer to reading requests only.
+    async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
+        let url: Url = format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+            .parse()
+            .map_err(|e| Failure::Failed(format!("making the address of {path}: {e}")))?;
+        let patience = PATIENCE.min(self.timeout);
+        let begin = Instant::now();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let answer = self.once(&method, &url, body.clone()).await?;
+            if !answer.is_rebalance() || begin.elapsed() + pause > patience {
+                return answer.accepted(&self.address(), &method, path);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    async fn once(&self, method: &Method, url: &Url, body: Option<Vec<u8>>) -> Result<Answer> {
+        let mut request = self.http.request(method.clone(), url.clone()).header(header::ACCEPT, "application/json");
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        }
+        let answer = async { Answer::read(request.send().await?).await };
+        answer.await.map_err(|e| unreachable::failure(&e, &self.address(), self.timeout))
+    }
+}
+
+fn body<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| Failure::Failed(format!("writing the request: {e}")))
+}
+
+/// The path of a connector, with what follows the name.
+fn connector(name: &str, rest: &str) -> String {
+    format!("/connectors/{}{rest}", percent_encode(name))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(url: &str) -> Client {
+        Client::new(url.parse().expect("url"), Duration::from_secs(1)).expect("client")
+    }
+
+    #[test]
+    fn shown_addresses_have_no_password() {
+        assert_eq!(client("http://me:secret@h:1/connect/").address(), "http://h:1/connect");
+        assert_eq!(client("http://127.0.0.1:8083").address(), "http://127.0.0.1:8083");
+    }
+
+    #[test]
+    fn names_are_one_segment_of_the_path() {
+        assert_eq!(connector("a b/ü;%?", "/status"), "/connectors/a%20b%2F%C3%BC%3B%25%3F/status");
+    }
+
+    #[test]
+    fn loopback_is_recognized() {
+        for url in ["http://localhost:1", "http://127.0.0.2", "http://[::1]:8083"] {
+            assert!(is_loopback(&url.parse().expect("url")), "{url}");
+        }
+        assert!(!is_loopback(&"http://worker:8083".parse().expect("url")));
+    }
+}

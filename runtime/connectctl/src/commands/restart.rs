@@ -1,0 +1,77 @@
+//! `connectctl restart`
+
+use connect_rest_model::ConnectorStatus;
+
+use super::{Context, Outcome, Outcomes};
+use crate::{args::Names, error::Failure};
+
+/// What `restart` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    names: Names,
+
+    /// Restart the tasks, too; otherwise only the connector's own part, which generates the tasks' settings.
+    #[arg(long)]
+    tasks: bool,
+
+    /// Restart only what is FAILED.
+    #[arg(long)]
+    only_failed: bool,
+
+    /// Restart only this task; may be given several times.
+    #[arg(long = "task", value_name = "N", conflicts_with_all = ["tasks", "only_failed"])]
+    task: Vec<u32>,
+}
+
+/// Restarts the connectors, or tasks of them.
+pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    let mut outcomes = Outcomes::default();
+    for name in &args.names.names {
+        let outcome = match restart(args, name, context).await {
+            Ok(outcome) => Ok(outcome),
+            Err(e) => Err(context.explain(name, e).await),
+        };
+        if !outcomes.add(context, name, outcome) {
+            break;
+        }
+    }
+    outcomes.print(context)
+}
+
+async fn restart(args: &Args, name: &str, context: &Context<'_>) -> Result<Outcome, Failure> {
+    if !args.task.is_empty() {
+        for task in &args.task {
+            context.client.restart_task(name, *task).await?;
+        }
+        let detail = task_list(&args.task);
+        return Ok(Outcome { detail: Some(detail), ..Outcome::new(name, "restarted") });
+    }
+    let status = context.client.restart(name, args.tasks, args.only_failed).await?;
+    Ok(match status {
+        Some(status) => plan(name, &status),
+        None => {
+            let detail = "the connector, not its tasks; --tasks restarts them, too";
+            Outcome { detail: Some(detail.into()), ..Outcome::new(name, "restarted") }
+        }
+    })
+}
+
+/// What the worker says that it restarts.
+fn plan(name: &str, status: &ConnectorStatus) -> Outcome {
+    let mut tasks: Vec<u32> = status.tasks.iter().filter(|t| t.state == "RESTARTING").map(|t| t.id).collect();
+    tasks.sort_unstable();
+    let connector = status.connector.state == "RESTARTING";
+    let (result, detail) = match (connector, tasks.is_empty()) {
+        (true, true) => ("restarted", Some("the connector".to_owned())),
+        (true, false) => ("restarted", Some(format!("the connector and {}", task_list(&tasks)))),
+        (false, false) => ("restarted", Some(task_list(&tasks))),
+        (false, true) => ("unchanged", Some("nothing of it is FAILED".to_owned())),
+    };
+    Outcome { detail, ..Outcome::new(name, result) }
+}
+
+fn task_list(tasks: &[u32]) -> String {
+    let numbers: Vec<String> = tasks.iter().map(u32::to_string).collect();
+    format!("task{} {}", if tasks.len() == 1 { "" } else { "s" }, numbers.join(", "))
+}

@@ -1,0 +1,128 @@
+//! `connectctl status`: a table of all or several connectors, or one in full.
+
+mod detail;
+mod overview;
+mod trace;
+
+use connect_api::time;
+use connect_rest_model::{ConnectorInfo, ConnectorState, ConnectorStatus, ConnectorType};
+
+use super::Context;
+use crate::error::Failure;
+
+/// What `status` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Names of connectors; all of them without any, one in full with one.
+    #[arg(value_name = "NAME", value_parser = crate::args::name)]
+    names: Vec<String>,
+
+    /// Exit with code 4 when a connector or task shown is FAILED.
+    #[arg(long)]
+    fail_on_failed: bool,
+}
+
+/// Shows states. JSON and YAML are always a list.
+pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    let mut failure = None;
+    let mut info = None;
+    let statuses = if args.names.is_empty() {
+        all(context).await?
+    } else {
+        let mut found = Vec::new();
+        for name in &args.names {
+            match context.client.status(name).await {
+                Ok(status) => found.push(status),
+                Err(e) => match context.explain(name, e).await {
+                    e @ Failure::Unreachable(_) => return Err(e),
+                    e => {
+                        context.output.problem(&e.to_string());
+                        failure = Some(Failure::Reported);
+                    }
+                },
+            }
+        }
+        if args.names.len() == 1 && context.output.is_table() {
+            // What the configuration adds to the picture is not worth a failure.
+            info = context.client.info(&args.names[0]).await.ok();
+        }
+        found
+    };
+    let failed = args.fail_on_failed && statuses.iter().any(is_failed);
+    context.output.result(&statuses, |width| text(args, &statuses, info.as_ref(), width))?;
+    match failure {
+        Some(failure) => Err(failure),
+        None if failed => Err(Failure::SomethingFailed),
+        None => Ok(()),
+    }
+}
+
+fn text(args: &Args, statuses: &[ConnectorStatus], info: Option<&ConnectorInfo>, width: Option<usize>) -> String {
+    match statuses {
+        [] => String::new(),
+        [one] if args.names.len() == 1 => detail::text(one, info, time::now_ms(), width),
+        _ => overview::text(statuses, time::now_ms(), width),
+    }
+}
+
+/// All connectors; one that has no status yet is shown without one.
+async fn all(context: &Context<'_>) -> Result<Vec<ConnectorStatus>, Failure> {
+    let names = context.client.names().await?;
+    if names.is_empty() {
+        say_empty(context);
+        return Ok(Vec::new());
+    }
+    let mut found = context.client.expanded().await?;
+    let status = |name: String| {
+        let known = found.swap_remove(&name).and_then(|e| e.status);
+        known.unwrap_or_else(|| ConnectorStatus {
+            connector: ConnectorState { state: "UNKNOWN".into(), worker_id: "-".into(), version: None, trace: None },
+            tasks: Vec::new(),
+            kind: ConnectorType::Unknown,
+            name,
+        })
+    };
+    Ok(names.into_iter().map(status).collect())
+}
+
+/// Says that there is nothing to show, and how to change that.
+pub(super) fn say_empty(context: &Context<'_>) {
+    let address = context.client.address();
+    context.output.say(&format!("no connectors at {address}; connectctl apply -f FILE creates some"));
+}
+
+fn is_failed(status: &ConnectorStatus) -> bool {
+    status.connector.state == "FAILED" || status.tasks.iter().any(|t| t.state == "FAILED")
+}
+
+/// How long ago an RFC 3339 time was; a time ahead is a clock that goes wrong by little.
+fn age(text: &str, now: i64) -> String {
+    let Some(then) = time::parse_rfc3339(text) else { return text.to_owned() };
+    let seconds = (now - then).max(0) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7199 => format!("{}m", seconds / 60),
+        7200..=172_799 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        let now = time::parse_rfc3339("2026-11-21T12:00:00Z").expect("time");
+        for (then, expected) in [
+            ("2026-11-21T12:00:05Z", "0s"),
+            ("2026-11-21T11:58:30Z", "90s"),
+            ("2026-11-21T11:30:00.5Z", "29m"),
+            ("2026-11-20T12:00:00Z", "24h"),
+            ("2026-11-01T12:00:00Z", "20d"),
+            ("what", "what"),
+        ] {
+            assert_eq!(age(then, now), expected, "{then}");
+        }
+    }
+}

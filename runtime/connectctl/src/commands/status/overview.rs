@@ -1,0 +1,141 @@
+//! A row per connector and task, and below it what is wrong with it.
+
+use connect_rest_model::{ConnectorStatus, TaskDetail, TaskState};
+
+use super::{super::task_count, age, trace};
+use crate::table::{Column, Table};
+
+/// The table. Counts are shown where at least one worker tells them.
+pub(super) fn text(statuses: &[ConnectorStatus], now: i64, width: Option<usize>) -> String {
+    let counted = statuses.iter().flat_map(|s| &s.tasks).any(|t| t.detail.is_some());
+    let mut columns = vec![Column::text("NAME"), Column::text("TYPE"), Column::text("STATE"), Column::text("TASKS")];
+    if counted {
+        columns.extend([
+            Column::number("IN"),
+            Column::number("OUT"),
+            Column::number("BAD"),
+            Column::number("LAST").optional(),
+        ]);
+    }
+    columns.push(Column::text("WORKER").optional());
+    let mut table = Table::new(columns);
+    for status in statuses {
+        let c = &status.connector;
+        let mut cells = vec![status.name.clone(), status.kind.name().into(), c.state.clone(), task_count(status)];
+        if counted {
+            cells.extend([""; 4].map(str::to_owned));
+        }
+        cells.push(c.worker_id.clone());
+        table.row(cells);
+        failure(&mut table, c.trace.as_deref());
+        for task in &status.tasks {
+            table.row(task_cells(status, task, counted, now));
+            failure(&mut table, task.trace.as_deref());
+            if let Some(text) = task.detail.as_ref().and_then(|d| retrying(d, now)) {
+                table.note(4, text);
+            }
+        }
+    }
+    table.render(width)
+}
+
+fn task_cells(status: &ConnectorStatus, task: &TaskState, counted: bool, now: i64) -> Vec<String> {
+    let mut cells = vec![format!("  task {}", task.id), String::new(), task.state.clone(), String::new()];
+    if counted {
+        match &task.detail {
+            Some(d) => {
+                cells.extend([d.records_in, d.records_out, d.records_bad].map(|n| n.to_string()));
+                cells.push(d.last_record.as_deref().map_or_else(|| "-".into(), |t| age(t, now)));
+            }
+            None => cells.extend([""; 4].map(str::to_owned)),
+        }
+    }
+    let elsewhere = task.worker_id != status.connector.worker_id;
+    cells.push(if elsewhere { task.worker_id.clone() } else { String::new() });
+    cells
+}
+
+fn failure(table: &mut Table, text: Option<&str>) {
+    for (depth, line) in trace::causes(text.unwrap_or_default()).iter().enumerate() {
+        table.note(4 + 2 * depth, *line);
+    }
+}
+
+/// Why and since when a task is trying again.
+pub(super) fn retrying(detail: &TaskDetail, now: i64) -> Option<String> {
+    let why = detail.retrying.as_ref()?;
+    let since = detail.retrying_since.as_deref().map(|s| format!(" for {}", age(s, now))).unwrap_or_default();
+    Some(format!("retrying{since}: {why}"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A connector with a task that fails and one that tries again, and one of a JVM worker.
+    pub(in super::super) fn statuses() -> Vec<ConnectorStatus> {
+        let text = r#"[
+            {"name":"influxdb-sink","type":"sink",
+             "connector":{"state":"RUNNING","worker_id":"10.0.0.1:8083","version":"0.1.0"},
+             "tasks":[
+                {"id":0,"state":"RUNNING","worker_id":"10.0.0.1:8083","version":"0.1.0","detail":{"records_in":1204,
+                 "records_out":1200,"records_bad":0,"last_record":"2026-11-21T11:59:57Z",
+                 "retrying":"writing 4 points to bucket telemetry: connection refused",
+                 "retrying_since":"2026-11-21T11:59:00Z","last_error":"writing 4 points to bucket telemetry: connection refused"}},
+                {"id":1,"state":"FAILED","worker_id":"10.0.0.2:8083","version":"0.1.0",
+                 "trace":"writing 500 points to bucket telemetry\nCaused by: posting to http://influxdb:8086/write\nCaused by: 401 Unauthorized",
+                 "detail":{"records_in":12,"records_out":0,"records_bad":3,"last_error":"field value has no number"}}]},
+            {"name":"jvm","type":"source","connector":{"state":"PAUSED","worker_id":"10.0.0.3:8083"},
+             "tasks":[{"id":0,"state":"PAUSED","worker_id":"10.0.0.3:8083"}]}]"#;
+        serde_json::from_str(text).expect("statuses")
+    }
+
+    pub(in super::super) fn now() -> i64 {
+        connect_api::time::parse_rfc3339("2026-11-21T12:00:00Z").expect("time")
+    }
+
+    #[test]
+    fn tasks_stand_below_their_connector_and_reasons_below_tasks() {
+        let expected = "\
+NAME           TYPE    STATE    TASKS    IN   OUT  BAD  LAST  WORKER
+influxdb-sink  sink    RUNNING  1/2                           10.0.0.1:8083
+  task 0               RUNNING         1204  1200    0    3s
+    retrying for 60s: writing 4 points to bucket telemetry: connection refused
+  task 1               FAILED            12     0    3     -  10.0.0.2:8083
+    writing 500 points to bucket telemetry
+      posting to http://influxdb:8086/write
+        401 Unauthorized
+jvm            source  PAUSED   0/1                           10.0.0.3:8083
+  task 0               PAUSED
+";
+        assert_eq!(text(&statuses(), now(), None), expected);
+    }
+
+    #[test]
+    fn sixty_columns_are_enough() {
+        let expected = "\
+NAME           TYPE    STATE    TASKS    IN   OUT  BAD  LAST
+influxdb-sink  sink    RUNNING  1/2
+  task 0               RUNNING         1204  1200    0    3s
+    retrying for 60s: writing 4 points to bucket telemetry:
+      connection refused
+  task 1               FAILED            12     0    3     -
+    writing 500 points to bucket telemetry
+      posting to http://influxdb:8086/write
+        401 Unauthorized
+jvm            source  PAUSED   0/1
+  task 0               PAUSED
+";
+        assert_eq!(text(&statuses(), now(), Some(60)), expected);
+    }
+
+    #[test]
+    fn workers_that_count_nothing_get_no_columns_for_it() {
+        let expected = "\
+NAME      TYPE    STATE   TASKS  WORKER
+jvm       source  PAUSED  0/1    10.0.0.3:8083
+  task 0          PAUSED
+";
+        assert_eq!(text(&statuses()[1..], now(), None), expected);
+    }
+}

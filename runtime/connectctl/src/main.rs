@@ -1,0 +1,7 @@
+//! The `connectctl` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    connectctl::main()
+}

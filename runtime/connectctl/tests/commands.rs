@@ -1,0 +1,227 @@
+//! Every command of the real program against a worker.
+
+mod support;
+
+use serde_json::json;
+use support::{answer, bodies, ctl, error, info, status, worker};
+use wiremock::MockServer;
+
+#[tokio::test]
+async fn status_shows_all_connectors_and_why_they_fail() {
+    let server = worker().await;
+    let run = ctl(&server.uri(), &["status"]).run().await;
+    let expected = "\
+NAME      TYPE     STATE    TASKS  WORKER
+alpha     sink     RUNNING  1/1    w:8083
+  task 0           RUNNING
+beta      sink     RUNNING  0/1    w:8083
+  task 0           FAILED
+    writing 2 points
+      timed out
+gamma     unknown  UNKNOWN  0/0    -
+";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, expected, ""));
+}
+
+#[tokio::test]
+async fn status_of_one_connector_is_fuller() {
+    let server = worker().await;
+    let run = ctl(&server.uri(), &["status", "alpha"]).run().await;
+    let expected = "\
+alpha
+  state         RUNNING
+  type          sink
+  plugin        file-sink
+  topics        a
+  worker        w:8083
+  tasks         1 of 1 running
+
+task 0: RUNNING
+";
+    assert_eq!((run.code, run.out.as_str()), (0, expected));
+}
+
+#[tokio::test]
+async fn status_tells_failures_to_scripts_when_asked() {
+    let server = worker().await;
+    for (arguments, code) in [
+        (&["status", "--fail-on-failed"][..], 4),
+        (&["status", "--fail-on-failed", "beta"], 4),
+        (&["status", "--fail-on-failed", "alpha"], 0),
+        (&["status", "beta"], 0),
+        (&["status", "--fail-on-failed", "beta", "alhpa"], 1),
+    ] {
+        assert_eq!(ctl(&server.uri(), arguments).run().await.code, code, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn results_are_json_or_yaml_when_asked() {
+    let server = worker().await;
+    answer(&server, "GET", "/connector-plugins", 200, json!([{ "class": "file-sink", "type": "sink" }])).await;
+    answer(&server, "PUT", "/connectors/alpha/pause", 202, json!(null)).await;
+    for arguments in [&["status"][..], &["status", "alpha"], &["list"], &["plugins"], &["pause", "alpha"]] {
+        let mut with = vec!["-o", "json"];
+        with.extend(arguments);
+        // The width of the terminal has no say in it.
+        let run = ctl(&server.uri(), &with).env("COLUMNS", "20").run().await;
+        assert!(run.code == 0 && run.json().is_array(), "{run:?}");
+    }
+    let run = ctl(&server.uri(), &["status", "beta", "-o", "json"]).run().await;
+    assert_eq!(run.json()[0]["tasks"][0]["state"], "FAILED");
+    let run = ctl(&server.uri(), &["list", "--output=yaml"]).run().await;
+    let expected = "\
+- name: alpha
+  type: sink
+  state: RUNNING
+  class: file-sink
+  tasks_running: 1
+  tasks: 1
+- name: beta
+  type: sink
+  state: RUNNING
+  class: file-sink
+  tasks_running: 0
+  tasks: 1
+- name: gamma
+  type: unknown
+  state: null
+  class: null
+  tasks_running: 0
+  tasks: 0
+";
+    assert_eq!(run.out, expected);
+}
+
+#[tokio::test]
+async fn tables_fit_a_terminal_of_sixty_columns() {
+    let server = MockServer::start().await;
+    let name = "a-connector-with-a-name-that-is-far-longer-than-names-should-be";
+    let mut long = status(name, "RUNNING", "FAILED");
+    long["tasks"][0]["trace"] = json!("why it failed takes many words, ".repeat(10));
+    answer(&server, "GET", "/connectors", 200, json!({ name: { "status": long, "info": info(name) } })).await;
+    answer(&server, "GET", &format!("/connectors/{name}/status"), 200, long).await;
+    answer(&server, "GET", "/connectors/b/status", 200, status("b", "PAUSED", "PAUSED")).await;
+    let run = ctl(&server.uri(), &["status", name, "b"]).env("COLUMNS", "60").run().await;
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.lines().all(|l| l.chars().count() <= 60), "{}", run.out);
+    assert!(run.out.contains("RUNNING") && run.out.contains("takes many words"), "{}", run.out);
+    let full = ctl(&server.uri(), &["status", name, "b"]).run().await;
+    assert!(full.out.contains(name), "{}", full.out);
+}
+
+#[tokio::test]
+async fn list_shows_a_line_per_connector() {
+    let server = worker().await;
+    let run = ctl(&server.uri(), &["list"]).run().await;
+    let expected = "\
+NAME   TYPE     STATE    TASKS  CLASS
+alpha  sink     RUNNING  1/1    file-sink
+beta   sink     RUNNING  0/1    file-sink
+gamma  unknown  -        0/0
+";
+    assert_eq!((run.code, run.out.as_str()), (0, expected));
+}
+
+#[tokio::test]
+async fn an_empty_worker_is_no_failure() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", "/connectors", 200, json!([])).await;
+    let run = ctl(&server.uri(), &["status"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, ""));
+    assert!(run.err.contains("no connectors at"), "{run:?}");
+    let run = ctl(&server.uri(), &["status", "-o", "json"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, "[]\n"));
+}
+
+#[tokio::test]
+async fn plugins_are_listed_with_or_without_the_small_ones() {
+    let server = MockServer::start().await;
+    let plugins =
+        json!([{ "class": "file-sink", "type": "sink", "version": "1" }, { "class": "x.Y", "type": "source" }]);
+    answer(&server, "GET", "/connector-plugins", 200, plugins).await;
+    let run = ctl(&server.uri(), &["plugins", "--all"]).run().await;
+    assert_eq!(run.out, "CLASS      TYPE    VERSION\nfile-sink  sink    1\nx.Y        source  -\n");
+    let requests = server.received_requests().await.unwrap_or_default();
+    assert_eq!(requests[0].url.query(), Some("connectorsOnly=false"));
+}
+
+#[tokio::test]
+async fn several_connectors_are_steered_at_once() {
+    let server = worker().await;
+    for verb in ["pause", "resume", "stop"] {
+        for name in ["alpha", "beta"] {
+            let code = if verb == "stop" { 204 } else { 202 };
+            answer(&server, "PUT", &format!("/connectors/{name}/{verb}"), code, json!(null)).await;
+        }
+    }
+    answer(&server, "DELETE", "/connectors/alpha", 204, json!(null)).await;
+    for (verb, done) in [("pause", "paused"), ("resume", "resumed"), ("stop", "stopped")] {
+        let run = ctl(&server.uri(), &[verb, "alpha", "beta"]).run().await;
+        assert_eq!((run.code, run.out), (0, format!("alpha {done}\nbeta {done}\n")));
+    }
+    let run = ctl(&server.uri(), &["delete", "alpha"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, "alpha deleted\n"));
+}
+
+#[tokio::test]
+async fn one_failure_does_not_keep_the_others_from_their_turn() {
+    let server = worker().await;
+    answer(&server, "PUT", "/connectors/alhpa/stop", 500, error(500, "No connector `alhpa` configured")).await;
+    answer(&server, "PUT", "/connectors/beta/stop", 204, json!(null)).await;
+    let run = ctl(&server.uri(), &["stop", "alhpa", "beta"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (1, "beta stopped\n"));
+    assert_eq!(run.err, "connectctl: connector alhpa not found; did you mean alpha?\n");
+    let run = ctl(&server.uri(), &["stop", "alhpa", "beta", "-o", "json"]).run().await;
+    assert_eq!(run.json()[0]["result"], "failed");
+}
+
+#[tokio::test]
+async fn restart_says_what_is_restarted() {
+    let server = worker().await;
+    answer(&server, "POST", "/connectors/alpha/restart", 204, json!(null)).await;
+    answer(&server, "POST", "/connectors/beta/restart", 202, status("beta", "RUNNING", "RESTARTING")).await;
+    answer(&server, "POST", "/connectors/gamma/restart", 202, status("gamma", "RUNNING", "RUNNING")).await;
+    answer(&server, "POST", "/connectors/alpha/tasks/3/restart", 204, json!(null)).await;
+    for (arguments, expected) in [
+        (&["restart", "alpha"][..], "alpha restarted: the connector, not its tasks; --tasks restarts them, too\n"),
+        (&["restart", "beta", "--tasks", "--only-failed"], "beta restarted: task 0\n"),
+        (&["restart", "gamma", "--only-failed"], "gamma unchanged: nothing of it is FAILED\n"),
+        (&["restart", "alpha", "--task", "3"], "alpha restarted: task 3\n"),
+    ] {
+        let run = ctl(&server.uri(), arguments).run().await;
+        assert_eq!((run.code, run.out.as_str()), (0, expected), "{run:?}");
+    }
+    let requests = server.received_requests().await.unwrap_or_default();
+    let query = requests.iter().find(|r| r.url.path() == "/connectors/beta/restart").and_then(|r| r.url.query());
+    assert_eq!(query, Some("includeTasks=true&onlyFailed=true"));
+    assert_eq!(ctl(&server.uri(), &["restart", "alpha", "--task", "3", "--tasks"]).run().await.code, 2);
+}
+
+#[tokio::test]
+async fn names_are_percent_encoded() {
+    let server = MockServer::start().await;
+    for (name, path) in [
+        ("a b", "/connectors/a%20b/pause"),
+        ("a/b", "/connectors/a%2Fb/pause"),
+        ("größe ☂", "/connectors/gr%C3%B6%C3%9Fe%20%E2%98%82/pause"),
+        ("a;b?c#d%e", "/connectors/a%3Bb%3Fc%23d%25e/pause"),
+    ] {
+        answer(&server, "PUT", path, 202, json!(null)).await;
+        let run = ctl(&server.uri(), &["pause", name]).run().await;
+        assert_eq!((run.code, run.out), (0, format!("{name} paused\n")), "{path}: {}", run.err);
+    }
+}
+
+#[tokio::test]
+async fn the_address_may_have_a_path_and_a_password() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", "/gate/connectors", 200, json!([])).await;
+    let url = server.uri().replace("http://", "http://me:p%40ss@") + "/gate/";
+    let run = support::bare(&["list", "-o", "json"]).env("CONNECT_URL", &url).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, "[]\n"), "{run:?}");
+    assert!(!run.err.contains("p%40ss"), "{run:?}");
+    let requests = server.received_requests().await.unwrap_or_default();
+    assert_eq!(requests[0].headers.get("authorization").and_then(|h| h.to_str().ok()), Some("Basic bWU6cEBzcw=="));
+    assert_eq!(bodies(&server, "GET", "/gate/connectors").await.len(), 1);
+}
