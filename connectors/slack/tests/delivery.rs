@@ -1,9 +1,6 @@
 //! The sink against a server that answers as Slack does.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "../../http/tests/driver/mod.rs"]
-mod driver;
-
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -12,8 +9,11 @@ use std::{
 use connect_api::{
     CancellationToken, ErrorClass, Settings, SinkConnector, SinkRecord, SinkTask, Value, config::Config,
 };
+use connect_testkit::{
+    Host,
+    sink::{deliver, record},
+};
 use connector_slack::{SlackConfig, SlackSink};
-use driver::{Host, deliver, record};
 use serde_json::Value as Json;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers::any};
 
@@ -26,7 +26,8 @@ async fn start(server: &MockServer, interval: &str) -> (Box<dyn SinkTask>, Arc<H
         ("http.proxy", "none".to_owned()),
         ("http.request.timeout.ms", "300".to_owned()),
     ]);
-    let (context, host, stopping) = driver::context(&settings);
+    let host = Host::new();
+    let (context, stopping) = host.sink(&settings);
     let config = SlackConfig::parse(&settings).unwrap();
     (SlackSink::start_task(config, context).await.unwrap(), host, stopping)
 }

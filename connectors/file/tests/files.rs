@@ -1,0 +1,101 @@
+//! The file connectors, driven as the worker drives them.
+
+use std::{fs, io::Write, path::Path, time::Duration};
+
+use connect_api::{Connector, Settings, SinkConnector, SinkTask, SourceConnector, SourceTask, Value, config::Config};
+use connect_testkit::{Host, sink, source};
+use connector_file::{FileSink, FileSource, FileStreamSink};
+
+async fn follow(path: &Path, host: &std::sync::Arc<Host>) -> Box<dyn SourceTask> {
+    let settings = Settings::from([("file", path.to_string_lossy().as_ref()), ("topic", "t"), ("batch.size", "2")]);
+    let config = <FileSource as Connector>::Config::parse(&settings).expect("settings");
+    FileSource::start_task(config, host.source(&settings).0).await.expect("task")
+}
+
+fn texts(records: &[connect_api::SourceRecord]) -> Vec<&str> {
+    records.iter().filter_map(|r| r.value.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_followed_and_resumed_behind_what_was_stored() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("in.txt");
+    let host = Host::new();
+    let mut task = follow(&path, &host).await;
+    // The file may come later.
+    source::silent(&mut *task, Duration::from_millis(100)).await;
+    let mut file = fs::File::create(&path).expect("file");
+    file.write_all("a\r\nbé\nc\nunfinished".as_bytes()).expect("write");
+    let records = source::take(&mut *task, &host, 3).await.expect("lines");
+    assert_eq!(texts(&records), ["a", "bé", "c"]);
+    // What was not acknowledged comes again after a restart.
+    file.write_all(b" line\nd\n").expect("write");
+    let refused = source::poll(&mut *task, &host, source::Fate::Refused).await.expect("lines");
+    assert_eq!(texts(&refused), ["unfinished line", "d"]);
+    source::stop(task).await;
+    let mut task = follow(&path, &host).await;
+    assert_eq!(texts(&source::take(&mut *task, &host, 2).await.expect("again")), ["unfinished line", "d"]);
+    source::stop(task).await;
+}
+
+async fn write<C: SinkConnector>(path: &Path, host: &std::sync::Arc<Host>) -> Box<dyn SinkTask> {
+    let settings = Settings::from([("file", path.to_string_lossy().as_ref())]);
+    let config = C::Config::parse(&settings).expect("settings");
+    C::start_task(config, host.sink(&settings).0).await.expect("task")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_become_json_lines_and_a_line_cut_off_by_a_crash_is_removed() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("out.jsonl");
+    fs::write(&path, "{\"whole\":1}\n{\"cut o").expect("file");
+    let host = Host::new();
+    let mut task = write::<FileSink>(&path, &host).await;
+    let records =
+        [sink::record("t", 7, "k", Value::map([("a", Value::Int64(1))])), sink::record("t", 8, "k", Value::Null)];
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 9);
+    sink::stop(task).await;
+    let text = fs::read_to_string(&path).expect("file");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "{\"whole\":1}");
+    assert_eq!(lines[1], r#"{"topic":"t","partition":0,"offset":7,"timestamp":7000,"key":"k","value":{"a":1}}"#);
+    assert_eq!(lines[2], r#"{"topic":"t","partition":0,"offset":8,"timestamp":8000,"key":"k","value":null}"#);
+    assert_eq!(lines.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_kafkas_name_lines_are_the_text_of_values() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("out.txt");
+    let host = Host::new();
+    let mut task = write::<FileStreamSink>(&path, &host).await;
+    let records = [sink::record("t", 0, Value::Null, "x"), sink::record("t", 1, Value::Null, Value::Null)];
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    sink::stop(task).await;
+    assert_eq!(fs::read_to_string(&path).expect("file"), "x\nnull\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_share_a_file_do_not_tear_each_others_lines() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("out.txt");
+    let host = Host::new();
+    let long = "x".repeat(3000);
+    let mut writers = Vec::new();
+    for n in 0..4i64 {
+        let mut task = write::<FileStreamSink>(&path, &host).await;
+        let (host, long) = (host.clone(), long.clone());
+        writers.push(tokio::spawn(async move {
+            for i in 0..50 {
+                let record = sink::record("t", i, Value::Null, format!("{n}{long}"));
+                sink::deliver(&mut *task, &[record], &host).await.expect("put");
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.expect("writer");
+    }
+    let text = fs::read_to_string(&path).expect("file");
+    assert_eq!(text.lines().filter(|l| l.len() == 3001 && l[1..] == long).count(), 200);
+}

@@ -1,0 +1,146 @@
+//! The worker's side of a task, in memory.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use connect_api::{
+    CancellationToken, Error, OffsetMap, Result, Row, Settings, SinkContext, SinkRecord, SourceContext, SourceRecord,
+    State, Table, TableWriter, TaskContext, TaskHost,
+};
+
+/// Offsets, tables and state in memory; takes reports of bad records as `errors.tolerance=all` does, unless
+/// [`Host::intolerant`] was called.
+#[derive(Default)]
+pub struct Host {
+    offsets: Mutex<BTreeMap<String, OffsetMap>>,
+    tables: Mutex<BTreeMap<String, (Table, TableWriter)>>,
+    states: Mutex<BTreeMap<String, Arc<Memory>>>,
+    reports: Mutex<Vec<(Option<i64>, Error)>>,
+    intolerant: Mutex<bool>,
+    commits: AtomicUsize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn key(partition: &OffsetMap) -> String {
+    serde_json::Value::Object(partition.clone()).to_string()
+}
+
+impl Host {
+    /// An empty host.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// From now on a report of a bad record is an error, as with `errors.tolerance=none`.
+    pub fn intolerant(&self) {
+        *lock(&self.intolerant) = true;
+    }
+
+    /// Commits an offset.
+    pub fn commit(&self, partition: &OffsetMap, offset: OffsetMap) {
+        lock(&self.offsets).insert(key(partition), offset);
+    }
+
+    /// The offset committed for a partition.
+    pub fn committed(&self, partition: &OffsetMap) -> Option<OffsetMap> {
+        lock(&self.offsets).get(&key(partition)).cloned()
+    }
+
+    /// Sets or removes a row of the table that follows a topic.
+    pub fn row(&self, topic: &str, key: &str, row: Option<Row>) {
+        lock(&self.tables).entry(topic.to_owned()).or_insert_with(Table::new).1.put(key, row);
+    }
+
+    /// Offset (of sink records) and error of each reported record, in order.
+    pub fn reported(&self) -> Vec<(Option<i64>, Error)> {
+        lock(&self.reports).clone()
+    }
+
+    /// How often a commit was asked for.
+    pub fn commits_requested(&self) -> usize {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    fn context(self: &Arc<Self>, settings: &Settings) -> (TaskContext, CancellationToken) {
+        let stopping = CancellationToken::new();
+        (TaskContext::new("test".into(), 0, settings.clone(), stopping.clone(), self.clone()), stopping)
+    }
+
+    /// What a source task is started with; the token is cancelled to stop it.
+    pub fn source(self: &Arc<Self>, settings: &Settings) -> (SourceContext, CancellationToken) {
+        let (task, stopping) = self.context(settings);
+        (SourceContext::new(task), stopping)
+    }
+
+    /// What a sink task is started with; the token is cancelled to stop it.
+    pub fn sink(self: &Arc<Self>, settings: &Settings) -> (SinkContext, CancellationToken) {
+        let (task, stopping) = self.context(settings);
+        (SinkContext::new(task), stopping)
+    }
+
+    fn report(&self, offset: Option<i64>, error: Error) -> Result<()> {
+        lock(&self.reports).push((offset, error.clone()));
+        if *lock(&self.intolerant) { Err(error) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl TaskHost for Host {
+    async fn state(&self, name: &str) -> Result<Arc<dyn State>> {
+        Ok(lock(&self.states).entry(name.to_owned()).or_default().clone())
+    }
+
+    async fn table(&self, topic: &str) -> Result<Table> {
+        Ok(lock(&self.tables).entry(topic.to_owned()).or_insert_with(Table::new).0.clone())
+    }
+
+    async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
+        Ok(self.committed(partition))
+    }
+
+    async fn report_source(&self, _record: SourceRecord, error: Error) -> Result<()> {
+        self.report(None, error)
+    }
+
+    async fn report_sink(&self, record: &SinkRecord, error: Error) -> Result<()> {
+        self.report(Some(record.origin.offset), error)
+    }
+
+    fn request_commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Keyed state in memory.
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<String, Bytes>>);
+
+#[async_trait]
+impl State for Memory {
+    fn get(&self, key: &str) -> Option<Bytes> {
+        lock(&self.0).get(key).cloned()
+    }
+
+    fn entries(&self) -> Vec<(Arc<str>, Bytes)> {
+        lock(&self.0).iter().map(|(k, v)| (Arc::from(k.as_str()), v.clone())).collect()
+    }
+
+    async fn put(&self, key: &str, value: Option<Bytes>) -> Result<()> {
+        let mut all = lock(&self.0);
+        match value {
+            Some(value) => drop(all.insert(key.to_owned(), value)),
+            None => drop(all.remove(key)),
+        }
+        Ok(())
+    }
+}
