@@ -38,9 +38,11 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Address of the worker's REST API, with user and password where it wants them:
-    /// https://USER:PASSWORD@HOST:PORT.
+    /// Address of the worker's REST API.
+    ///
+    /// User and password go into it where the worker wants them: https://USER:PASSWORD@HOST:PORT.
     #[arg(
         long,
         global = true,
@@ -56,7 +58,7 @@ pub struct Global {
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub output: Format,
 
-    /// How many seconds to wait for an answer of the worker.
+    /// How long to wait for an answer of the worker.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
 }
@@ -65,6 +67,9 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what runs, what fails, and why.
+    ///
+    /// Workers that count records show per task, since it started: IN, the records read; OUT, those that reached
+    /// their destination; BAD, those dead-lettered or skipped; LAST, how long ago one last reached its destination.
     Status(status::Args),
     /// List all connectors, a line each.
     List(list::Args),
@@ -80,7 +85,7 @@ pub enum Command {
     Stop(target::Args),
     /// Start connectors or their tasks anew.
     Restart(restart::Args),
-    /// Remove connectors. Their offsets stay and are found by a new connector of the same name.
+    /// Remove connectors; their offsets stay, and a new connector of the same name goes on from them.
     Delete(delete::Args),
     /// List the plugins that the worker can run.
     Plugins(plugins::Args),
@@ -97,8 +102,10 @@ pub struct Names {
 /// Connector files, at least one.
 #[derive(Debug, Args)]
 pub struct Files {
-    /// A connector file (.yaml, .yml, .json or .properties), a folder of them, or - for YAML or JSON on
-    /// standard input; may be given several times.
+    /// A file of connectors, a folder of files, or - for standard input; may be given several times.
+    ///
+    /// Files end in .yaml, .yml, .json or .properties; standard input is YAML or JSON. A connector is written flat,
+    /// as {name, config} or as a KafkaConnector resource.
     #[arg(short = 'f', long = "file", value_name = "FILE|FOLDER|-", required = true)]
     pub files: Vec<std::path::PathBuf>,
 }

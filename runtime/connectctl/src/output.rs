@@ -39,7 +39,7 @@ impl Output {
     pub fn result<T: Serialize>(&self, data: &T, table: impl FnOnce(Option<usize>) -> String) -> Result<(), Failure> {
         let failed = |e: serde_json::Error| Failure::Failed(format!("writing the result as JSON: {e}"));
         let mut text = match self.format {
-            Format::Table => table(self.width),
+            Format::Table => visible(&table(self.width)),
             Format::Json => serde_json::to_string_pretty(data).map_err(failed)?,
             Format::Yaml => yaml::to_string(&serde_json::to_value(data).map_err(failed)?),
         };
@@ -61,13 +61,13 @@ impl Output {
 
     /// Says on standard error what is wrong.
     pub fn problem(&self, text: &str) {
-        self.say(&format!("connectctl: {}", visible(text)));
+        self.say(&format!("connectctl: {text}"));
     }
 
     /// Writes a line to standard error as it is: a problem that names its file, or a remark.
     pub fn say(&self, line: &str) {
         // Nobody can be told that standard error is closed.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = writeln!(io::stderr().lock(), "{}", visible(line));
     }
 }
 

@@ -4,6 +4,11 @@ use comfy_table::{CellAlignment, ContentArrangement, presets};
 
 use crate::output::visible;
 
+/// The first column is not cut shorter than this.
+const SHORTEST: usize = 12;
+/// That many columns stay, however narrow the terminal.
+const MINIMUM: usize = 3;
+
 /// A column.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
@@ -61,21 +66,25 @@ impl Table {
         }
     }
 
-    /// The text, at most as wide as given: optional columns go first, the last one before the others, then
-    /// long cells are cut.
+    /// The text, at most as wide as given: first optional columns go, from the right, then the cells of the first
+    /// column are cut, then further columns go.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
-        let mut table = self.layout(&shown);
-        if let Some(width) = width {
-            while natural_width(&table) > width {
-                let Some(last) = shown.iter().rposition(|i| self.columns[*i].optional) else { break };
+        let mut longest = usize::MAX;
+        let mut table = self.layout(&shown, longest);
+        while width.is_some_and(|w| natural_width(&table) > w) {
+            if let Some(last) = shown.iter().rposition(|i| self.columns[*i].optional) {
                 shown.remove(last);
-                table = self.layout(&shown);
+            } else if longest > SHORTEST {
+                let first = table.column_max_content_widths().first().map_or(0, |w| usize::from(*w));
+                longest = longest.min(first).saturating_sub(1).max(SHORTEST);
+            } else if shown.len() > MINIMUM {
+                shown.pop();
+                longest = usize::MAX;
+            } else {
+                break;
             }
-            if natural_width(&table) > width {
-                table.set_content_arrangement(ContentArrangement::Dynamic);
-                table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-            }
+            table = self.layout(&shown, longest);
         }
         let mut lines = table.lines();
         let mut text = String::new();
@@ -93,19 +102,15 @@ impl Table {
         text
     }
 
-    /// One line per row, whatever the width.
-    fn layout(&self, shown: &[usize]) -> comfy_table::Table {
+    /// One line per row, whatever the width; cells of the first column are at most so many characters long.
+    fn layout(&self, shown: &[usize], longest: usize) -> comfy_table::Table {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_truncation_indicator("…");
-        let mut header = comfy_table::Row::from(shown.iter().map(|i| self.columns[*i].title).collect::<Vec<_>>());
-        header.max_height(1);
-        table.set_header(header);
+        table.set_header(shown.iter().map(|i| self.columns[*i].title).collect::<Vec<_>>());
         for row in &self.rows {
             let cells = shown.iter().map(|i| row.cells.get(*i).map(String::as_str).unwrap_or_default());
-            let mut row = comfy_table::Row::from(cells.collect::<Vec<_>>());
-            row.max_height(1);
-            table.add_row(row);
+            let cells = cells.enumerate().map(|(i, cell)| if i == 0 { cut(cell, longest) } else { cell.to_owned() });
+            table.add_row(cells.collect::<Vec<_>>());
         }
         for (position, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, if position + 1 == shown.len() { 0 } else { 2 }));
@@ -115,6 +120,13 @@ impl Table {
         }
         table
     }
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
+    }
+    text.chars().take(longest.saturating_sub(1)).chain(['…']).collect()
 }
 
 fn natural_width(table: &comfy_table::Table) -> usize {
@@ -170,7 +182,7 @@ b                   1000  w
     }
 
     #[test]
-    fn a_narrow_terminal_loses_optional_columns_and_then_ends_of_cells() {
+    fn a_narrow_terminal_loses_optional_columns_and_then_ends_of_names() {
         let expected = "\
 NAME                   N
 a-rather-long-name     1
@@ -179,8 +191,15 @@ a-rather-long-name     1
 b                   1000
 ";
         assert_eq!(table().render(Some(25)), expected);
-        let narrow = table().render(Some(16));
-        assert!(narrow.lines().all(|l| l.chars().count() <= 16) && narrow.contains('…'), "{narrow}");
+        let expected = "\
+NAME             N
+a-rather-lo…     1
+  why it does not
+    do what it
+    should do
+b             1000
+";
+        assert_eq!(table().render(Some(18)), expected);
     }
 
     #[test]

@@ -85,7 +85,7 @@ async fn results_are_json_or_yaml_when_asked() {
   tasks: 1
 - name: gamma
   type: unknown
-  state: null
+  state: UNKNOWN
   class: null
   tasks_running: 0
   tasks: 0
@@ -118,7 +118,7 @@ async fn list_shows_a_line_per_connector() {
 NAME   TYPE     STATE    TASKS  CLASS
 alpha  sink     RUNNING  1/1    file-sink
 beta   sink     RUNNING  0/1    file-sink
-gamma  unknown  -        0/0
+gamma  unknown  UNKNOWN  0/0
 ";
     assert_eq!((run.code, run.out.as_str()), (0, expected));
 }
@@ -186,7 +186,10 @@ async fn restart_says_what_is_restarted() {
     for (arguments, expected) in [
         (&["restart", "alpha"][..], "alpha restarted: the connector, not its tasks; --tasks restarts them, too\n"),
         (&["restart", "beta", "--tasks", "--only-failed"], "beta restarted: task 0\n"),
-        (&["restart", "gamma", "--only-failed"], "gamma unchanged: nothing of it is FAILED\n"),
+        (
+            &["restart", "gamma", "--only-failed"],
+            "gamma unchanged: its own part is not FAILED; --tasks looks at its tasks, too\n",
+        ),
         (&["restart", "alpha", "--task", "3"], "alpha restarted: task 3\n"),
     ] {
         let run = ctl(&server.uri(), arguments).run().await;

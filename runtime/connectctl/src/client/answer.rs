@@ -57,7 +57,9 @@ impl Answer {
         let Some(error) = self.error() else { return Err(self.foreign()) };
         let message = error.message.unwrap_or_else(|| "the worker gave no reason".into());
         if self.status == StatusCode::NOT_FOUND && message == "HTTP 404 Not Found" && path.split('/').count() == 2 {
-            return Err(self.not_connect("does not know", "it is another service, or a worker that is still starting"));
+            return Err(
+                self.not_connect("does not know", "; it is another service, or a worker that is still starting")
+            );
         }
         Err(Failure::Refused { status: self.status.as_u16(), message })
     }
@@ -66,10 +68,8 @@ impl Answer {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|e| {
             match serde_json::from_slice::<serde::de::IgnoredAny>(&self.body) {
-                Ok(_) => {
-                    self.not_connect("answered with unexpected JSON to", &format!("is it a worker's REST API? ({e})"))
-                }
-                Err(_) => self.not_connect("answered, but not with JSON, to", "is it a worker's REST API?"),
+                Ok(_) => self.not_connect("answered with unexpected JSON to", &format!(" ({e})")),
+                Err(_) => self.not_connect("answered, but not with JSON, to", ""),
             }
         })
     }
@@ -77,7 +77,7 @@ impl Answer {
     fn not_connect(&self, what: &str, hint: &str) -> Failure {
         let (address, asked) = (&self.address, &self.asked);
         Failure::Unreachable(format!(
-            "no Kafka Connect worker at {address}: the server {what} {asked}; {hint}; set --url or CONNECT_URL"
+            "no Kafka Connect worker at {address}: the server {what} {asked}{hint}; set --url or CONNECT_URL"
         ))
     }
 
@@ -93,19 +93,22 @@ impl Answer {
                 ),
             },
             // The web server of JVM workers refuses such names before Kafka Connect sees them.
-            400 if text.contains("Ambiguous URI") || text.contains("Suspicious Path") => Failure::Refused {
-                status: 400,
-                message: "this worker cannot address connectors whose name contains a slash, backslash or percent sign"
-                    .into(),
-            },
+            400 if text.contains("Ambiguous URI") || ["%2F", "%25", "%5C"].iter().any(|e| asked.contains(e)) => {
+                Failure::Refused {
+                    status: 400,
+                    message:
+                        "this worker cannot address connectors whose name contains a slash, backslash or percent sign"
+                            .into(),
+                }
+            }
             300..=399 => {
                 let to = self.location.as_deref().unwrap_or("another address");
-                self.not_connect("redirects", &format!("it sends to {to}"))
+                self.not_connect("redirects", &format!(" to {to}"))
             }
             502..=504 => Failure::Unreachable(format!(
                 "cannot reach a Kafka Connect worker at {address}: a proxy answered {status} to {asked}; is the worker behind it running?"
             )),
-            _ => self.not_connect(&format!("answered {status} to"), "it is not Kafka Connect's answer"),
+            _ => self.not_connect(&format!("answered {status} to"), ", but not as Kafka Connect does"),
         }
     }
 }
@@ -151,9 +154,9 @@ mod tests {
     #[test]
     fn other_servers_are_told_from_workers() {
         for (status, body, path, part) in [
-            (404, "<html>Not Found</html>", "/connectors", "not Kafka Connect's answer"),
+            (404, "<html>Not Found</html>", "/connectors", "not as Kafka Connect does"),
             (404, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#, "/connectors?expand=info", "another service"),
-            (404, r#"{"detail":"Not Found"}"#, "/connectors/c", "not Kafka Connect's answer"),
+            (404, r#"{"detail":"Not Found"}"#, "/connectors/c", "not as Kafka Connect does"),
             (502, "Bad Gateway", "/connectors", "a proxy answered 502 Bad Gateway"),
             (302, "", "/connectors", "redirects"),
         ] {
@@ -162,6 +165,8 @@ mod tests {
         }
         let jetty = failure(400, "<h1>Error 400 Ambiguous URI path separator</h1>", "/connectors/a%2Fb");
         assert!(jetty.to_string().contains("slash"), "{jetty}");
+        // Answers to DELETE and POST lack the page.
+        assert!(failure(400, "", "/connectors/a%2Fb").to_string().contains("slash"));
         assert!(failure(401, "User cannot access the resource.", "/connectors").to_string().contains("USER:PASSWORD"));
         assert!(answer(200, "<html>").json::<Vec<String>>().is_err_and(|e| e.to_string().contains("not with JSON")));
     }

@@ -39,7 +39,7 @@ fn reason(e: &reqwest::Error, causes: &[String], address: &str, timeout: Duratio
     }
     if says("certificate") {
         let hint = "add the certificate of its authority to the system's, or name it in SSL_CERT_FILE";
-        return (format!("its certificate is not trusted ({last})"), hint.into());
+        return (format!("its certificate is not trusted{}", certificate(causes)), hint.into());
     }
     if e.is_connect() {
         return (last, format!("is it running? {SET}"));
@@ -48,6 +48,15 @@ fn reason(e: &reqwest::Error, causes: &[String], address: &str, timeout: Duratio
         format!("the server does not answer in HTTP ({last})"),
         format!("is this the port of a worker's REST API, and is it http or https? {SET}"),
     )
+}
+
+/// What is wrong with the certificate, which the TLS library says in parentheses at the end.
+fn certificate(causes: &[String]) -> &str {
+    let said = causes
+        .iter()
+        .filter(|c| c.contains("certificate"))
+        .find_map(|c| c.strip_suffix(')').and_then(|_| c.rfind(" (")).map(|at| &c[at..]));
+    said.unwrap_or_default()
 }
 
 /// The error's causes, outermost first, without the error itself, whose text repeats the URL.
@@ -69,4 +78,20 @@ fn io_kind(e: &reqwest::Error) -> Option<io::ErrorKind> {
         cause = e.source();
     }
     kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificates_fault_is_found_between_library_texts() {
+        let causes = [
+            "client error (Connect)".to_owned(),
+            "error:0A000086:SSL routines::certificate verify failed:x.c:1: (self-signed certificate)".to_owned(),
+            "error:0A000086:SSL routines::certificate verify failed:x.c:1:".to_owned(),
+        ];
+        assert_eq!(certificate(&causes), " (self-signed certificate)");
+        assert_eq!(certificate(&causes[2..]), "");
+    }
 }

@@ -18,8 +18,8 @@ struct Entry {
     name: String,
     #[serde(rename = "type")]
     kind: ConnectorType,
+    state: String,
     /// Null when the connector has no status yet.
-    state: Option<String>,
     class: Option<String>,
     tasks_running: usize,
     tasks: usize,
@@ -33,7 +33,7 @@ impl Entry {
         Self {
             name,
             kind,
-            state: status.map(|s| s.connector.state.clone()),
+            state: status.map_or_else(|| "UNKNOWN".into(), |s| s.connector.state.clone()),
             class: info.and_then(|i| i.config.get("connector.class").cloned()),
             tasks_running: status.map_or(0, |s| running(&s.tasks)),
             tasks: status.map_or(0, |s| s.tasks.len()),
@@ -69,7 +69,7 @@ fn table(entries: &[Entry]) -> Table {
         table.row([
             e.name.clone(),
             e.kind.name().to_owned(),
-            e.state.clone().unwrap_or_else(|| "-".into()),
+            e.state.clone(),
             format!("{}/{}", e.tasks_running, e.tasks),
             e.class.clone().unwrap_or_default(),
         ]);

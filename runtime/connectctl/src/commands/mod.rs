@@ -56,6 +56,7 @@ impl Context<'_> {
             Ok(_) if status == 404 && message.starts_with("No status found for connector") => {
                 return Failure::Failed(format!("connector {name} has no status yet; try again in a moment"));
             }
+            Err(e @ Failure::Unreachable(_)) => return e,
             _ => format!("{name}: {message}"),
         };
         Failure::Refused { status, message: text }

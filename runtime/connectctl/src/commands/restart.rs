@@ -11,11 +11,11 @@ pub struct Args {
     #[command(flatten)]
     names: Names,
 
-    /// Restart the tasks, too; otherwise only the connector's own part, which generates the tasks' settings.
+    /// Restart the tasks, too, not only the connector's own part.
     #[arg(long)]
     tasks: bool,
 
-    /// Restart only what is FAILED.
+    /// Restart only what is FAILED; with --tasks this heals whatever failed.
     #[arg(long)]
     only_failed: bool,
 
@@ -49,7 +49,7 @@ async fn restart(args: &Args, name: &str, context: &Context<'_>) -> Result<Outco
     }
     let status = context.client.restart(name, args.tasks, args.only_failed).await?;
     Ok(match status {
-        Some(status) => plan(name, &status),
+        Some(status) => plan(args, name, &status),
         None => {
             let detail = "the connector, not its tasks; --tasks restarts them, too";
             Outcome { detail: Some(detail.into()), ..Outcome::new(name, "restarted") }
@@ -58,7 +58,7 @@ async fn restart(args: &Args, name: &str, context: &Context<'_>) -> Result<Outco
 }
 
 /// What the worker says that it restarts.
-fn plan(name: &str, status: &ConnectorStatus) -> Outcome {
+fn plan(args: &Args, name: &str, status: &ConnectorStatus) -> Outcome {
     let mut tasks: Vec<u32> = status.tasks.iter().filter(|t| t.state == "RESTARTING").map(|t| t.id).collect();
     tasks.sort_unstable();
     let connector = status.connector.state == "RESTARTING";
@@ -66,7 +66,8 @@ fn plan(name: &str, status: &ConnectorStatus) -> Outcome {
         (true, true) => ("restarted", Some("the connector".to_owned())),
         (true, false) => ("restarted", Some(format!("the connector and {}", task_list(&tasks)))),
         (false, false) => ("restarted", Some(task_list(&tasks))),
-        (false, true) => ("unchanged", Some("nothing of it is FAILED".to_owned())),
+        (false, true) if args.tasks => ("unchanged", Some("nothing of it is FAILED".to_owned())),
+        (false, true) => ("unchanged", Some("its own part is not FAILED; --tasks looks at its tasks, too".to_owned())),
     };
     Outcome { detail, ..Outcome::new(name, result) }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use connect_rest_model::{ConnectorInfo, ConnectorStatus, TaskState};
 
 use super::{super::running, age, overview::retrying, trace};
-use crate::{output::visible, table::wrap};
+use crate::table::wrap;
 
 /// The text: the connector, then each task.
 pub(super) fn text(status: &ConnectorStatus, info: Option<&ConnectorInfo>, now: i64, width: Option<usize>) -> String {
@@ -53,12 +53,12 @@ impl Page {
 
     fn entry(&mut self, title: &str, value: &str) {
         // Writing to a string cannot fail.
-        let _ = writeln!(self.text, "  {title:<13} {}", visible(value).replace('\n', " "));
+        let _ = writeln!(self.text, "  {title:<13} {}", value.replace('\n', " "));
     }
 
     fn failure(&mut self, text: Option<&str>) {
         for (depth, line) in trace::causes(text.unwrap_or_default()).iter().enumerate() {
-            self.line(4 + 2 * depth, line);
+            self.line(2 + 2 * depth, line);
         }
     }
 
@@ -113,9 +113,9 @@ task 0: RUNNING
 task 1: FAILED on 10.0.0.2:8083
   records       12 in, 0 out, 3 bad
   last record   none since the task started
-    writing 500 points to bucket telemetry
-      posting to http://influxdb:8086/write
-        401 Unauthorized
+  writing 500 points to bucket telemetry
+    posting to http://influxdb:8086/write
+      401 Unauthorized
 ";
         assert_eq!(text(status, Some(&info), now(), None), expected);
     }

@@ -127,6 +127,9 @@ jvm            source  PAUSED   0/1
   task 0               PAUSED
 ";
         assert_eq!(text(&statuses(), now(), Some(60)), expected);
+        let narrow = text(&statuses(), now(), Some(45));
+        assert!(narrow.starts_with("NAME           TYPE    STATE    TASKS    IN\ninfluxdb-sink "), "{narrow}");
+        assert!(narrow.contains("\n  task 1               FAILED"), "{narrow}");
     }
 
     #[test]
