@@ -15,7 +15,7 @@ mod welcome;
 use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
-use connect_api::{Error, Result};
+use connect_api::{Error, Result, Settings};
 use connect_embedded::{Embedded, EmbeddedOptions};
 use connect_files::{ConnectorFile, InitialState};
 use connect_kafka::{Admin, Role};
@@ -53,9 +53,12 @@ pub fn run(plugins: Plugins) -> ExitCode {
         Ok(runtime) => runtime,
         Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
-    let code = runtime.block_on(start(args, plugins));
-    // Threads that wait for Kafka must not hold up the exit.
+    let mut broker = None;
+    let code = runtime.block_on(start(args, plugins, &mut broker));
+    // Threads that wait for Kafka must not hold up the exit, and the broker goes last: clients that are
+    // still closing would complain of its absence.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(broker);
     code
 }
 
@@ -77,12 +80,13 @@ fn logging(filter: Option<&str>) {
 
 fn complain(code: u8, problems: &[String]) -> ExitCode {
     for problem in problems {
-        eprintln!("connectd: {problem}");
+        // Files may hold anything, escape sequences of terminals included.
+        eprintln!("connectd: {}", problem.replace(|c: char| c.is_control() && c != '\n', "?"));
     }
     ExitCode::from(code)
 }
 
-async fn start(args: args::Args, plugins: Plugins) -> ExitCode {
+async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>) -> ExitCode {
     let file = args.config.as_deref();
     let mut settings = match load::worker_settings(file, &args.settings) {
         Ok(settings) => settings,
@@ -92,45 +96,53 @@ async fn start(args: args::Args, plugins: Plugins) -> ExitCode {
     let embedded = args.embedded || (file.is_none() && !settings.contains("bootstrap.servers"));
     let connectors = load::connectors(&args.connectors, &plugins);
     if args.check {
-        let worker = load::worker(settings, embedded, file).map(drop);
-        return match (worker, connectors) {
-            (Ok(()), Ok(connectors)) => {
-                eprintln!("connectd: all files are right ({} connectors)", connectors.len());
+        if embedded {
+            registry(&mut settings, "http://127.0.0.1");
+        }
+        return match (load::worker(settings, embedded, file, &plugins), connectors) {
+            (Ok(worker), Ok(declared)) => {
+                for warning in worker.warnings.iter().chain(&declared.warnings) {
+                    eprintln!("connectd: warning: {warning}");
+                }
+                eprintln!("connectd: all files are right ({} connectors)", declared.connectors.len());
                 ExitCode::SUCCESS
             }
             (Err(problems), other) => complain(WORKER, &[problems, other.err().unwrap_or_default()].concat()),
-            (Ok(()), Err(problems)) => complain(CONNECTOR, &problems),
+            (Ok(_), Err(problems)) => complain(CONNECTOR, &problems),
         };
     }
-    let broker = if embedded {
+    if embedded {
         match Embedded::start(EmbeddedOptions::default()).await {
-            Ok(broker) => Some(broker),
+            Ok(started) => *broker = Some(started),
             Err(e) => return complain(WORKER, &[e.one_line()]),
         }
-    } else {
-        None
-    };
-    if let Some(broker) = &broker {
-        settings.set("bootstrap.servers", broker.bootstrap());
-        for side in ["key", "value"] {
-            let key = format!("{side}.converter.schema.registry.url");
-            let avro = settings.get(&format!("{side}.converter")).is_some_and(|c| c.contains("Avro"));
-            if avro && !settings.contains(&key) {
-                settings.set(key, broker.registry_url());
-            }
-        }
     }
-    let worker = match load::worker(settings, embedded, file) {
+    if let Some(broker) = broker {
+        settings.set("bootstrap.servers", broker.bootstrap());
+        registry(&mut settings, broker.registry_url());
+    }
+    let worker = match load::worker(settings, embedded, file, &plugins) {
         Ok(worker) => worker,
         Err(problems) => return complain(WORKER, &problems),
     };
     let connectors = match connectors {
-        Ok(connectors) => connectors,
+        Ok(declared) => declared.connectors,
         Err(problems) => return complain(CONNECTOR, &problems),
     };
-    match serve(worker, plugins, connectors, broker).await {
+    match serve(worker, plugins, connectors, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => complain(WORKER, &[e.one_line()]),
+    }
+}
+
+/// Gives Avro converters the embedded registry unless they have one.
+fn registry(settings: &mut Settings, url: &str) {
+    for side in ["key", "value"] {
+        let key = format!("{side}.converter.schema.registry.url");
+        let avro = settings.get(&format!("{side}.converter")).is_some_and(|c| c.contains("Avro"));
+        if avro && !settings.contains(&key) {
+            settings.set(key, url);
+        }
     }
 }
 
@@ -138,7 +150,7 @@ async fn serve(
     worker: Worker,
     plugins: Plugins,
     connectors: Vec<ConnectorFile>,
-    broker: Option<Embedded>,
+    broker: Option<&Embedded>,
 ) -> Result<()> {
     for sentence in &worker.warnings {
         tracing::warn!("{sentence}");
@@ -168,7 +180,7 @@ async fn serve(
     tracing::info!("the REST API is on http://{address}");
 
     let work = async {
-        if let Some(broker) = &broker {
+        if let Some(broker) = broker {
             for topic in load::topics(&connectors) {
                 broker.create_topic(&topic, 1).await?;
             }
@@ -179,7 +191,7 @@ async fn serve(
         create(&controller, &connectors).await;
         api.set_ready();
         tracing::info!("the worker is ready with {} connectors", connectors.len());
-        if let Some(broker) = &broker {
+        if let Some(broker) = broker {
             let places =
                 welcome::Places { rest: address, bootstrap: broker.bootstrap(), registry: broker.registry_url() };
             // A closed standard output is no reason not to work.

@@ -7,7 +7,12 @@ use std::{
 };
 
 use connect_api::Settings;
-use connect_files::{ConnectorFile, read_connectors, read_worker};
+use connect_files::{
+    ConnectorFile, Tree,
+    connector::{from_documents, line_of},
+    read, read_worker,
+};
+use connect_kafka::Role;
 use connect_rest_model::ConfigMap;
 use connect_worker::{Plugins, Worker, validation};
 
@@ -35,10 +40,69 @@ pub(crate) fn worker_settings(file: Option<&Path>, set: &[(String, String)]) -> 
 }
 
 /// Reads worker settings; problems name the file.
-pub(crate) fn worker(settings: Settings, embedded: bool, file: Option<&Path>) -> Result<Worker, Vec<String>> {
+pub(crate) fn worker(
+    settings: Settings,
+    embedded: bool,
+    file: Option<&Path>,
+    plugins: &Plugins,
+) -> Result<Worker, Vec<String>> {
     let place = file.map_or_else(|| "command line".to_owned(), |f| f.display().to_string());
-    Worker::read(settings, embedded)
-        .map_err(|problems| problems.iter().map(|p| format!("{place}: {}", p.text)).collect())
+    let placed = |problems: Vec<String>| problems.iter().map(|p| format!("{place}: {p}")).collect();
+    let worker = Worker::read(settings, embedded)
+        .map_err(|problems| placed(problems.iter().map(|p| p.text.clone()).collect()))?;
+    let problems = [addresses(&worker), clients(&worker), converters(&worker, plugins)].concat();
+    if problems.is_empty() { Ok(worker) } else { Err(placed(problems)) }
+}
+
+fn addresses(worker: &Worker) -> Vec<String> {
+    let mut problems = Vec::new();
+    let brokers = &worker.config.bootstrap_servers;
+    let right = |broker: &str| {
+        let (protocol, address) = broker.split_once("://").unwrap_or(("PLAINTEXT", broker));
+        ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"].contains(&protocol)
+            && address
+                .rsplit_once(':')
+                .is_some_and(|(h, port)| !h.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
+    };
+    if brokers.iter().all(String::is_empty) {
+        problems.push("bootstrap.servers is empty; name a broker as host:port".to_owned());
+    } else if let Some(wrong) = brokers.iter().find(|b| !right(b)) {
+        problems.push(format!("bootstrap.servers: {wrong:?} is not of the form host:port"));
+    }
+    if worker.config.listeners.len() > 1 {
+        let n = worker.config.listeners.len();
+        problems.push(format!("listeners names {n} addresses, but one is supported; remove the others"));
+    }
+    problems
+}
+
+/// What would fail every client only once connectors run.
+fn clients(worker: &Worker) -> Vec<String> {
+    let roles = [Role::Producer, Role::Consumer, Role::Admin];
+    let own = worker.own_client(Role::Admin, "check").map(drop);
+    let all = roles.map(|role| worker.client(role, &Settings::new(), "check").map(drop));
+    let mut problems: Vec<String> = std::iter::once(own).chain(all).filter_map(|r| Some(r.err()?.one_line())).collect();
+    problems.dedup();
+    problems
+}
+
+fn converters(worker: &Worker, plugins: &Plugins) -> Vec<String> {
+    let mut problems = Vec::new();
+    for key in ["key.converter", "value.converter", "header.converter"] {
+        let Some(class) = worker.settings.get(key) else { continue };
+        match plugins.converters.find(class) {
+            Ok(plugin) if plugin.headers_only && key != "header.converter" => {
+                problems.push(format!("{key}: {class} is for headers only; set it to one such as JsonConverter"));
+            }
+            Ok(plugin) => {
+                let values = plugin.definition.validate(&worker.settings.prefixed(&format!("{key}.")));
+                let named = |name: &str, e: &str| format!("{key}.{name}: {e}");
+                problems.extend(values.iter().flat_map(|v| v.errors.iter().map(|e| named(&v.name, e))));
+            }
+            Err(e) => problems.push(format!("{key}: {}", e.message())),
+        }
+    }
+    problems
 }
 
 /// The files that the arguments name, folders opened; sorted within a folder.
@@ -69,42 +133,94 @@ fn files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<String>> {
     if problems.is_empty() { Ok(found) } else { Err(problems) }
 }
 
+/// What the files declare.
+pub(crate) struct Declared {
+    /// The connectors, all of them right.
+    pub connectors: Vec<ConnectorFile>,
+    /// Sentences about settings without effect, with their places. The worker logs them, too.
+    pub warnings: Vec<String>,
+}
+
 /// Reads and validates all connectors. Problems name file, line and key.
-pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Vec<ConnectorFile>, Vec<String>> {
-    let mut problems = Vec::new();
-    let mut all: Vec<ConnectorFile> = Vec::new();
+pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Declared, Vec<String>> {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut all: Vec<(ConnectorFile, Tree)> = Vec::new();
     for path in files(arguments)? {
-        match read_connectors(&path) {
-            Ok(connectors) => all.extend(connectors),
+        let documents = read(&path);
+        match documents.and_then(|d| Ok((from_documents(&path.display().to_string(), &d)?, d))) {
+            Ok((connectors, documents)) => all.extend(connectors.into_iter().zip(documents)),
             Err(e) => problems.push(e.to_string()),
         }
     }
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
-    for c in &all {
-        let place = format!("{}:{}", c.file, c.position.line);
+    for (c, document) in &all {
+        let line = |key: &str| line_of(document, key).unwrap_or(c.position.line);
+        let place = format!("{}:{}", c.file, line("name"));
         if let Some(first) = places.insert(&c.name, place.clone()) {
             problems.push(format!(
                 "{place}: the connector {} is declared twice, first at {first}; rename one of them",
                 c.name
             ));
         }
-        problems.extend(check(c, plugins).into_iter().map(|p| format!("{place}: connector {}: {p}", c.name)));
+        let placed = |(key, text): (String, String)| format!("{}:{}: connector {}: {text}", c.file, line(&key), c.name);
+        problems.extend(check(c, plugins).into_iter().map(placed));
+        warnings.extend(without_effect(c, plugins).into_iter().map(placed));
     }
-    if problems.is_empty() { Ok(all) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(Declared { connectors: all.into_iter().map(|(c, _)| c).collect(), warnings })
+    } else {
+        Err(problems)
+    }
 }
 
-fn check(c: &ConnectorFile, plugins: &Plugins) -> Vec<String> {
+/// What is wrong with a connector, by key.
+fn check(c: &ConnectorFile, plugins: &Plugins) -> Vec<(String, String)> {
     let config = config_map(c);
-    let Some(Some(class)) = config.get("connector.class") else {
-        return vec!["connector.class is missing; set it to a plugin such as file-source".into()];
+    let class_key = "connector.class".to_owned();
+    let Some(Some(class)) = config.get(&class_key) else {
+        return vec![(class_key, "connector.class is missing; set it to a plugin such as file-source".into())];
     };
-    match validation::validate(plugins, &config) {
-        Ok(infos) => infos.errors().map(str::to_owned).collect(),
+    let infos = match validation::validate(plugins, &config) {
+        Ok(infos) => infos,
         Err(e) => {
             let known: Vec<&str> = plugins.connectors.all().iter().map(|p| p.info.name).collect();
-            vec![format!("connector.class: {} ({class} is none of {})", e.message(), known.join(", "))]
+            let text = format!("connector.class: {} ({class} is none of {})", e.message(), known.join(", "));
+            return vec![(class_key, text)];
+        }
+    };
+    let mut problems: Vec<(String, String)> = Vec::new();
+    for value in infos.configs.iter().map(|c| &c.value) {
+        for e in &value.errors {
+            // Some texts are Kafka Connect's, which leave out the key or stand at two keys.
+            let text = if e.contains(&value.name) { e.clone() } else { format!("{}: {e}", value.name) };
+            if !problems.iter().any(|(_, other)| *other == text) {
+                problems.push((value.name.clone(), text));
+            }
         }
     }
+    problems
+}
+
+/// Settings of a connector that nobody reads, by key.
+fn without_effect(c: &ConnectorFile, plugins: &Plugins) -> Vec<(String, String)> {
+    let settings: Settings = c.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for sentence in validation::unknown_keys(plugins, &settings) {
+        let key = settings.keys().find(|k| sentence.contains(&format!("the setting {k} ")));
+        found.push((key.unwrap_or_default().to_owned(), sentence));
+    }
+    let roles = [
+        (Role::Producer, "producer.override."),
+        (Role::Consumer, "consumer.override."),
+        (Role::Admin, "admin.override."),
+    ];
+    for (role, prefix) in roles {
+        // What is refused was found before.
+        let Ok(translated) = connect_kafka::translate(role, &settings.prefixed(prefix)) else { continue };
+        let key = |sentence: &str| format!("{prefix}{}", sentence.split(' ').next().unwrap_or_default());
+        found.extend(translated.warnings.iter().map(|w| (key(w), format!("{prefix}{w}"))));
+    }
+    found
 }
 
 /// A connector's settings as a request has them.

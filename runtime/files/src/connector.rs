@@ -61,7 +61,8 @@ pub fn from_documents(file: &str, documents: &[Tree]) -> Result<Vec<ConnectorFil
         return Err(FileError {
             file: file.to_owned(),
             position: None,
-            message: "the file declares no connector".into(),
+            message: "the file declares no connector; write one with name and connector.class, or remove the file"
+                .into(),
         });
     }
     let read = |tree: &Tree| {
@@ -72,6 +73,28 @@ pub fn from_documents(file: &str, documents: &[Tree]) -> Result<Vec<ConnectorFil
         })
     };
     documents.iter().map(read).collect()
+}
+
+/// The line of a setting in a document that declares a connector in any of the three forms.
+pub fn line_of(document: &Tree, key: &str) -> Option<usize> {
+    let spec = document.entry("spec").map(|e| &e.value);
+    let below_config = |tree: &Tree| tree.entry("config").and_then(|e| nested(&e.value, key));
+    let own = || match key {
+        "connector.class" => spec?.entry("class").map(|e| e.position.line),
+        "tasks.max" => spec?.entry("tasksMax").map(|e| e.position.line),
+        "name" => document.entry("metadata")?.value.entry("name").map(|e| e.position.line),
+        _ => None,
+    };
+    spec.and_then(below_config).or_else(|| below_config(document)).or_else(own).or_else(|| nested(document, key))
+}
+
+/// The line of a key whose dots may be written as nesting.
+fn nested(tree: &Tree, key: &str) -> Option<usize> {
+    let entries = tree.entries()?;
+    if let Some(entry) = entries.iter().find(|e| e.key == key) {
+        return Some(entry.position.line);
+    }
+    entries.iter().find_map(|e| nested(&e.value, key.strip_prefix(&e.key)?.strip_prefix('.')?))
 }
 
 type Failure = (Position, String);
@@ -85,6 +108,10 @@ fn connector(file: &str, tree: &Tree) -> Result<ConnectorFile, Failure> {
     }
     match tree.entry("config") {
         Some(config) if config.value.entries().is_some() => wrapped(file, tree, entries, config),
+        // A plugin might have a setting of that name.
+        Some(config) if tree.entry("connector.class").is_none() && tree.entry("connector").is_none() => {
+            Err((config.position, format!("config must be a mapping of settings, not {}", config.value.kind())))
+        }
         _ => flat(file, tree),
     }
 }
@@ -97,10 +124,10 @@ fn text_of(entry: &Entry) -> Result<&str, Failure> {
 }
 
 fn name_of(tree: &Tree, entry: Option<&Entry>, place: &str) -> Result<String, Failure> {
-    let entry = entry.ok_or_else(|| (tree.position, format!("the connector has no name; add {place}")))?;
+    let entry = entry.ok_or_else(|| (tree.position, format!("the connector has no name; add the key {place}")))?;
     let name = text_of(entry)?;
     if name.trim().is_empty() {
-        return Err((entry.position, "the connector's name is empty".into()));
+        return Err((entry.position, "the connector's name is empty; give it one".into()));
     }
     Ok(name.to_owned())
 }
@@ -134,7 +161,7 @@ fn wrapped(file: &str, tree: &Tree, entries: &[Entry], config: &Entry) -> Result
             ));
         }
     }
-    let name = name_of(tree, tree.entry("name"), "name: …")?;
+    let name = name_of(tree, tree.entry("name"), "name")?;
     Ok(ConnectorFile {
         config: with_name(&name, flatten(&config.value)?, config.position)?,
         name,
@@ -146,7 +173,7 @@ fn wrapped(file: &str, tree: &Tree, entries: &[Entry], config: &Entry) -> Result
 
 /// Flat: `name` beside the settings.
 fn flat(file: &str, tree: &Tree) -> Result<ConnectorFile, Failure> {
-    let name = name_of(tree, tree.entry("name"), "name: …")?;
+    let name = name_of(tree, tree.entry("name"), "name")?;
     let initial_state = tree.entry("initial_state").map(state_of).transpose()?;
     let mut config = flatten(tree)?;
     config.retain(|(k, _)| k != "initial_state");
@@ -175,7 +202,9 @@ fn resource(file: &str, tree: &Tree, entries: &[Entry]) -> Result<ConnectorFile,
     }
     let metadata = tree.entry("metadata").map(|e| &e.value);
     let name = name_of(tree, metadata.and_then(|m| m.entry("name")), "metadata.name")?;
-    let spec = tree.entry("spec").ok_or_else(|| (tree.position, "the resource has no spec".to_owned()))?;
+    let spec = tree
+        .entry("spec")
+        .ok_or_else(|| (tree.position, "the resource has no spec; add one with class and config".to_owned()))?;
     let Some(parts) = spec.value.entries() else {
         return Err((spec.position, "spec must be a mapping with class and config".into()));
     };
@@ -259,6 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn settings_have_lines_in_each_form() {
+        for (text, key, line) in [
+            ("name: c\nconfig:\n  a.b: 1\n", "a.b", Some(3)),
+            ("name: c\na:\n  b.c:\n    d: 1\n", "a.b.c.d", Some(4)),
+            ("kind: KafkaConnector\nmetadata: {}\nspec:\n  class: x\n  config: {a: b}\n", "connector.class", Some(4)),
+            ("name: c\n", "topics", None),
+        ] {
+            assert_eq!(line_of(&read_text("f.yaml", text).expect(text)[0], key), line, "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_line_and_way_out() {
         for (text, part) in [
             ("a: b\n", "has no name"),
@@ -266,6 +307,7 @@ mod tests {
             ("name: c\nconfig: {name: d}\n", "the file names it c"),
             ("name: c\ntopics: a\nconfig: {x: y}\n", "belong below config"),
             ("name: c\ninitial_state: up\n", "running, paused or stopped"),
+            ("name: c\nconfig: x\n", "a mapping of settings"),
             ("kind: Pod\nmetadata: {name: x}\n", "only KafkaConnector"),
             ("kind: KafkaConnector\nmetadata: {name: x}\n", "no spec"),
             ("kind: KafkaConnector\nmetadata: {name: x}\nspec: {klass: y}\n", "unknown key klass"),

@@ -100,7 +100,7 @@ pub fn json(tree: &Tree, quoted: bool) -> Json {
     match &tree.node {
         Node::Null => Json::Null,
         Node::Scalar(text) if !quoted => match serde_json::from_str::<Json>(text) {
-            Ok(value @ (Json::Number(_) | Json::Bool(_))) if value.to_string() == *text => value,
+            Ok(value @ (Json::Number(_) | Json::Bool(_))) if value.to_string().as_str() == text.as_str() => value,
             _ => Json::String(text.clone()),
         },
         Node::Scalar(text) => Json::String(text.clone()),

@@ -99,9 +99,26 @@ fn parse(bytes: &[u8], format: Format) -> Result<Vec<Tree>, Failure> {
     if format == Format::Json {
         // JSON's own parser judges the syntax; the tree with texts and positions comes from the YAML one.
         serde_json::from_str::<IgnoredAny>(text)
-            .map_err(|e| (Some(Position { line: e.line(), column: e.column() }), format!("not valid JSON: {e}")))?;
+            .map_err(|e| (Some(Position { line: e.line(), column: e.column().max(1) }), not_json(&e)))?;
     }
     yaml::parse(text)
+}
+
+fn not_json(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    // The place stands in front already.
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let hint = match text {
+        t if t.starts_with("EOF") => "; the file ends too early: is a closing quote, brace or bracket missing?",
+        "key must be a string" => {
+            "; is there a comma too many before this? Keys stand in double quotes, and there are no comments"
+        }
+        "trailing comma" => "; remove it",
+        "trailing characters" => "; a JSON file holds one document",
+        t if t.starts_with("expected `,`") => "; is a comma missing before this?",
+        _ => "",
+    };
+    format!("not valid JSON: {text}{hint}")
 }
 
 /// Reads a worker file: one document, flattened.
@@ -112,7 +129,7 @@ pub fn read_worker(path: &Path) -> Result<Vec<(String, String)>, FileError> {
         return Err(FileError {
             file,
             position: None,
-            message: format!("a worker file holds one document, not {}", documents.len()),
+            message: format!("a worker file holds one document with its settings, not {}", documents.len()),
         });
     };
     flatten(tree).map_err(|(position, message)| FileError { file, position: Some(position), message })

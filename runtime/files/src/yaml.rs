@@ -40,6 +40,30 @@ fn position(span: &Span) -> Position {
     Position { line: span.start.line(), column: span.start.col() + 1 }
 }
 
+/// What usually helps where the parser says this.
+fn way_out(message: &str) -> &'static str {
+    const HINTS: &[(&str, &str)] = &[
+        ("unprintable", "; is it a text file?"),
+        ("tab", "; indent with blanks instead"),
+        ("mapping values are not allowed", "; quote a value that holds ': ', and indent the keys of a mapping alike"),
+        ("in quoted scalar", "; is a closing quote missing?"),
+        ("a quoted scalar, found unexpected end", "; is a closing quote missing?"),
+        ("unknown escape character", "; write \\\\ for a backslash, or use single quotes"),
+        ("trailing content after double-quoted", "; quote the whole value, and write \\\" for a quote in it"),
+        ("illegal placement of ':'", "; is a closing bracket missing above?"),
+        ("flow mapping", "; is a closing brace or a comma missing above?"),
+        ("flow sequence", "; is a closing bracket or a comma missing above?"),
+        ("flow construct", "; is a closing bracket missing above?"),
+        ("misplaced bracket", "; is an opening bracket missing, or should the value stand in quotes?"),
+        ("did not find expected key", "; indent the keys of a mapping alike"),
+        ("simple key expect", "; is a colon missing behind the key, or are keys not indented alike?"),
+        ("unknown anchor", "; quote a value that begins with *"),
+        ("anchor or alias", "; quote a value that begins with * or &"),
+        ("unexpected character", "; quote the value"),
+    ];
+    HINTS.iter().find(|(part, _)| message.contains(part)).map_or("", |(_, hint)| hint)
+}
+
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, (Tree, usize)>,
@@ -52,7 +76,7 @@ impl<'a> Reader<'a> {
             Some(Ok(found)) => Ok(found),
             Some(Err(e)) => {
                 let at = Position { line: e.marker().line(), column: e.marker().col() + 1 };
-                Err((Some(at), format!("not valid YAML: {}", e.info())))
+                Err((Some(at), format!("not valid YAML: {}{}", e.info(), way_out(e.info()))))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
