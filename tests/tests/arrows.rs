@@ -6,9 +6,11 @@ use std::{collections::BTreeMap, process::Command};
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "connect-api" | "connect-rest-model" | "connect-files" | "xtask" => &[],
-        "connect-kafka" | "connect-converters" | "connect-transforms" | "connect-embedded" | "connect-testkit" => &["connect-api"],
+        "connect-kafka" | "connect-converters" | "connect-transforms" | "connect-embedded" | "connect-testkit" => {
+            &["connect-api"]
+        }
         "connect-worker" => &["connect-api", "connect-kafka", "connect-rest-model"],
-        "connectctl" => &["connect-files", "connect-rest-model"],
+        "connectctl" => &["connect-api", "connect-files", "connect-rest-model"],
         "connector-alarm" | "connector-http" => &["connect-api"],
         name if name.starts_with("connector-") => &["connect-api", "connector-alarm", "connector-http"],
         // The server and the end-to-end tests know everything.
@@ -19,13 +21,17 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
 
 fn packages() -> BTreeMap<String, Vec<(String, bool)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps"]).output().expect("cargo metadata");
+    let output =
+        Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps"]).output().expect("cargo metadata");
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("json");
     let packages = metadata["packages"].as_array().expect("packages");
     let dependencies = |p: &serde_json::Value| {
         let all = p["dependencies"].as_array().expect("dependencies").iter();
         let own = all.filter(|d| d["path"].is_string() && d["kind"] != "dev");
-        own.map(|d| (d["name"].as_str().expect("name").to_owned(), d["features"].as_array().is_some_and(|f| !f.is_empty()))).collect()
+        own.map(|d| {
+            (d["name"].as_str().expect("name").to_owned(), d["features"].as_array().is_some_and(|f| !f.is_empty()))
+        })
+        .collect()
     };
     packages.iter().map(|p| (p["name"].as_str().expect("name").to_owned(), dependencies(p))).collect()
 }

@@ -55,6 +55,8 @@ impl CompactedLog {
         // librdkafka wants a group even where none is joined.
         settings.or_set("group.id", "connect-reader");
         settings.or_set("queued.max.messages.kbytes", "4096");
+        // An empty topic says that it is only when a fetch has waited this long, and tasks start behind it.
+        settings.or_set("fetch.wait.max.ms", "100");
         let made = settings.config().create_with_context(Plain(Context::default()));
         let consumer: BaseConsumer<Plain> =
             made.map_err(|e| Error::fatal(format!("creating the reader of topic {topic}")).caused_by(e))?;
@@ -117,10 +119,10 @@ impl Reader {
                 Some(Err(e)) => tracing::debug!("reading topic {}: {e}", self.topic),
                 None => idle = true,
             }
-            if collector.len() >= 500 || (idle && !collector.is_empty()) {
-                if self.records.blocking_send(collector.take(|_| true)).is_err() {
-                    return;
-                }
+            if (collector.len() >= 500 || (idle && !collector.is_empty()))
+                && self.records.blocking_send(collector.take(|_| true)).is_err()
+            {
+                return;
             }
             if collector.is_empty() && at_end.iter().all(|e| *e) {
                 self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));

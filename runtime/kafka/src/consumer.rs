@@ -237,7 +237,15 @@ impl Consumer {
             // Time limits are made on this thread, outside of any task.
             let runtime = shared.context().runtime.clone();
             let _timers = runtime.enter();
-            Loop { consumer: shared, options, collector: Collector::default(), seeks: requests, paused: false, looked: Instant::now() }.run();
+            Loop {
+                consumer: shared,
+                options,
+                collector: Collector::default(),
+                seeks: requests,
+                paused: false,
+                looked: Instant::now(),
+            }
+            .run();
             // Nobody may be waiting for the end.
             let _ = finished.send(());
         });
@@ -280,7 +288,8 @@ impl Consumer {
         tokio::task::spawn_blocking(move || {
             let mut list = TopicPartitionList::with_capacity(offsets.len());
             for o in &offsets {
-                let added = list.add_partition_offset(&o.partition.topic, o.partition.partition, Offset::Offset(o.offset));
+                let added =
+                    list.add_partition_offset(&o.partition.topic, o.partition.partition, Offset::Offset(o.offset));
                 added.map_err(|e| kafka_error("listing offsets to commit", e))?;
             }
             consumer.commit(&list, CommitMode::Sync).map_err(|e| kafka_error("committing offsets", e))?;
@@ -462,10 +471,15 @@ impl Loop {
 
     /// Collects a message, if there is one; tells whether there was.
     fn poll(&mut self, wait: Duration) -> bool {
-        match self.consumer.poll(wait) {
+        let consumer = self.consumer.clone();
+        let polled = consumer.poll(wait);
+        // What was collected before belongs to others now; what this poll brought belongs to the assignment
+        // that came behind the revocation.
+        self.drop_revoked();
+        match polled {
             None => false,
             Some(Ok(message)) => {
-                self.consumer.context().client.reached();
+                consumer.context().client.reached();
                 self.collector.push(&message);
                 true
             }
@@ -473,6 +487,16 @@ impl Loop {
                 self.report(error);
                 false
             }
+        }
+    }
+
+    fn drop_revoked(&mut self) {
+        let revoked = &self.consumer.context().revoked;
+        let taken = std::mem::take(&mut *revoked.lock().unwrap_or_else(PoisonError::into_inner));
+        if !taken.is_empty() {
+            let kept = |r: &RawRecord| !taken.iter().any(|p| p.partition == r.partition && p.topic == r.topic);
+            let left = self.collector.take(kept);
+            self.collector.restore(left);
         }
     }
 
@@ -508,12 +532,6 @@ impl Loop {
         let mut paused = None;
         loop {
             self.seek();
-            let taken = std::mem::take(&mut *context.revoked.lock().unwrap_or_else(PoisonError::into_inner));
-            if !taken.is_empty() {
-                let kept = |r: &RawRecord| !taken.iter().any(|p| p.partition == r.partition && p.topic == r.topic);
-                let left = self.collector.take(kept);
-                self.collector.restore(left);
-            }
             if self.collector.is_empty() || context.paused.load(Ordering::Acquire) {
                 break;
             }

@@ -304,10 +304,10 @@ fn native_problem(key: &str, value: &str) -> Native {
 
 fn join_sasl(java: &Settings, out: &mut ClientSettings, problems: &mut Vec<Problem>) {
     let mut refuse = |key: &str, reason: String| problems.push(Problem { key: key.to_owned(), reason });
-    if let Some(handler) = java.get("sasl.login.callback.handler.class") {
-        if !handler.trim().ends_with(".OAuthBearerLoginCallbackHandler") {
-            refuse("sasl.login.callback.handler.class", NO_PLUGIN.into());
-        }
+    if let Some(handler) = java.get("sasl.login.callback.handler.class")
+        && !handler.trim().ends_with(".OAuthBearerLoginCallbackHandler")
+    {
+        refuse("sasl.login.callback.handler.class", NO_PLUGIN.into());
     }
     let endpoint = java.get("sasl.oauthbearer.token.endpoint.url").map(str::trim);
     if let Some(url) = endpoint {

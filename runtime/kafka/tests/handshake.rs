@@ -11,8 +11,8 @@ use std::{
 
 use connect_api::{Error, PartitionOffset, Settings, TopicPartition};
 use connect_kafka::{
-    Consumer, Delivery, Event, Outgoing, Producer, RawRecord, Role, consumer::Options, consumer_defaults,
-    producer_defaults, translate,
+    Admin, Consumer, Delivery, Event, Outgoing, Producer, RawRecord, Role, TopicSpec, consumer::Options,
+    consumer_defaults, producer_defaults, translate,
 };
 use rdkafka::mocking::MockCluster;
 use tokio::time::timeout;
@@ -116,6 +116,25 @@ async fn a_revocation_waits_for_flush_and_commit_on_the_embedded_cluster() {
     assert_eq!(distinct.len(), 800, "each record at least once");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_waits_for_flush_and_commit_so_that_nothing_comes_twice_on_apache_kafka() {
+    if xtask::servers::without("kafka") {
+        return;
+    }
+    let started = tokio::task::spawn_blocking(xtask::servers::Kafka::start).await.expect("thread");
+    let kafka = started.expect("kafka");
+    let java = Settings::from([("bootstrap.servers", kafka.bootstrap())]);
+    let admin = Admin::new(&translate(Role::Admin, &java).expect("settings")).expect("admin");
+    let spec = TopicSpec { name: "t".into(), partitions: 4, replication_factor: 1, settings: Vec::new() };
+    assert!(admin.create_topic(&spec).await.expect("topic"));
+    assert!(!admin.create_topic(&spec).await.expect("a topic that exists is left as it is"));
+    assert_eq!(admin.partitions("t", Duration::from_secs(10)).await.expect("metadata"), Some(4));
+    let (seen, refused) = two_members(kafka.bootstrap()).await;
+    assert!(!refused, "commits are taken while the group rebalances");
+    assert_eq!(seen, (0..800).collect::<Vec<_>>(), "each record exactly once");
+    tokio::task::spawn_blocking(move || drop(kafka)).await.expect("thread");
+}
+
 /// The numbers that both members saw, sorted, and whether a commit was refused.
 async fn two_members(bootstrap: String) -> (Vec<usize>, bool) {
     produce(&bootstrap, "t", 0..400).await;
@@ -158,7 +177,7 @@ async fn a_group_resumes_behind_its_commit_and_closing_is_quick() {
     while a.seen.len() < 100 {
         a.step(&mut first).await;
     }
-    let half: Vec<_> = a.pending.iter().map(|(p, _)| PartitionOffset { partition: p.clone(), offset: 10 }).collect();
+    let half: Vec<_> = a.pending.keys().map(|p| PartitionOffset { partition: p.clone(), offset: 10 }).collect();
     first.commit(&half).await.expect("commit");
     let started = std::time::Instant::now();
     first.close(Duration::from_secs(10)).await;

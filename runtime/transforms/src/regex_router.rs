@@ -52,11 +52,11 @@ impl TransformPlugin for RegexRouter {
 impl Transform for RegexRouter {
     fn apply(&mut self, mut record: Record, _meta: &RecordMeta) -> Result<Option<Record>> {
         // Records come in runs of one topic; its new name is made once.
-        if let Some((from, to)) = &self.last {
-            if *from == record.topic {
-                record.topic = to.clone();
-                return Ok(Some(record));
-            }
+        if let Some((from, to)) = &self.last
+            && *from == record.topic
+        {
+            record.topic = to.clone();
+            return Ok(Some(record));
         }
         let to = match self.regex.captures(&record.topic) {
             Some(groups) => Topic::from(expand(&self.replacement, &groups)?),

@@ -37,7 +37,7 @@ connect_api::config! {
     #[derive(Debug)]
     pub struct CommonConfig {
         /// Globally unique name to use for this connector.
-        name: String = Key::new("name").high().form(COMMON, Width::Medium, "Connector name").check(name_is_right),
+        name: String = Key::new("name").high().form(COMMON, Width::Medium, "Connector name").check(|n: &String| name_is_right(n)),
         /// Name or alias of the class for this connector: a short name such as file-source, a JVM class, or its
         /// simple name.
         class: String = Key::new("connector.class").high().form(COMMON, Width::Long, "Connector class"),
@@ -56,10 +56,10 @@ connect_api::config! {
             .form(COMMON, Width::Short, "Header converter class").order(10),
         /// Aliases of the transformations to apply to records, in order.
         transforms: Vec<String> = Key::new("transforms").default("").low()
-            .form("Transforms", Width::Long, "Transforms").order(12).check(aliases_are_unique),
+            .form("Transforms", Width::Long, "Transforms").order(12).check(|a: &Vec<String>| aliases_are_unique(a)),
         /// Aliases of the predicates used by transformations.
         predicates: Vec<String> = Key::new("predicates").default("").low()
-            .form("Predicates", Width::Long, "Predicates").order(13).check(aliases_are_unique),
+            .form("Predicates", Width::Long, "Predicates").order(13).check(|a: &Vec<String>| aliases_are_unique(a)),
         /// How long a failed operation is tried again, in milliseconds: 0 is never, -1 for ever.
         retry_timeout: i64 = Key::new("errors.retry.timeout").default("0")
             .form(ERRORS, Width::Medium, "Retry Timeout for Errors").order(1),
@@ -97,7 +97,7 @@ connect_api::config! {
     }
 }
 
-fn name_is_right(name: &String) -> Result<(), String> {
+fn name_is_right(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("String may not be empty".into());
     }
@@ -108,7 +108,7 @@ fn name_is_right(name: &String) -> Result<(), String> {
     Err(format!("String may not contain control sequences but had the following ASCII chars: {}", control.join(", ")))
 }
 
-fn aliases_are_unique(aliases: &Vec<String>) -> Result<(), String> {
+fn aliases_are_unique(aliases: &[String]) -> Result<(), String> {
     let distinct: std::collections::BTreeSet<_> = aliases.iter().collect();
     if distinct.len() == aliases.len() { Ok(()) } else { Err("Duplicate alias provided.".into()) }
 }

@@ -126,10 +126,10 @@ impl Chain {
     fn apply(&mut self, mut record: Record, meta: &RecordMeta) -> std::result::Result<Option<Record>, Failure> {
         for link in &mut self.0 {
             let failed = |error: Error| Failure { stage: Stage::Transformation, class: link.class.clone(), error };
-            if let Some((predicate, negate)) = &link.condition {
-                if predicate.test(&record, meta).map_err(failed)? == *negate {
-                    continue;
-                }
+            if let Some((predicate, negate)) = &link.condition
+                && predicate.test(&record, meta).map_err(failed)? == *negate
+            {
+                continue;
             }
             match link.transform.apply(record, meta).map_err(failed)? {
                 Some(changed) => record = changed,

@@ -81,10 +81,10 @@ impl SinkRunner {
     pub async fn run(mut self, control: Control) -> Result<()> {
         let mut positions = Positions::default();
         let result = self.pump(&control, &mut positions).await;
-        if result.is_ok() {
-            if let Err(e) = self.commit(&mut positions, None).await {
-                tracing::warn!("the last offsets were not committed, their records will come again: {}", e.one_line());
-            }
+        if result.is_ok()
+            && let Err(e) = self.commit(&mut positions, None).await
+        {
+            tracing::warn!("the last offsets were not committed, their records will come again: {}", e.one_line());
         }
         let assigned: Vec<_> = positions.assigned.into_iter().collect();
         if let Err(e) = self.task.close(&assigned).await {
@@ -119,11 +119,10 @@ impl SinkRunner {
                 () = self.host.commit_requested.notified() => self.commit_or_rewind(positions, &mut pending).await?,
                 _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
                 () = std::future::ready(()), if waiting => {
-                    if let Some(batch) = pending.pop_front() {
-                        if matches!(self.put_batch(batch, control, positions, &mut pending).await?, Waited::Stop) {
+                    if let Some(batch) = pending.pop_front()
+                        && matches!(self.put_batch(batch, control, positions, &mut pending).await?, Waited::Stop) {
                             return Ok(());
                         }
-                    }
                 }
                 event = self.consumer.next() => self.take(event, positions, &mut pending).await?,
             }
@@ -173,10 +172,10 @@ impl SinkRunner {
         for batch in pending.iter_mut() {
             batch.retain(|r| !gone.iter().any(|p| p.partition == r.partition && p.topic == r.topic));
         }
-        if !handover.lost {
-            if let Err(e) = self.commit(positions, Some(&gone)).await {
-                tracing::warn!("offsets were not committed, their records will come again elsewhere: {}", e.one_line());
-            }
+        if !handover.lost
+            && let Err(e) = self.commit(positions, Some(&gone)).await
+        {
+            tracing::warn!("offsets were not committed, their records will come again elsewhere: {}", e.one_line());
         }
         self.task.close(&gone).await.map_err(|e| e.context("closing partitions"))?;
         for p in &gone {
@@ -327,14 +326,19 @@ impl SinkRunner {
 
     /// The periodic commit: flushes the task and sends what is safe; Kafka's answer comes in the background,
     /// so that an outage does not hold up records and rebalances.
-    async fn commit_or_rewind(&mut self, positions: &mut Positions, pending: &mut VecDeque<Vec<RawRecord>>) -> Result<()> {
+    async fn commit_or_rewind(
+        &mut self,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<()> {
         if self.in_flight.is_some() {
             return Ok(());
         }
         let e = match self.flush(positions, None).await {
             Ok(safe) => {
                 if !safe.is_empty() {
-                    self.in_flight = Some(InFlight { answer: self.consumer.commit_in_background(&safe), offsets: safe });
+                    self.in_flight =
+                        Some(InFlight { answer: self.consumer.commit_in_background(&safe), offsets: safe });
                 }
                 return Ok(());
             }
@@ -397,7 +401,12 @@ impl SinkRunner {
     async fn commit(&mut self, positions: &mut Positions, only: Option<&[TopicPartition]>) -> Result<()> {
         let safe = self.flush(positions, only).await?;
         let committed = tokio::time::timeout(self.flush_timeout, self.consumer.commit(&safe)).await;
-        let late = || Error::retriable(format!("committing offsets: kafka did not answer within {} ms", self.flush_timeout.as_millis()));
+        let late = || {
+            Error::retriable(format!(
+                "committing offsets: kafka did not answer within {} ms",
+                self.flush_timeout.as_millis()
+            ))
+        };
         committed.unwrap_or_else(|_| Err(late()))?;
         positions.safe.extend(safe.into_iter().map(|s| (s.partition, s.offset)));
         Ok(())

@@ -229,14 +229,14 @@ fn topics(settings: &Settings, infos: &mut Infos) {
             format!("The DLQ topic '{dlq}' may not be included in the list of topics ('topics=[{shown}]') consumed by the connector"),
         );
     }
-    if let Some(Ok(matcher)) = regex.map(|r| regex::Regex::new(&format!("^(?:{r})$"))) {
-        if matcher.is_match(dlq) {
-            let r = regex.unwrap_or_default();
-            infos.error(
+    if let Some(Ok(matcher)) = regex.map(|r| regex::Regex::new(&format!("^(?:{r})$")))
+        && matcher.is_match(dlq)
+    {
+        let r = regex.unwrap_or_default();
+        infos.error(
                 "topics.regex",
                 format!("The DLQ topic '{dlq}' may not be matched by the regex for the topics ('topics.regex={r}') consumed by the connector"),
             );
-        }
     }
 }
 

@@ -131,9 +131,9 @@ impl Worker {
             );
         }
         for (key, way_out) in REFUSED {
-            if settings.get(key).is_some_and(|v| {
-                !v.trim().is_empty() && !(*key == "exactly.once.source.support" && v.trim() == "disabled")
-            }) {
+            let harmless =
+                |v: &str| v.trim().is_empty() || (*key == "exactly.once.source.support" && v.trim() == "disabled");
+            if settings.get(key).is_some_and(|v| !harmless(v)) {
                 problems.add(*key, format!("{key} is not supported: {way_out}"));
             }
         }
