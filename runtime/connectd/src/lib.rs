@@ -3,7 +3,7 @@
 //! A program with plugins of its own is ten lines: `connectd::run(connectd::plugins().source::<Mine>())`.
 //!
 //! - `args`: the command line; `load`: files → settings; `welcome`: what the demo prints
-//! - [`reference`]: the reference pages, made of the plugins' definitions
+//! - [`mod@reference`]: the reference pages, made of the plugins' definitions
 //! - [`plugins()`]: the list of the plugins that come with Tocsin
 
 mod args;

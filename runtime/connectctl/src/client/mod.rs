@@ -1,6 +1,6 @@
 //! The REST API of a Kafka Connect worker, with typed methods.
 //!
-//! [`answer`] tells answers of Kafka Connect from those of other servers; [`unreachable`] says why there was no
+//! [`answer`] tells answers of Kafka Connect from those of other servers; [`mod@unreachable`] says why there was no
 //! answer at all.
 
 pub mod answer;

@@ -1,7 +1,7 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
-//! - [`body`]: reading requests as Jackson would; [`error`]: the one mapping from refusals to answers
-//! - [`connectors`], [`plugins`]: the endpoints
+//! - `body`: reading requests as Jackson would; `error`: the one mapping from refusals to answers
+//! - `connectors`, `plugins`: the endpoints
 
 mod body;
 mod connectors;
