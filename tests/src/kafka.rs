@@ -46,13 +46,20 @@ impl Reader {
 
     /// Writes a record and waits until Kafka has it.
     pub fn write(&self, topic: &str, key: &str, value: Option<&[u8]>) {
+        self.write_all(topic, [(key.to_owned(), value.map(<[u8]>::to_vec))]);
+    }
+
+    /// Writes records in order and waits until Kafka has all of them.
+    pub fn write_all(&self, topic: &str, records: impl IntoIterator<Item = (String, Option<Vec<u8>>)>) {
         let mut settings = self.settings(Role::Producer);
         connect_kafka::producer_defaults(&mut settings);
-        let record =
-            Outgoing { topic, partition: None, timestamp: None, key: Some(key.as_bytes()), value, headers: &[] };
         self.runtime.block_on(async {
             let producer = Producer::new(&settings).expect("producer");
-            producer.send(record, Arc::new(Sent)).await.expect("send");
+            for (key, value) in records {
+                let (key, value) = (Some(key.as_bytes()), value.as_deref());
+                let record = Outgoing { topic, partition: None, timestamp: None, key, value, headers: &[] };
+                producer.send(record, Arc::new(Sent)).await.expect("send");
+            }
             producer.flush(Duration::from_secs(20)).await.expect("flush");
         });
     }
