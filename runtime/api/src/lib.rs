@@ -3,7 +3,7 @@
 //!
 //! - [`Value`], [`Schema`], [`Struct`], [`logical`], [`validate()`], [`project`]: the data model
 //! - [`Record`], [`SourceRecord`], [`SinkRecord`], [`Headers`]: what travels
-//! - [`config`]: one struct per plugin → parsing, validation, reference page
+//! - [`mod@config`]: one struct per plugin → parsing, validation, reference page
 //! - [`Connector`], [`SourceConnector`], [`SourceTask`], [`SinkConnector`], [`SinkTask`]: connectors
 //! - [`SourceBatch`], [`Receipt`], [`Outcome`]: how a source learns what became of its records
 //! - [`Converter`], [`Transform`], [`Predicate`] and their plugin traits
