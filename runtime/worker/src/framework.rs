@@ -93,7 +93,7 @@ connect_api::config! {
         topics: Vec<String> = Key::new("topics").default("").high().form(COMMON, Width::Long, "Topics").order(4),
         /// Regular expression that the names of the topics to consume match as a whole.
         topics_regex: String = Key::new("topics.regex").default("").high().form(COMMON, Width::Long, "Topics regex").order(4)
-            .check(|r: &String| regex::Regex::new(r).map(drop).map_err(|e| format!("Invalid regex: {e}"))),
+            .check(|r: &String| crate::topic_pattern::subscription(r).map(drop)),
     }
 }
 

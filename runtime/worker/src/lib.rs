@@ -9,6 +9,7 @@
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
 //! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
+//! - [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself
 
@@ -27,6 +28,7 @@ pub mod supervisor;
 pub mod task;
 pub mod task_host;
 pub mod tolerance;
+pub mod topic_pattern;
 pub mod validation;
 pub mod worker_config;
 

@@ -58,14 +58,15 @@ impl SourceRunner {
         let mut committer =
             Committer { connector: self.connector.clone(), store: self.offsets.clone(), waiting: Vec::new() };
         let result = self.pump(&control, &mut tracker, &mut committer).await;
-        let drained = match self.producer.flush(self.flush_timeout).await {
-            Ok(()) => self.pipeline.tolerance.flush(self.flush_timeout).await,
-            Err(e) => Err(e),
-        };
-        if let Err(e) = drained {
+        if let Err(e) = self.producer.flush(self.flush_timeout).await {
             tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
         }
-        if let Err(e) = committer.commit(&mut tracker).await {
+        // An offset is safe only when the dead letters before it are stored, too.
+        let committed = match self.pipeline.tolerance.flush(self.flush_timeout).await {
+            Ok(()) => committer.commit(&mut tracker).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = committed {
             tracing::warn!("the last offsets were not stored, their records will come again: {}", e.one_line());
         }
         if let Err(e) = self.task.stop().await {
@@ -100,10 +101,15 @@ impl SourceRunner {
                         () = tracker.changed() => {}
                         _ = health.tick() => report_health(&self.producer, &self.status),
                         _ = commits.tick() => {
-                            self.pipeline.tolerance.flush(self.flush_timeout).await?;
-                            // Offsets are kept and tried again with the next commit.
-                            if let Err(e) = committer.commit(tracker).await {
-                                tracing::warn!("{}", e.one_line());
+                            let stored = match self.pipeline.tolerance.flush(self.flush_timeout).await {
+                                Ok(()) => committer.commit(tracker).await,
+                                Err(e) => Err(e),
+                            };
+                            match stored {
+                                // A dead letter that Kafka refuses fails the task; offsets are tried again.
+                                Err(e) if e.class() == ErrorClass::Fatal => return Err(e),
+                                Err(e) => tracing::warn!("{}; it is tried again", e.one_line()),
+                                Ok(()) => {}
                             }
                         }
                         polled = &mut poll, if room => break polled,

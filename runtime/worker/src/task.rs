@@ -20,6 +20,7 @@ use crate::{
     supervisor::Services,
     task_host::Host,
     tolerance::{DeadLetters, Task, Tolerance},
+    topic_pattern::subscription,
 };
 
 /// A task that has been started: drive this future to run it.
@@ -82,7 +83,11 @@ pub async fn start_task(
             let mut client = worker.client(Role::Consumer, &settings, &format!("connector-consumer-{name}-{id}"))?;
             client.or_set("group.id", &format!("connect-{name}"));
             connect_kafka::consumer_defaults(&mut client);
-            let topics = if sink.topics_regex.is_empty() { sink.topics } else { vec![pattern(&sink.topics_regex)] };
+            let topics = if sink.topics_regex.is_empty() {
+                sink.topics
+            } else {
+                vec![subscription(&sink.topics_regex).map_err(Error::fatal)?]
+            };
             let interval = client.native.get("max.poll.interval.ms").and_then(|v| v.parse().ok()).unwrap_or(300_000);
             let options = Options {
                 topics,
@@ -106,11 +111,6 @@ pub async fn start_task(
             Ok(Box::pin(runner.run(control)))
         }
     }
-}
-
-/// Kafka Connect's expression matches whole names; librdkafka's must start with `^`.
-fn pattern(regex: &str) -> String {
-    format!("^({regex})$")
 }
 
 async fn dead_letters(
