@@ -255,10 +255,7 @@ fn tasks_share_partitions_and_a_change_of_their_number_loses_nothing() {
     let config = json!({ "connector.class": "file-sink", "topics": "shared", "file": out, "tasks.max": 2 });
     create(&connectd, "shared-sink", &config);
     connectd.await_state("shared-sink", "RUNNING");
-    let arrived = || -> BTreeSet<u32> {
-        let records = lines(&out).into_iter().filter_map(|l| serde_json::from_str::<Json>(&l).ok());
-        records.filter_map(|r| r["value"].as_str()?.parse().ok()).collect()
-    };
+    let arrived = || arrived(&out);
     write(&reader, "shared", 0..60);
     wait("records of two tasks", LIMIT, || (arrived().len() == 60).then_some(()));
     wait("two members with two partitions each", LIMIT, || (members("connect-shared-sink") == [2, 2]).then_some(()));
@@ -281,9 +278,45 @@ fn tasks_share_partitions_and_a_change_of_their_number_loses_nothing() {
         }
     });
     wait("every record", LIMIT, || (arrived().len() == 260).then_some(()));
-    // Tasks that are stopped commit what they have written, so nothing comes twice, and order holds.
+    // Tasks that are stopped commit what they have written.
+    assert_each_once_and_in_order(&out);
+}
+
+#[test]
+fn a_member_that_comes_and_goes_takes_nothing_from_the_others() {
+    if without("kafka") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("folder");
+    let (reader, out) = (Reader::new(&KAFKA.bootstrap()), dir.path().join("out"));
+    reader.create("joined", 4, &[]);
+    let connectd = start(dir.path(), "");
+    let config = json!({ "connector.class": "file-sink", "topics": "joined", "file": out,
+        "consumer.override.group.id": "joined-group" });
+    create(&connectd, "stays", &config);
+    write(&reader, "joined", 0..40);
+    wait("the records of one member", LIMIT, || (arrived(&out).len() == 40).then_some(()));
+    // What comes first after each rebalance must come as well.
+    create(&connectd, "goes", &config);
+    wait("two members with two partitions each", LIMIT, || (members("joined-group") == [2, 2]).then_some(()));
+    write(&reader, "joined", 40..80);
+    wait("the records of two members", LIMIT, || (arrived(&out).len() == 80).then_some(()));
+    assert_eq!(connectd.send("DELETE", "/connectors/goes", None).0, 204);
+    wait("one member with all partitions", LIMIT, || (members("joined-group") == [4]).then_some(()));
+    write(&reader, "joined", 80..120);
+    wait("the records of the one that is left", LIMIT, || (arrived(&out).len() == 120).then_some(()));
+    assert_each_once_and_in_order(&out);
+}
+
+/// The numbers in the lines of a file sink.
+fn arrived(path: &Path) -> BTreeSet<u32> {
+    let records = lines(path).into_iter().filter_map(|l| serde_json::from_str::<Json>(&l).ok());
+    records.filter_map(|r| r["value"].as_str()?.parse().ok()).collect()
+}
+
+fn assert_each_once_and_in_order(path: &Path) {
     let mut last: BTreeMap<i64, i64> = BTreeMap::new();
-    for line in lines(&out) {
+    for line in lines(path) {
         let record: Json = serde_json::from_str(&line).expect("line");
         let (partition, offset) = (record["partition"].as_i64().expect("n"), record["offset"].as_i64().expect("n"));
         assert_eq!(last.insert(partition, offset).map_or(0, |o| o + 1), offset, "partition {partition}");
