@@ -13,6 +13,7 @@ pub mod compacted;
 pub mod consumer;
 pub mod error;
 mod jaas;
+mod poll_loop;
 pub mod producer;
 mod record;
 pub mod settings;

@@ -1,0 +1,213 @@
+//! The consumer's thread: polls librdkafka, collects batches and hands them over.
+
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering, mpsc},
+    time::{Duration, Instant},
+};
+
+use connect_api::Error;
+use rdkafka::{
+    Offset,
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+};
+
+use crate::{
+    RawRecord,
+    consumer::{Bridge, Event, Options, Seek},
+    error::{class, kafka_error},
+    record::Collector,
+};
+
+pub(crate) struct PollLoop {
+    consumer: Arc<BaseConsumer<Bridge>>,
+    options: Options,
+    collector: Collector,
+    seeks: mpsc::Receiver<Seek>,
+    paused: bool,
+    looked: Instant,
+}
+
+const POLL: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_secs(2);
+
+impl PollLoop {
+    pub(crate) fn new(consumer: Arc<BaseConsumer<Bridge>>, options: Options, seeks: mpsc::Receiver<Seek>) -> Self {
+        Self { consumer, options, collector: Collector::default(), seeks, paused: false, looked: Instant::now() }
+    }
+
+    pub(crate) fn run(mut self) {
+        while !self.closing() {
+            self.seek();
+            self.pause();
+            self.look_for_brokers();
+            let wait = if self.collector.is_empty() || self.paused { POLL } else { Duration::ZERO };
+            let more = self.poll(wait);
+            if self.paused {
+                continue;
+            }
+            let full = self.collector.len() >= self.options.max_poll_records;
+            if !self.collector.is_empty() && (full || !more) {
+                self.hand_over();
+            }
+        }
+        self.consumer.unsubscribe();
+        // The queue is polled until librdkafka has left the group; the last clone may live elsewhere.
+        if self.consumer.close_queue().is_ok() {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !self.consumer.closed() && Instant::now() < deadline {
+                // Messages that still arrive belong to the next owner.
+                drop(self.consumer.poll(POLL));
+            }
+        }
+    }
+
+    fn closing(&self) -> bool {
+        let context = self.consumer.context();
+        context.closing.load(Ordering::Acquire) || context.events.is_closed()
+    }
+
+    fn pause(&mut self) {
+        let context = self.consumer.context();
+        let wanted = context.paused.load(Ordering::Acquire);
+        // New partitions start unpaused, so an assignment is a reason to pause again.
+        let assigned = context.assigned.swap(false, Ordering::AcqRel);
+        if wanted == self.paused && !(wanted && assigned) {
+            return;
+        }
+        self.paused = wanted;
+        let all = self.consumer.assignment();
+        let done = all.and_then(|all| if wanted { self.consumer.pause(&all) } else { self.consumer.resume(&all) });
+        if let Err(e) = done {
+            tracing::debug!("pausing or resuming partitions: {e}");
+        }
+    }
+
+    /// librdkafka says when brokers are gone, not when they are back: with nothing to read they are asked.
+    fn look_for_brokers(&mut self) {
+        let context = self.consumer.context();
+        if !context.client.brokers_down() || self.looked.elapsed() < LOOK {
+            return;
+        }
+        if self.consumer.fetch_metadata(None, POLL * 10).is_ok() {
+            context.client.reached();
+        }
+        self.looked = Instant::now();
+    }
+
+    /// Carries out requested seeks; what was collected of the moved partitions is dropped.
+    fn seek(&mut self) {
+        while let Ok(Seek { offsets, done }) = self.seeks.try_recv() {
+            let moved = |r: &RawRecord| {
+                offsets.iter().any(|o| o.partition.partition == r.partition && o.partition.topic == r.topic)
+            };
+            let left = self.collector.take(|r| !moved(r));
+            self.collector.restore(left);
+            let mut result = Ok(());
+            for o in &offsets {
+                let (topic, partition) = (&*o.partition.topic, o.partition.partition);
+                let sought = self.consumer.seek(topic, partition, Offset::Offset(o.offset), Duration::from_secs(10));
+                if let Err(e) = sought {
+                    result = Err(kafka_error(format!("seeking {topic}-{partition} to {}", o.offset), e));
+                }
+            }
+            self.consumer.context().seeks.fetch_add(1, Ordering::AcqRel);
+            // The task may have ended meanwhile.
+            let _ = done.send(result);
+        }
+    }
+
+    /// Collects a message, if there is one; tells whether there was.
+    fn poll(&mut self, wait: Duration) -> bool {
+        let consumer = self.consumer.clone();
+        let polled = consumer.poll(wait);
+        // What was collected before belongs to others now; what this poll brought belongs to the assignment
+        // that came behind the revocation.
+        self.drop_revoked();
+        match polled {
+            None => false,
+            Some(Ok(message)) => {
+                consumer.context().client.reached();
+                self.collector.push(&message);
+                true
+            }
+            Some(Err(error)) => {
+                self.report(error);
+                false
+            }
+        }
+    }
+
+    fn drop_revoked(&mut self) {
+        let revoked = &self.consumer.context().revoked;
+        let taken = std::mem::take(&mut *revoked.lock().unwrap_or_else(PoisonError::into_inner));
+        if !taken.is_empty() {
+            let kept = |r: &RawRecord| !taken.iter().any(|p| p.partition == r.partition && p.topic == r.topic);
+            let left = self.collector.take(kept);
+            self.collector.restore(left);
+        }
+    }
+
+    fn report(&self, error: KafkaError) {
+        let code = error.rdkafka_error_code();
+        match code {
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                tracing::debug!("waiting for the topic: {error}")
+            }
+            Some(Code::PartitionEOF) => {}
+            Some(c) if class(c) == connect_api::ErrorClass::Retriable && c != Code::AutoOffsetReset => {
+                tracing::debug!("consuming: {error}");
+            }
+            Some(Code::AutoOffsetReset) => self.fail(
+                Error::fatal(
+                    "consuming: there is no committed offset, or it is out of range, and auto.offset.reset is none",
+                )
+                .caused_by(error),
+            ),
+            _ => self.fail(kafka_error("consuming", error)),
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        let context = self.consumer.context();
+        // A closed channel means that the task ends anyway.
+        let _ = context.runtime.block_on(context.events.send(context.numbered(Event::Failed(error))));
+    }
+
+    fn hand_over(&mut self) {
+        let context = self.consumer.context().clone();
+        let started = Instant::now();
+        let mut paused = None;
+        loop {
+            self.seek();
+            if self.collector.is_empty() || context.paused.load(Ordering::Acquire) {
+                break;
+            }
+            // A clone of the sender keeps the permit from borrowing what the callback needs.
+            let events = context.events.clone();
+            match context.runtime.block_on(tokio::time::timeout(POLL, events.reserve_owned())) {
+                Ok(Ok(permit)) => {
+                    let batch = self.collector.take(|_| true);
+                    permit.send(context.numbered(Event::Batch(batch)));
+                    break;
+                }
+                Ok(Err(_)) => break,
+                Err(_) if self.closing() => break,
+                Err(_) => {}
+            }
+            if paused.is_none() && started.elapsed() > self.options.max_poll_interval / 2 {
+                paused = self.consumer.assignment().ok();
+                if let Some(Err(e)) = paused.as_ref().map(|all| self.consumer.pause(all)) {
+                    tracing::warn!("pausing partitions: {e}");
+                }
+            }
+            if paused.is_some() {
+                self.poll(Duration::ZERO);
+            }
+        }
+        if let Some(Err(e)) = paused.map(|all| self.consumer.resume(&all)) {
+            // Partitions may have been revoked in between, which is all right.
+            tracing::debug!("resuming partitions: {e}");
+        }
+    }
+}
