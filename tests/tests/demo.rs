@@ -15,7 +15,8 @@ fn alarms_of_every_source_of_the_demo_reach_its_file() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/demo");
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     // The demo as it is, but for the places that tests must not share.
-    for entry in fs::read_dir(&source).expect("configs/demo").map(|e| e.expect("entry").path()).filter(|p| p.is_file()) {
+    for entry in fs::read_dir(&source).expect("configs/demo").map(|e| e.expect("entry").path()).filter(|p| p.is_file())
+    {
         let text = fs::read_to_string(&entry).expect("text");
         let text = text
             .replace("configs/demo/data", &source.join("data").to_string_lossy())
@@ -33,9 +34,14 @@ fn alarms_of_every_source_of_the_demo_reach_its_file() {
     }
     let log = connectd.log_text();
     let curl = |word: &str| {
-        let line = log.lines().skip_while(|l| !l.contains(&format!("# {word} an alarm"))).nth(1).unwrap_or_else(|| panic!("no line to {word}: {log}"));
+        let line = log
+            .lines()
+            .skip_while(|l| !l.contains(&format!("# {word} an alarm")))
+            .nth(1)
+            .unwrap_or_else(|| panic!("no line to {word}: {log}"));
         let url = line.split_whitespace().find(|w| w.starts_with("http://")).expect("url").to_owned();
-        let body: Json = serde_json::from_str(line.split("-d '").nth(1).expect("body").trim_end_matches('\'')).expect("json");
+        let body: Json =
+            serde_json::from_str(line.split("-d '").nth(1).expect("body").trim_end_matches('\'')).expect("json");
         (url, body)
     };
     let lines = || -> Vec<Json> {
@@ -57,10 +63,13 @@ fn alarms_of_every_source_of_the_demo_reach_its_file() {
     assert_eq!(transient["value"]["source"], "alert-stream-alarms");
     let channel = wait("a simulated channel's alarm", LIMIT, || of("DEMO:"));
     assert_eq!(channel["value"]["source"], "epics-alarms");
-    wait("values of channels", LIMIT, || fs::metadata(path("demo-channels.jsonl")).is_ok_and(|m| m.len() > 0).then_some(()));
+    wait("values of channels", LIMIT, || {
+        fs::metadata(path("demo-channels.jsonl")).is_ok_and(|m| m.len() > 0).then_some(())
+    });
 
     // Other clients reach the embedded broker: the packets are there as the observatory sends them.
-    let bootstrap = log.lines().find_map(|l| l.trim().strip_prefix("Kafka broker")?.split_whitespace().next().map(str::to_owned));
+    let bootstrap =
+        log.lines().find_map(|l| l.trim().strip_prefix("Kafka broker")?.split_whitespace().next().map(str::to_owned));
     let packets = Reader::new(&bootstrap.expect("address")).until("ztf-alerts", LIMIT, |r| !r.is_empty());
     assert!(packets[0].value.as_ref().is_some_and(|v| v.len() > 10_000), "a packet of bare Avro with its stamps");
 }
