@@ -119,6 +119,10 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
     }
     if let Some(broker) = broker {
         settings.set("bootstrap.servers", broker.bootstrap());
+        // It cannot be told that a member gives up joining, so it waits for the member's session to end.
+        if !settings.contains("consumer.session.timeout.ms") {
+            settings.set("consumer.session.timeout.ms", "6000");
+        }
         registry(&mut settings, broker.registry_url());
     }
     let worker = match load::worker(settings, embedded, file, &plugins) {
