@@ -49,8 +49,12 @@ fn refusal(request: &Request) -> Option<StatusCode> {
     None
 }
 
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
+}
+
 fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let bytes = without_mark(bytes);
     serde_json::from_slice(bytes).map_err(|e| {
         let text = e.to_string();
         let place = format!("\n at [Source: REDACTED; line: {}, column: {}]", e.line(), e.column());
@@ -121,6 +125,12 @@ pub(crate) fn create(bytes: &Bytes) -> Result<Create, ApiError> {
             "Cannot invoke \"CreateConnectorRequest.name()\" because \"createRequest\" is null",
         ));
     }
+    // A list would be taken as the members in their order.
+    if without_mark(bytes).trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::internal(
+            "Cannot deserialize value of type `CreateConnectorRequest` from Array value\n at [Source: REDACTED; line: 1, column: 1]",
+        ));
+    }
     let raw: RawCreate<'_> = parse(bytes)?;
     let text = |key: &str, raw: Option<&RawValue>| raw.map_or(Ok(None), |r| scalar(key, r));
     let name = text("name", raw.name)?.unwrap_or_default();
@@ -165,6 +175,8 @@ mod tests {
         let e =
             create(&Bytes::from_static(br#"{"name":"a","config":{},"x":1}"#)).err().map(|e| e.1).unwrap_or_default();
         assert!(e.starts_with("Unrecognized field \"x\""), "{e}");
+        let e = create(&Bytes::from_static(br#"["a",{}]"#)).err().map(|e| e.1).unwrap_or_default();
+        assert!(e.starts_with("Cannot deserialize value"), "{e}");
     }
 
     #[test]
