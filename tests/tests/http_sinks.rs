@@ -1,0 +1,145 @@
+//! The sinks that send over HTTP, in the real server, against servers that are busy, broken and rude: every
+//! record arrives, in order.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value as Json, json};
+use tocsin_tests::{Connectd, kafka::Reader, wait};
+use tokio::runtime::Runtime;
+use wiremock::{Match, Mock, MockServer, Request, Respond, ResponseTemplate, matchers::any};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const RECORDS: usize = 60;
+/// Part of the URLs; must never be shown.
+const SECRET: &str = "s3cret";
+
+/// Remembers the texts that it takes, in order, and when.
+#[derive(Clone, Default)]
+struct Taken(Arc<Mutex<Vec<(String, Instant)>>>);
+
+impl Taken {
+    fn texts(&self) -> Vec<String> {
+        self.0.lock().expect("lock").iter().map(|(text, _)| text.clone()).collect()
+    }
+
+    fn when(&self, text: &str) -> Option<Instant> {
+        self.0.lock().expect("lock").iter().find(|(t, _)| t == text).map(|(_, at)| *at)
+    }
+}
+
+impl Respond for Taken {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        self.0.lock().expect("lock").push((text_of(request), Instant::now()));
+        ResponseTemplate::new(200).set_body_string("ok")
+    }
+}
+
+/// The text of a message, of either sink.
+fn text_of(request: &Request) -> String {
+    let body: Json = serde_json::from_slice(&request.body).expect("a body of JSON");
+    body["text"].as_str().expect("text").to_owned()
+}
+
+/// The request whose text is this.
+struct Says(&'static str);
+
+impl Match for Says {
+    fn matches(&self, request: &Request) -> bool {
+        text_of(request) == self.0
+    }
+}
+
+fn text(n: usize) -> String {
+    format!("key-{}:{n}", n % 3)
+}
+
+/// A server that takes everything, but some records only when they come again.
+fn server(runtime: &Runtime) -> (MockServer, Taken) {
+    let (server, taken) = (runtime.block_on(MockServer::start()), Taken::default());
+    runtime.block_on(async {
+        let busy = ResponseTemplate::new(429).insert_header("retry-after", "2").set_body_string("rate_limited");
+        let late = ResponseTemplate::new(200).set_delay(Duration::from_secs(3));
+        let troubles = [("key-1:7", busy, 1), ("key-0:18", ResponseTemplate::new(500), 2), ("key-2:29", late, 1)];
+        for (text, answer, times) in troubles {
+            Mock::given(Says(text)).respond_with(answer).up_to_n_times(times).expect(times).mount(&server).await;
+        }
+        let unavailable = ResponseTemplate::new(503).set_body_string("down");
+        Mock::given(Says("key-1:40")).respond_with(unavailable).up_to_n_times(1).expect(1).mount(&server).await;
+        let closed = |_: &Request| io::Error::from(io::ErrorKind::ConnectionReset);
+        Mock::given(Says("key-0:51")).respond_with_err(closed).up_to_n_times(1).expect(1).mount(&server).await;
+        Mock::given(any()).respond_with(taken.clone()).mount(&server).await;
+    });
+    (server, taken)
+}
+
+/// Delivers through the sink and checks what arrived.
+fn delivers(name: &str, config: impl FnOnce(&str) -> Json) {
+    let runtime = Runtime::new().expect("runtime");
+    let (server, taken) = server(&runtime);
+    let dir = tempfile::tempdir().expect("folder");
+    let mut connectd = Connectd::start(&[], &dir.path().join("log"));
+    let bootstrap = wait("the broker's address in the log", LIMIT, || {
+        let text = connectd.log_text();
+        let line = text.lines().find(|l| l.contains("Kafka broker "))?;
+        line.split_whitespace().nth(2).map(str::to_owned)
+    });
+    let mut config = config(&server.uri());
+    for (key, value) in [
+        ("topics", json!("messages")),
+        ("value.converter", json!("StringConverter")),
+        ("http.proxy", json!("none")),
+        ("http.request.timeout.ms", json!(1000)),
+    ] {
+        config[key] = value;
+    }
+    let records = (0..RECORDS).map(|n| (format!("key-{}", n % 3), Some(n.to_string().into_bytes())));
+    Reader::new(&bootstrap).write_all("messages", records);
+    let (status, body) = connectd.send("POST", "/connectors", Some(&json!({ "name": name, "config": config })));
+    assert_eq!(status, 201, "{body}");
+
+    let said = wait("the status to say that it is told to wait", LIMIT, || {
+        let status = connectd.get(&format!("/connectors/{name}/status")).1;
+        assert_ne!(status["tasks"][0]["state"], "FAILED", "{status}");
+        status["tasks"][0]["detail"]["retrying"].as_str().filter(|t| t.contains("429")).map(str::to_owned)
+    });
+    assert!(said.contains("rate_limited"), "{said}");
+    wait("every record", LIMIT, || (taken.texts().len() >= RECORDS).then_some(()));
+    for key in ["key-0:", "key-1:", "key-2:"] {
+        let of_key = |texts: Vec<String>| texts.into_iter().filter(|t| t.starts_with(key)).collect::<Vec<_>>();
+        let written = of_key((0..RECORDS).map(text).collect());
+        assert_eq!(of_key(taken.texts()), written, "each record once and in the order of its key");
+    }
+    let (before, after) = (taken.when(&text(4)).expect("taken"), taken.when(&text(7)).expect("taken"));
+    assert!(after - before >= Duration::from_millis(1900), "Retry-After is honoured: {:?}", after - before);
+    connectd.await_state(name, "RUNNING");
+    let status = connectd.get(&format!("/connectors/{name}/status")).1;
+    assert_eq!(status["tasks"][0]["detail"]["records_bad"], 0, "{status}");
+    assert!(!status.to_string().contains(SECRET), "{status}");
+    assert!(connectd.terminate().1, "stopped well");
+    assert!(!connectd.log_text().contains(SECRET), "no secret in the log: {}", connectd.log_text());
+    runtime.block_on(server.verify());
+}
+
+#[test]
+fn slack_messages_arrive_once_and_in_order_whatever_slack_answers_at_first() {
+    delivers("slack", |url| {
+        json!({
+            "connector.class": "slack-sink", "slack.webhook.url": format!("{url}/services/T00/B00/{SECRET}"),
+            "slack.raised.template": "{{key}}:{{value}}", "slack.interval.ms": 1
+        })
+    });
+}
+
+#[test]
+fn webhooks_arrive_once_and_in_order_whatever_the_server_answers_at_first() {
+    delivers("webhook", |url| {
+        json!({
+            "connector.class": "webhook-sink", "webhook.url": format!("{url}/hook?token={SECRET}"),
+            "webhook.body": "{\"text\": {{key ~ ':' ~ value}}}"
+        })
+    });
+}
