@@ -2,7 +2,7 @@
 
 use connect_api::{
     Error, Result,
-    config::{Key, Problems},
+    config::{Key, Problems, Secret, split_list},
 };
 use connector_http::{
     AuthConfig, HttpConfig, Joined, Method,
@@ -59,8 +59,9 @@ connect_api::config! {
         url: String = Key::new("webhook.url").high().non_empty(),
         /// Method: POST, PUT or PATCH.
         method: Verb = Key::new("webhook.method").default("POST"),
-        /// Headers to send, each as "Name: value". A value cannot hold a comma.
-        headers: Vec<String> = Key::new("webhook.headers").default("").check(|h: &Vec<String>| headers(h).map(drop)),
+        /// Headers to send, each as "Name: value", separated by commas. A value cannot hold a comma. Never shown, since
+        /// values may be credentials.
+        headers: Secret = Key::new("webhook.headers").default("").check(|h: &Secret| headers(h).map(drop)),
         /// Template of the body, over the same names; what it inserts is written as JSON, so that
         /// {"text": {{value.message}}} is right. Without it the record is sent as JSON with all of these names.
         body: Option<String> = Key::new("webhook.body"),
@@ -95,8 +96,8 @@ impl WebhookSettings {
     }
 }
 
-fn headers(texts: &[String]) -> Result<HeaderMap, String> {
-    texts.iter().map(|text| header(text)).collect()
+fn headers(list: &Secret) -> Result<HeaderMap, String> {
+    split_list(list.reveal()).iter().map(|text| header(text)).collect()
 }
 
 // The reasons hold no values: some are secrets.
@@ -129,6 +130,7 @@ mod tests {
         assert_eq!(map["content-type"], "application/json");
         let wrong = WebhookSinkConfig::parse(&settings(&[("webhook.headers", "no colon")])).expect_err("wrong");
         assert!(wrong.iter().any(|p| p.text.contains("Expected \"Name: value\"")), "{wrong:?}");
+        assert!(!wrong.iter().any(|p| p.text.contains("no colon")), "{wrong:?}");
     }
 
     #[test]

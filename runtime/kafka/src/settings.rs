@@ -119,7 +119,7 @@ const TABLE: &[(&str, &[Role], Rule)] = &[
     // Security
     ("security.protocol", ALL, By("security.protocol", lower_case)),
     ("security.providers", ALL, Refused(NO_PLUGIN)),
-    ("sasl.mechanism", ALL, Same),
+    ("sasl.mechanism", ALL, By("sasl.mechanism", mechanism)),
     ("sasl.jaas.config", ALL, Joined),
     ("sasl.client.callback.handler.class", ALL, Refused(NO_PLUGIN)),
     ("sasl.login.callback.handler.class", ALL, Joined),
@@ -354,6 +354,14 @@ fn join_sasl(java: &Settings, out: &mut ClientSettings, problems: &mut Vec<Probl
             format!("unknown login module {other}; known are PlainLoginModule, ScramLoginModule and OAuthBearerLoginModule"),
         ),
     }
+}
+
+fn mechanism(v: &str) -> Result<String, String> {
+    let known = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+    if known.contains(&v) {
+        return Ok(v.to_owned());
+    }
+    Err(format!("{v} is none of {}; Kerberos (GSSAPI) is not built in", known.join(", ")))
 }
 
 fn lower_case(v: &str) -> Result<String, String> {

@@ -229,12 +229,34 @@ impl ConfigKey {
     }
 }
 
-/// Kafka's text for a value that cannot be used.
+/// Kafka's text for a value that cannot be used; user and password of a URL in it are hidden.
 pub fn invalid_value(value: &str, key: &str, reason: &str) -> String {
-    format!("Invalid value {value} for configuration {key}: {reason}")
+    format!("Invalid value {} for configuration {key}: {reason}", without_credentials(value))
+}
+
+/// `scheme://user:password@host` with `[hidden]` in place of what stands before the `@`.
+fn without_credentials(value: &str) -> String {
+    let hide = |part: &str| {
+        let (scheme, rest) = part.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let at = authority.rfind('@')?;
+        Some(format!("{scheme}://[hidden]{}", &rest[at..]))
+    };
+    value.split(',').map(|part| hide(part).unwrap_or_else(|| part.to_owned())).collect::<Vec<_>>().join(",")
 }
 
 /// Kafka's text for a required key that is absent.
 pub fn missing_value(key: &str) -> String {
     format!("Missing required configuration \"{key}\" which has no default value.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_urls_are_not_shown() {
+        let text = invalid_value("http://a:b,http://u:s3cret@h:1/x@y", "k", "no");
+        assert_eq!(text, "Invalid value http://a:b,http://[hidden]@h:1/x@y for configuration k: no");
+    }
 }
