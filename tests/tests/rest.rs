@@ -631,3 +631,20 @@ fn a_failed_task_leaves_others_alone_and_its_trace_begins_with_what_is_wrong() {
     });
     rest.connectd.await_state("fails", "RUNNING");
 }
+
+#[test]
+fn options_names_the_methods_of_a_path() {
+    let dir = tempfile::tempdir().expect("folder");
+    let connectd = Connectd::start(&[], &dir.path().join("log"));
+    let client = reqwest::blocking::Client::new();
+    let ask = |path: &str| {
+        let url = format!("{}{path}", connectd.url());
+        client.request("OPTIONS".parse().expect("method"), url).send().expect("answer")
+    };
+    let answer = ask("/connectors/");
+    assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().ok()), (200, Some("text/plain")));
+    let mut methods: Vec<String> = answer.text().expect("text").split(", ").map(str::to_owned).collect();
+    methods.sort_unstable();
+    assert_eq!(methods, ["GET", "HEAD", "OPTIONS", "POST"]);
+    assert_eq!(ask("/nowhere").status(), 404);
+}

@@ -19,7 +19,7 @@ use std::{
 use axum::{
     Router,
     extract::State,
-    http::{Method, StatusCode, Uri},
+    http::{Method, StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -112,21 +112,40 @@ pub async fn bind(listeners: &[String]) -> Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
+/// What applies to every request before it is routed: a trailing slash is accepted, `OPTIONS` answered.
 fn tower_trim(router: Router) -> Router {
     Router::new().fallback_service(router).layer(middleware::from_fn(
         |mut request: axum::extract::Request, next: middleware::Next| async move {
-            let uri = request.uri();
-            let path = uri.path();
-            if path.len() > 1 && path.ends_with('/') && !path.ends_with("//") {
-                let trimmed = path.trim_end_matches('/');
-                let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
-                if let Ok(changed) = format!("{trimmed}{query}").parse::<Uri>() {
-                    *request.uri_mut() = changed;
-                }
+            if let Some(uri) = without_slash(request.uri()) {
+                *request.uri_mut() = uri;
             }
-            next.run(request).await
+            if request.method() != Method::OPTIONS {
+                return next.run(request).await;
+            }
+            // The router knows which methods a path has: it names them when it refuses one.
+            *request.method_mut() = Method::TRACE;
+            *request.body_mut() = axum::body::Body::empty();
+            options(next.run(request).await)
         },
     ))
+}
+
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    if path.len() < 2 || !path.ends_with('/') || path.ends_with("//") {
+        return None;
+    }
+    let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+    format!("{}{query}", path.trim_end_matches('/')).parse().ok()
+}
+
+fn options(refusal: Response) -> Response {
+    let allowed = refusal.headers().get(header::ALLOW).and_then(|a| a.to_str().ok()).map(str::to_owned);
+    let (StatusCode::METHOD_NOT_ALLOWED, Some(allowed)) = (refusal.status(), allowed) else { return refusal };
+    let mut methods: Vec<&str> = allowed.split(',').map(str::trim).collect();
+    methods.push("OPTIONS");
+    let headers = [(header::ALLOW, methods.join(",")), (header::CONTENT_TYPE, "text/plain".to_owned())];
+    (headers, methods.join(", ")).into_response()
 }
 
 async fn root(State(api): State<Api>) -> Response {
