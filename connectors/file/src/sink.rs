@@ -53,8 +53,8 @@ impl Flavour for Ours {
         name: "file-sink",
         aliases: &[],
         version: env!("CARGO_PKG_VERSION"),
-        about: "Appends records to a file as JSON lines, on the disk before offsets are committed. A line that was cut \
-                off by a crash is removed at the next start; its record comes again.",
+        about: "Appends records to a file as JSON lines, on the disk before offsets are committed. A JSON line \
+                that a crash cut off is removed at the next start; its record comes again.",
     };
     const FORMAT: Format = Format::Json;
 }
@@ -97,51 +97,58 @@ impl<F: Flavour> Connector for AnyFileSink<F> {
 #[async_trait]
 impl<F: Flavour> SinkConnector for AnyFileSink<F> {
     async fn start_task(config: FileSinkConfig, _context: SinkContext) -> Result<Box<dyn SinkTask>> {
-        let opened = tokio::task::block_in_place(|| open(&config.file));
+        let format = config.format.unwrap_or(F::FORMAT);
+        let opened = tokio::task::block_in_place(|| open(&config.file, format));
         let text = || format!("Couldn't find or create file '{}' for FileStreamSinkTask", config.file);
         let file = opened.map_err(|e| Error::fatal(text()).caused_by(e))?;
-        Ok(Box::new(FileSinkTask {
-            file,
-            path: config.file,
-            format: config.format.unwrap_or(F::FORMAT),
-            lines: Vec::new(),
-        }))
+        Ok(Box::new(FileSinkTask { file, path: config.file, format, lines: Vec::new() }))
     }
 }
 
-/// Opens for appending and removes a last line without its end: a crash cut it off, its record comes again.
-fn open(path: &str) -> io::Result<File> {
+/// What every line of the format json begins with.
+const LINE_START: &[u8] = br#"{"topic":"#;
+
+/// Opens for appending and ends a last line that has no end: a crash of ours cut it off, or somebody else
+/// wrote it.
+fn open(path: &str, format: Format) -> io::Result<File> {
     let mut file = File::options().create(true).append(true).read(true).open(path)?;
     // Other tasks may be writing to the same file at this moment.
     file.lock()?;
-    let repaired = remove_cut_line(&mut file, path);
+    let ended = end_last_line(&mut file, path, format);
     file.unlock()?;
-    repaired.map(|()| file)
+    ended.map(|()| file)
 }
 
-fn remove_cut_line(file: &mut File, path: &str) -> io::Result<()> {
+fn end_last_line(file: &mut File, path: &str, format: Format) -> io::Result<()> {
     let length = file.seek(SeekFrom::End(0))?;
-    let mut end = length;
-    let mut chunk = [0u8; 8192];
-    while end > 0 {
-        let start = end.saturating_sub(chunk.len() as u64);
-        let part = &mut chunk[..(end - start) as usize];
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(part)?;
-        if let Some(at) = part.iter().rposition(|b| *b == b'\n') {
-            end = start + at as u64 + 1;
+    let mut start = length;
+    let mut tail = Vec::new();
+    while start > 0 {
+        let from = start.saturating_sub(8192);
+        let mut chunk = vec![0u8; (start - from) as usize];
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut chunk)?;
+        let at = chunk.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let found = at > 0;
+        tail = [&chunk[at..], &tail].concat();
+        start = from + at as u64;
+        if found {
             break;
         }
-        end = start;
     }
-    if end < length {
+    if tail.is_empty() {
+        return Ok(());
+    }
+    let known = tail.len().min(LINE_START.len());
+    if format == Format::Json && tail[..known] == LINE_START[..known] {
         tracing::warn!(
             "removing {} bytes of a line that was cut off at the end of {path}; its record comes again",
-            length - end
+            tail.len()
         );
-        file.set_len(end)?;
+        return file.set_len(start);
     }
-    Ok(())
+    // Whose bytes these are cannot be known, so they stay, as a line of their own.
+    file.write_all(b"\n")
 }
 
 struct FileSinkTask {
@@ -166,7 +173,12 @@ impl SinkTask for FileSinkTask {
         let (file, lines) = (&mut self.file, &self.lines);
         // Local files are quick; a thread hop for each batch would cost more than the write.
         let written = file.lock().and_then(|()| {
+            let before = file.metadata().map(|m| m.len());
             let written = file.write_all(lines);
+            if let (Err(_), Ok(before)) = (&written, before) {
+                // A full disk takes a part; what comes again must not be glued to it.
+                file.set_len(before)?;
+            }
             file.unlock().and(written)
         });
         written

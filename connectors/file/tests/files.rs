@@ -48,7 +48,7 @@ async fn write<C: SinkConnector>(path: &Path, host: &std::sync::Arc<Host>) -> Bo
 async fn records_become_json_lines_and_a_line_cut_off_by_a_crash_is_removed() {
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("out.jsonl");
-    fs::write(&path, "{\"whole\":1}\n{\"cut o").expect("file");
+    fs::write(&path, "{\"whole\":1}\n{\"topic\":\"t\",\"par").expect("file");
     let host = Host::new();
     let mut task = write::<FileSink>(&path, &host).await;
     let records =
@@ -98,4 +98,16 @@ async fn tasks_that_share_a_file_do_not_tear_each_others_lines() {
     }
     let text = fs::read_to_string(&path).expect("file");
     assert_eq!(text.lines().filter(|l| l.len() == 3001 && l[1..] == long).count(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_somebody_else_wrote_stay() {
+    let dir = tempfile::tempdir().expect("folder");
+    for (name, text) in [("a", "line one\nprecious"), ("b", "no line at all"), ("c", "{\"other\":1")] {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("file");
+        sink::stop(write::<FileSink>(&path, &Host::new()).await).await;
+        sink::stop(write::<FileStreamSink>(&path, &Host::new()).await).await;
+        assert_eq!(fs::read_to_string(&path).expect("file"), format!("{text}\n"));
+    }
 }

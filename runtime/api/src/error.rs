@@ -116,6 +116,18 @@ impl Error {
         text
     }
 
+    /// As [`Error::report`], with the root cause on the first line, too: what was being done and what went
+    /// wrong, for those who show one line of a status.
+    pub fn trace(&self) -> String {
+        let report = self.report();
+        let (first, rest) = report.split_once('\n').unwrap_or((&report, ""));
+        let root = rest.lines().rev().find_map(|l| l.strip_prefix("Caused by: "));
+        match root.filter(|root| !first.contains(root)) {
+            Some(root) => format!("{first}: {root}\n{rest}"),
+            None => report.clone(),
+        }
+    }
+
     /// The message and its causes on one line, joined by `: `.
     pub fn one_line(&self) -> String {
         self.report().replace("\nCaused by: ", ": ").replace('\n', " ")
@@ -151,5 +163,7 @@ mod tests {
         assert_eq!(e.class(), ErrorClass::Retriable);
         assert_eq!(e.report(), "writing 2 points\nCaused by: posting to http://x\nCaused by: connection refused");
         assert_eq!(e.one_line(), "writing 2 points: posting to http://x: connection refused");
+        assert!(e.trace().starts_with("writing 2 points: connection refused\nCaused by: posting"));
+        assert_eq!(Error::fatal("alone").trace(), "alone");
     }
 }

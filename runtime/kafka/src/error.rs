@@ -45,7 +45,7 @@ fn way_out(code: Code) -> Option<&'static str> {
         Code::TopicAuthorizationFailed => "the principal needs an ACL for this topic",
         Code::GroupAuthorizationFailed => "the principal needs an ACL for this consumer group",
         Code::UnknownTopicOrPartition | Code::UnknownTopic => {
-            "create the topic, or allow its creation (topic.creation.default.* or the broker's auto.create.topics.enable)"
+            "create the topic, or let the broker create it (auto.create.topics.enable)"
         }
         Code::MessageSizeTooLarge => "raise producer.override.max.request.size and the topic's max.message.bytes",
         _ => return None,

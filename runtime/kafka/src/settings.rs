@@ -265,6 +265,11 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
             },
         }
     }
+    if let Some(acks) = out.native.get("acks").filter(|a| !["all", "-1"].contains(&a.as_str())) {
+        out.warnings.push(format!(
+            "acks={acks}: records that Kafka loses count as stored; remove it to have them acknowledged by all replicas"
+        ));
+    }
     join_sasl(java, &mut out, &mut problems);
     stores::join(java, &mut out, &mut problems);
     let ours = out.native.clone();

@@ -131,6 +131,13 @@ pub fn refused(settings: &Settings, direction: Direction) -> Vec<(String, String
         |key: &str, way_out: &str| found.push((key.to_owned(), format!("{key} is not supported: {way_out}")));
     for (key, value) in settings.iter() {
         let value = value.trim();
+        if is_reference(value) {
+            refuse(
+                key,
+                "references such as ${file:…} need config providers; write the value itself, or let the deployment fill it in",
+            );
+            continue;
+        }
         match key {
             "exactly.once.support" if !value.eq_ignore_ascii_case("requested") => {
                 refuse(key, "delivery is at least once; remove it");
@@ -156,6 +163,12 @@ pub fn refused(settings: &Settings, direction: Direction) -> Vec<(String, String
         }
     }
     found
+}
+
+/// Whether the value holds a reference to a config provider, `${provider:key}`: sent as it stands it would be a
+/// wrong password or a wrong file.
+fn is_reference(value: &str) -> bool {
+    value.split("${").skip(1).any(|rest| rest.split_once('}').is_some_and(|(inside, _)| inside.contains(':')))
 }
 
 /// Keys that this worker accepts although they are in no definition.
@@ -204,5 +217,7 @@ mod tests {
         ]);
         assert_eq!(refused(&given, Direction::Source).len(), 2);
         assert!(refused(&Settings::from([("exactly.once.support", "REQUESTED")]), Direction::Source).is_empty());
+        assert_eq!(refused(&Settings::from([("http.password", "${file:/etc/x:pw}")]), Direction::Sink).len(), 1);
+        assert!(refused(&Settings::from([("a", "$${b} {{c:d}}")]), Direction::Sink).is_empty());
     }
 }

@@ -1,6 +1,12 @@
 //! Runs one source task: poll → transforms → converters → producer → offsets.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use connect_api::{Error, ErrorClass, OffsetMap, Result, SourceBatch, SourceTask};
 use connect_kafka::{Outgoing, Producer};
@@ -84,6 +90,7 @@ impl SourceRunner {
         let mut health = interval_at(Instant::now() + HEALTH, HEALTH);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0u32;
+        let said = AtomicBool::new(false);
         loop {
             let polled = {
                 // One poll may outlive pauses and commits: it is dropped only when the task stops.
@@ -99,7 +106,7 @@ impl SourceRunner {
                         () = control.stop.cancelled() => return Ok(()),
                         changed = paused.changed() => if changed.is_err() { return Ok(()) },
                         () = tracker.changed() => {}
-                        _ = health.tick() => report_health(&self.producer, &self.status),
+                        _ = health.tick() => report_health(&self.producer, &self.status, &said),
                         _ = commits.tick() => {
                             let stored = match self.pipeline.tolerance.flush(self.flush_timeout).await {
                                 Ok(()) => committer.commit(tracker).await,
@@ -127,7 +134,7 @@ impl SourceRunner {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
                         sent = send(&mut self.pipeline, &self.producer, tracker, &self.status, batch) => sent?,
-                        e = failed(failure, &self.producer, &self.status) => return Err(e),
+                        e = failed(failure, &self.producer, &self.status, &said) => return Err(e),
                     }
                 }
                 Err(e) if e.class() == ErrorClass::Retriable => {
@@ -146,23 +153,30 @@ impl SourceRunner {
     }
 }
 
-fn report_health(producer: &Producer<Segment>, status: &TaskStatus) {
+/// Says in the status when Kafka is away, and takes back only what it said itself.
+fn report_health(producer: &Producer<Segment>, status: &TaskStatus, said: &AtomicBool) {
     if producer.in_flight() > 0 && producer.brokers_down() {
+        said.store(true, Ordering::Relaxed);
         let text = format!("kafka cannot be reached; {} records wait", producer.in_flight());
         status.retrying(&Error::retriable(text));
-    } else if status.recovered() {
+    } else if said.swap(false, Ordering::Relaxed) && status.recovered() {
         tracing::info!("kafka takes records again");
     }
 }
 
 /// Resolves when Kafka refused a record while a batch waits for room in the producer's queue.
-async fn failed(tracker: crate::offsets::FailureHandle, producer: &Producer<Segment>, status: &TaskStatus) -> Error {
+async fn failed(
+    tracker: crate::offsets::FailureHandle,
+    producer: &Producer<Segment>,
+    status: &TaskStatus,
+    said: &AtomicBool,
+) -> Error {
     loop {
         if let Some(e) = tracker.failure() {
             return e;
         }
         tokio::time::sleep(HEALTH).await;
-        report_health(producer, status);
+        report_health(producer, status, said);
     }
 }
 

@@ -150,7 +150,7 @@ impl Statuses {
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
             c.own.state = state;
-            c.own.trace = error.map(Error::report);
+            c.own.trace = error.map(Error::trace);
         });
     }
 
@@ -179,7 +179,7 @@ impl Statuses {
             let Some(entry) = all.get_mut(name).and_then(|c| c.tasks.get_mut(&task)) else { return };
             if entry.generation == generation {
                 entry.state = state;
-                entry.trace = error.map(Error::report);
+                entry.trace = error.map(Error::trace);
             }
         });
     }
