@@ -13,6 +13,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval_at},
 };
+use tracing::Instrument;
 
 use crate::{
     pipeline::{Passed, Pipeline},
@@ -52,6 +53,7 @@ pub struct InFlight {
 
 const HEALTH: Duration = Duration::from_secs(1);
 const LEAVE: Duration = Duration::from_secs(3);
+const BOUNDS: Duration = Duration::from_secs(10);
 
 /// What has been read of each partition and not been committed.
 #[derive(Default)]
@@ -150,6 +152,7 @@ impl SinkRunner {
             }
             Some(Event::Assigned(partitions)) => {
                 tracing::info!("assigned {}", list(&partitions));
+                self.look_for_deleted(&partitions);
                 self.task.open(&partitions).await.map_err(|e| e.context("opening partitions"))?;
                 positions.assigned.extend(partitions);
             }
@@ -158,6 +161,31 @@ impl SinkRunner {
             None => return Err(Error::fatal("the consumer's thread has ended")),
         }
         Ok(())
+    }
+
+    /// Says in log and status when records were deleted before they were read, which Kafka itself passes over.
+    fn look_for_deleted(&self, partitions: &[TopicPartition]) {
+        let (looking, status) = (self.consumer.deleted_unread(partitions, BOUNDS), self.status.clone());
+        let report = async move {
+            match looking.await {
+                Ok(Ok(found)) => {
+                    for f in found {
+                        let (topic, partition) = (&f.partition.topic, f.partition.partition);
+                        let text = format!(
+                            "offsets {} to {} of topic {topic}, partition {partition}, were deleted before they were read; raise the \
+                             topic's retention",
+                            f.committed,
+                            f.first - 1
+                        );
+                        tracing::error!("{text}");
+                        status.bad(&Error::data(text));
+                    }
+                }
+                Ok(Err(e)) => tracing::debug!("looking for deleted records: {}", e.one_line()),
+                Err(e) => tracing::debug!("looking for deleted records: {e}"),
+            }
+        };
+        tokio::spawn(report.in_current_span());
     }
 
     /// The runner's part of the rebalance handshake.
