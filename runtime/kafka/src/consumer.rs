@@ -323,26 +323,6 @@ impl Consumer {
         self.inner.context().paused.store(paused, Ordering::Release);
     }
 
-    /// The offsets that the group has committed for these partitions; partitions without one are left out.
-    pub async fn committed(&self, of: &[TopicPartition], limit: Duration) -> Result<Vec<PartitionOffset>> {
-        let mut list = TopicPartitionList::new();
-        for p in of {
-            list.add_partition(&p.topic, p.partition);
-        }
-        let consumer = self.inner.clone();
-        let answer = tokio::task::spawn_blocking(move || consumer.committed_offsets(list, limit)).await;
-        let answer = answer.map_err(|e| Error::retriable("reading committed offsets").caused_by(e))?;
-        let list = answer.map_err(|e| kafka_error("reading committed offsets", e))?;
-        let known = list.elements().into_iter().filter_map(|e| match e.offset() {
-            Offset::Offset(offset) => Some(PartitionOffset {
-                partition: TopicPartition { topic: e.topic().into(), partition: e.partition() },
-                offset,
-            }),
-            _ => None,
-        });
-        Ok(known.collect())
-    }
-
     /// Looks for partitions whose committed offset lies before the first record that Kafka still has: what
     /// lies between was deleted before it was read.
     pub fn deleted_unread(&self, of: &[TopicPartition], limit: Duration) -> JoinHandle<Result<Vec<DeletedUnread>>> {

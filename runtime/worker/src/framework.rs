@@ -18,17 +18,6 @@ connect_api::config_enum! {
     }
 }
 
-connect_api::config_enum! {
-    /// What to do when a secret's life ends.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Reload {
-        /// Nothing.
-        None = "none",
-        /// Restart the connector.
-        Restart = "restart",
-    }
-}
-
 const COMMON: &str = "Common";
 const ERRORS: &str = "Error Handling";
 

@@ -391,13 +391,13 @@ impl Actor {
     }
 
     async fn set_target(&mut self, target: Target) {
-        let before = std::mem::replace(&mut self.target, target);
+        self.target = target;
         match target {
             Target::Started => {
                 // A failed connector needs a restart, as in Kafka Connect; its tasks go on.
                 if !self.failed() {
                     if self.running.is_none() {
-                        if let Err(e) = self.resume_connector(before).await {
+                        if let Err(e) = self.start_connector().await {
                             self.fail(&e);
                             return;
                         }
@@ -426,10 +426,6 @@ impl Actor {
                 self.set_state(State::Stopped, None);
             }
         }
-    }
-
-    async fn resume_connector(&mut self, _before: Target) -> Result<()> {
-        self.start_connector().await
     }
 
     fn set_paused(&self, paused: bool) {
