@@ -31,12 +31,9 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: Level, facility: &str, message: &str) {
         match level {
-            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
-                tracing::debug!(target: "librdkafka", facility, "{message}");
-            }
-            Level::Warning => tracing::debug!(target: "librdkafka", facility, "{message}"),
-            Level::Notice | Level::Info => tracing::debug!(target: "librdkafka", facility, "{message}"),
             Level::Debug => tracing::trace!(target: "librdkafka", facility, "{message}"),
+            // What matters of it comes as an error of a request, too.
+            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
         }
     }
 

@@ -18,7 +18,7 @@
 //! 6. Partitions that were *lost* (the group went on without this member) come as revoked with `lost`;
 //!    nothing may be committed for them.
 //!
-//! A runner that is slow simply does not take the next batch. Shortly before `max.poll.interval.ms` the
+//! A runner that is slow simply does not take the next batch. After half of `max.poll.interval.ms` the
 //! thread pauses all partitions and polls on, so that the group does not expel the member.
 
 use std::{

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use connect_api::{
-    Bytes, Converter, Error, ErrorClass, Header, Headers, Origin, Predicate, Record, RecordMeta, Result, Role,
-    SchemaAndValue, Settings, SinkRecord, Step, TaskContext, Topic, Transform, config::split_list,
+    Bytes, Converter, Error, ErrorClass, Header, Headers, Origin, Predicate, Record, RecordMeta, Result, Role, Schema,
+    SchemaAndValue, Settings, SinkRecord, Step, TaskContext, Topic, Transform, Value, config::split_list,
 };
 use connect_kafka::RawRecord;
 
@@ -63,10 +63,10 @@ impl Converters {
         }
     }
 
-    async fn write(&self, which: Role, topic: &Topic, of: &SchemaAndValue) -> Result<Option<Bytes>> {
+    async fn write(&self, which: Role, topic: &Topic, schema: &Option<Schema>, value: &Value) -> Result<Option<Bytes>> {
         let converter = &self.of(which).inner;
         loop {
-            match converter.serialize(topic, of.schema.as_ref(), &of.value)? {
+            match converter.serialize(topic, schema.as_ref(), value)? {
                 Step::Done(bytes) => return Ok(bytes),
                 Step::Wait(work) => work.await?,
             }
@@ -258,14 +258,17 @@ impl Pipeline {
 
     /// From a source to Kafka: transforms, then headers, key and value.
     pub async fn encode(&mut self, record: Record) -> Result<Passed<Encoded>> {
-        // What the queue of dead letters gets when there are no bytes yet.
-        let original = record.clone();
+        // What the queue of dead letters gets; without transforms it is the record itself.
+        let original = if self.chain.0.is_empty() { None } else { Some(record.clone()) };
         let changed = match self.chain.apply(record, &RecordMeta::default()) {
             Ok(Some(changed)) => changed,
             Ok(None) => return Ok(Passed::Dropped),
             Err(failure) => {
-                let raw = self.converters.raw(&original).await;
-                self.tolerance.decide(failure, Some(&raw)).await?;
+                let raw = match &original {
+                    Some(original) => Some(self.converters.raw(original).await),
+                    None => None,
+                };
+                self.tolerance.decide(failure, raw.as_ref()).await?;
                 return Ok(Passed::Tolerated);
             }
         };
@@ -280,7 +283,7 @@ impl Pipeline {
                 Err(failure) => failure,
             };
             if !again(&self.tolerance, &self.status, &failure, &mut attempt, began).await {
-                let raw = self.converters.raw(&original).await;
+                let raw = self.converters.raw(original.as_ref().unwrap_or(&changed)).await;
                 self.tolerance.decide(failure, Some(&raw)).await?;
                 return Ok(Passed::Tolerated);
             }
@@ -297,17 +300,13 @@ impl Pipeline {
 impl Converters {
     /// The record as bytes, as far as its converters can write it, else as JSON text.
     pub async fn raw(&self, record: &Record) -> RawRecord {
-        let text = |value: &connect_api::Value| match value {
-            connect_api::Value::Null => None,
-            connect_api::Value::Bytes(b) => Some(b.clone()),
+        let text = |value: &Value| match value {
+            Value::Null => None,
+            Value::Bytes(b) => Some(b.clone()),
             other => Some(Bytes::from(connect_api::json::to_json(other).to_string())),
         };
-        let part = |schema: &Option<connect_api::Schema>, value: &connect_api::Value| SchemaAndValue {
-            schema: schema.clone(),
-            value: value.clone(),
-        };
-        let key = self.write(Role::Key, &record.topic, &part(&record.key_schema, &record.key)).await;
-        let value = self.write(Role::Value, &record.topic, &part(&record.value_schema, &record.value)).await;
+        let key = self.write(Role::Key, &record.topic, &record.key_schema, &record.key).await;
+        let value = self.write(Role::Value, &record.topic, &record.value_schema, &record.value).await;
         RawRecord {
             topic: record.topic.clone(),
             partition: record.partition.unwrap_or(-1),
@@ -333,22 +332,21 @@ impl Converters {
         let at = |role: Role| move |error: Error| self.failure(role, error);
         let mut headers = Vec::with_capacity(record.headers.len());
         for h in &record.headers {
-            let of = SchemaAndValue { schema: h.schema.clone(), value: h.value.clone() };
-            headers
-                .push((h.key.clone(), self.write(Role::Header, &record.topic, &of).await.map_err(at(Role::Header))?));
+            let bytes = self.write(Role::Header, &record.topic, &h.schema, &h.value).await.map_err(at(Role::Header))?;
+            headers.push((h.key.clone(), bytes));
         }
         if record.timestamp.is_some_and(|t| t < -1) {
             let error = Error::data(format!("Invalid record timestamp {}", record.timestamp.unwrap_or_default()));
             return Err(self.failure(Role::Value, error));
         }
-        let key = SchemaAndValue { schema: record.key_schema.clone(), value: record.key.clone() };
-        let value = SchemaAndValue { schema: record.value_schema.clone(), value: record.value.clone() };
+        let key = self.write(Role::Key, &record.topic, &record.key_schema, &record.key).await;
+        let value = self.write(Role::Value, &record.topic, &record.value_schema, &record.value).await;
         Ok(Encoded {
             topic: record.topic.clone(),
             partition: record.partition,
             timestamp: record.timestamp.filter(|t| *t >= 0),
-            key: self.write(Role::Key, &record.topic, &key).await.map_err(at(Role::Key))?,
-            value: self.write(Role::Value, &record.topic, &value).await.map_err(at(Role::Value))?,
+            key: key.map_err(at(Role::Key))?,
+            value: value.map_err(at(Role::Value))?,
             headers,
         })
     }
