@@ -92,6 +92,11 @@ mod tests {
         marker.mark(&mut command);
         let mut child = command.arg("60").spawn().unwrap();
         let id = child.id();
+        // A process that has just been started shows its environment a moment later.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while marked(&marker).is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         // The caller's own child stays in the process table until waited for, without an environment.
         let ended = end(&marker);
         assert_eq!(ended, [format!("{id} (sleep 60)")]);
