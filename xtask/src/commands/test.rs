@@ -32,7 +32,7 @@ fn build_and_test(names: &str, arguments: &[String], marker: &Marker, interrupt:
     build.args(["build", "--workspace", "--bins"]);
     super::run_step(build, "building the workspace", marker, interrupt)?;
     let mut test = super::cargo();
-    test.args(["test", "--workspace"]).args(arguments).env(WITHOUT, names);
+    test.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).env(WITHOUT, names);
     super::run_step(test, "testing the workspace", marker, interrupt)
 }
 
