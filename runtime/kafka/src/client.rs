@@ -1,6 +1,13 @@
-//! What all clients share: librdkafka's log lines and errors as tracing events.
+//! What all clients share: librdkafka's log lines and errors as tracing events, and whether Kafka answers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use rdkafka::{
     ClientContext,
@@ -8,11 +15,26 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-/// Context of every client: logs, and remembers whether any broker can be reached.
+/// Context of every client: logs, and remembers whether brokers can be reached and answer.
 #[derive(Debug, Default)]
 pub struct Context {
     brokers_down: AtomicBool,
+    answers: AtomicU64,
+    brokers: Mutex<BTreeMap<String, Broker>>,
 }
+
+/// What the last statistics said of a broker.
+#[derive(Debug, Default)]
+struct Broker {
+    answers: u64,
+    waiting: bool,
+    silent: bool,
+}
+
+/// How often a consumer looks whether its brokers answer. A producer knows from its acknowledgements.
+pub(crate) const LOOK_AT_BROKERS: Duration = Duration::from_secs(5);
+/// A fetch is answered within `fetch.max.wait.ms`, half a second by default.
+const SILENCE: Duration = Duration::from_secs(10);
 
 impl Context {
     /// Whether all brokers were unreachable when librdkafka last said anything about it.
@@ -22,10 +44,61 @@ impl Context {
 
     /// To be called when a request succeeded.
     pub fn reached(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         if self.brokers_down.swap(false, Ordering::Relaxed) {
             tracing::info!("kafka can be reached again");
         }
     }
+
+    /// How many requests have succeeded; only for comparison with an earlier number.
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// A broker that takes requests and answers none, as one does that hangs or is cut off by the network.
+    pub fn silent_broker(&self) -> Option<String> {
+        let brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
+        brokers.iter().find(|(_, b)| b.silent).map(|(name, _)| name.clone())
+    }
+
+    /// Takes up librdkafka's statistics (its STATISTICS.md). A broker is silent when a request has waited since
+    /// the statistics before and nothing came for [`SILENCE`]; it is so until the next answer.
+    fn take_up(&self, statistics: &Statistics) {
+        let mut brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Requests to the coordinator, a broker of its own here, may rightly wait for minutes.
+        for now in statistics.brokers.values().filter(|b| b.source == "learned") {
+            let name = now.nodename.clone();
+            let known = brokers.entry(name).or_default();
+            let waiting = now.state == "UP" && now.waitresp_cnt > 0;
+            let idle = Duration::from_micros(u64::try_from(now.rxidle).unwrap_or(0));
+            if known.answers != now.rx {
+                known.silent = false;
+                // librdkafka says when brokers are gone, not when they are back.
+                self.reached();
+            } else if waiting && known.waiting && idle > SILENCE {
+                known.silent = true;
+            }
+            (known.answers, known.waiting) = (now.rx, waiting);
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    brokers: BTreeMap<String, BrokerStatistics>,
+}
+
+#[derive(serde::Deserialize)]
+struct BrokerStatistics {
+    nodename: String,
+    source: String,
+    state: String,
+    waitresp_cnt: i64,
+    /// Answers.
+    rx: u64,
+    /// Microseconds since the last one.
+    rxidle: i64,
 }
 
 impl ClientContext for Context {
@@ -34,6 +107,13 @@ impl ClientContext for Context {
             Level::Debug => tracing::trace!(target: "librdkafka", facility, "{message}"),
             // What matters of it comes as an error of a request, too.
             _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        match serde_json::from_slice(statistics) {
+            Ok(statistics) => self.take_up(&statistics),
+            Err(e) => tracing::debug!("reading librdkafka's statistics: {e}"),
         }
     }
 
@@ -50,5 +130,51 @@ impl ClientContext for Context {
             }
             _ => tracing::warn!(target: "librdkafka", "{reason}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(context: &Context, state: &str, waiting: i64, answers: u64, idle_s: i64) -> Option<String> {
+        let text = format!(
+            r#"{{"brokers":{{"b:1/1":{{"nodename":"b:1","source":"learned","state":"{state}","waitresp_cnt":{waiting},"rx":{answers},"rxidle":{}}}}}}}"#,
+            idle_s * 1_000_000
+        );
+        context.stats_raw(text.as_bytes());
+        context.silent_broker()
+    }
+
+    #[test]
+    fn a_broker_is_silent_when_requests_wait_and_nothing_comes() {
+        let context = Context::default();
+        assert_eq!(look(&context, "UP", 1, 7, 0), None);
+        assert_eq!(look(&context, "UP", 1, 7, 5), None);
+        assert_eq!(look(&context, "UP", 1, 7, 11), Some("b:1".into()));
+        // The connection times out and is made anew, which is not an answer.
+        assert_eq!(look(&context, "CONNECT", 0, 7, 61), Some("b:1".into()));
+        assert_eq!(look(&context, "UP", 1, 8, 0), None);
+    }
+
+    #[test]
+    fn a_broker_that_nothing_was_asked_of_is_not_silent() {
+        let context = Context::default();
+        assert_eq!(look(&context, "UP", 0, 7, 100), None);
+        // Asked just now, long after its last answer.
+        assert_eq!(look(&context, "UP", 1, 7, 105), None);
+        assert_eq!(look(&context, "UP", 0, 8, 1), None);
+        assert_eq!(look(&context, "DOWN", 0, 8, 600), None);
+    }
+
+    #[test]
+    fn brokers_that_answer_are_there_again() {
+        let context = Context::default();
+        look(&context, "UP", 0, 7, 0);
+        context.error(KafkaError::Global(Code::AllBrokersDown), "1/1 brokers are down");
+        look(&context, "CONNECT", 0, 7, 5);
+        assert!(context.brokers_down());
+        look(&context, "UP", 0, 8, 0);
+        assert!(!context.brokers_down());
     }
 }

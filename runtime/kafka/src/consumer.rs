@@ -45,7 +45,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{RawRecord, client::Context, error::kafka_error, poll_loop::PollLoop, settings::ClientSettings};
+use crate::{
+    RawRecord,
+    client::{Context, LOOK_AT_BROKERS},
+    error::kafka_error,
+    poll_loop::PollLoop,
+    settings::ClientSettings,
+};
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
@@ -109,6 +115,8 @@ pub(crate) struct Bridge {
     pub(crate) paused: AtomicBool,
     pub(crate) assigned: AtomicBool,
     pub(crate) revoked: Mutex<Vec<TopicPartition>>,
+    /// Subscribed topics that do not exist.
+    pub(crate) missing: Mutex<Vec<String>>,
     pub(crate) handover_limit: Duration,
 }
 
@@ -129,6 +137,10 @@ impl ClientContext for Bridge {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.client.error(error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.client.stats_raw(statistics);
     }
 }
 
@@ -212,6 +224,7 @@ pub fn consumer_defaults(settings: &mut ClientSettings) {
         // librdkafka would prefetch 64 MiB, and wait a second when that is full.
         .or_set("queued.max.messages.kbytes", "16384")
         .or_set("fetch.queue.backoff.ms", "50")
+        .or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string())
         // A topic that does not exist yet is looked for this often.
         .or_set("topic.metadata.refresh.interval.ms", "5000");
 }
@@ -229,6 +242,7 @@ impl Consumer {
             paused: AtomicBool::new(false),
             assigned: AtomicBool::new(false),
             revoked: Mutex::default(),
+            missing: Mutex::default(),
             handover_limit: options.handover_limit,
         };
         let made: std::result::Result<BaseConsumer<Bridge>, _> = settings.config().create_with_context(bridge);
@@ -348,9 +362,27 @@ impl Consumer {
         })
     }
 
-    /// Whether Kafka could not be reached when last tried.
-    pub fn brokers_down(&self) -> bool {
-        self.inner.context().client.brokers_down()
+    /// What keeps records from coming, as far as this side can see it: Kafka is away, a broker does not answer, a
+    /// topic is missing.
+    pub fn complaint(&self) -> Option<Error> {
+        let context = self.inner.context();
+        if context.client.brokers_down() {
+            return Some(Error::retriable("kafka cannot be reached"));
+        }
+        if let Some(broker) = context.client.silent_broker() {
+            return Some(Error::retriable(format!("the kafka broker {broker} does not answer")));
+        }
+        let missing = context.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (topics, verb) = match missing.len() {
+            0 => return None,
+            1 => ("topic", "does"),
+            _ => ("topics", "do"),
+        };
+        Some(Error::retriable(format!(
+            "the {topics} {} {verb} not exist; create {}, or correct the setting topics",
+            missing.join(", "),
+            if missing.len() == 1 { "it" } else { "them" }
+        )))
     }
 
     /// Leaves the group and waits until it has been left, at most this long.

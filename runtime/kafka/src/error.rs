@@ -47,6 +47,9 @@ fn way_out(code: Code) -> Option<&'static str> {
         Code::UnknownTopicOrPartition | Code::UnknownTopic => {
             "create the topic, or let the broker create it (auto.create.topics.enable)"
         }
+        Code::InvalidTopic => {
+            "a topic's name has 1 to 249 of the characters a to z, A to Z, 0 to 9, '.', '_' and '-', and is not . or .."
+        }
         Code::MessageSizeTooLarge => "raise producer.override.max.request.size and the topic's max.message.bytes",
         _ => return None,
     })

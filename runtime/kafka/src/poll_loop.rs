@@ -25,22 +25,25 @@ pub(crate) struct PollLoop {
     collector: Collector,
     seeks: mpsc::Receiver<Seek>,
     paused: bool,
-    looked: Instant,
+    /// When to look again for topics that were missing.
+    look_for_topics: Option<Instant>,
 }
 
 const POLL: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(2);
+/// The answer may have to wait behind that to a fetch, which takes `fetch.max.wait.ms`.
+const METADATA: Duration = Duration::from_secs(3);
 
 impl PollLoop {
     pub(crate) fn new(consumer: Arc<BaseConsumer<Bridge>>, options: Options, seeks: mpsc::Receiver<Seek>) -> Self {
-        Self { consumer, options, collector: Collector::default(), seeks, paused: false, looked: Instant::now() }
+        Self { consumer, options, collector: Collector::default(), seeks, paused: false, look_for_topics: None }
     }
 
     pub(crate) fn run(mut self) {
         while !self.closing() {
             self.seek();
             self.pause();
-            self.look_for_brokers();
+            self.look_for_topics();
             let wait = if self.collector.is_empty() || self.paused { POLL } else { Duration::ZERO };
             let more = self.poll(wait);
             if self.paused {
@@ -83,16 +86,23 @@ impl PollLoop {
         }
     }
 
-    /// librdkafka says when brokers are gone, not when they are back: with nothing to read they are asked.
-    fn look_for_brokers(&mut self) {
-        let context = self.consumer.context();
-        if !context.client.brokers_down() || self.looked.elapsed() < LOOK {
+    /// librdkafka says once that a topic is missing, not which one and not when it is there: it is looked for.
+    fn look_for_topics(&mut self) {
+        if self.look_for_topics.is_none_or(|at| Instant::now() < at) {
             return;
         }
-        if self.consumer.fetch_metadata(None, POLL * 10).is_ok() {
-            context.client.reached();
+        let mut missing = Vec::new();
+        for topic in self.options.topics.iter().filter(|t| !t.starts_with('^')) {
+            match self.consumer.fetch_metadata(Some(topic), METADATA) {
+                Ok(found) if found.topics().iter().all(|t| t.error().is_none() && !t.partitions().is_empty()) => {}
+                Ok(_) => missing.push(topic.clone()),
+                // Kafka is away, which is said elsewhere.
+                Err(_) => return self.look_for_topics = Some(Instant::now() + LOOK),
+            }
         }
-        self.looked = Instant::now();
+        self.look_for_topics = (!missing.is_empty()).then(|| Instant::now() + LOOK);
+        let mut known = self.consumer.context().missing.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = missing;
     }
 
     /// Carries out requested seeks; what was collected of the moved partitions is dropped.
@@ -148,11 +158,12 @@ impl PollLoop {
         }
     }
 
-    fn report(&self, error: KafkaError) {
+    fn report(&mut self, error: KafkaError) {
         let code = error.rdkafka_error_code();
         match code {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-                tracing::debug!("waiting for the topic: {error}")
+                tracing::debug!("waiting for the topic: {error}");
+                self.look_for_topics = Some(Instant::now());
             }
             Some(Code::PartitionEOF) => {}
             Some(c) if class(c) == connect_api::ErrorClass::Retriable && c != Code::AutoOffsetReset => {
@@ -164,7 +175,7 @@ impl PollLoop {
                 )
                 .caused_by(error),
             ),
-            _ => self.fail(kafka_error("consuming", error)),
+            _ => self.fail(kafka_error(format!("consuming {}", self.options.topics.join(", ")), error)),
         }
     }
 

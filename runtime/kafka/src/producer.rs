@@ -142,6 +142,11 @@ impl<D: Delivery> Producer<D> {
         self.inner.context().client.brokers_down()
     }
 
+    /// How many acknowledgements have come; only for comparison with an earlier number.
+    pub fn answers(&self) -> u64 {
+        self.inner.context().client.answers()
+    }
+
     /// Waits until every record has its report, at most this long; an error says how many have not.
     pub async fn flush(&self, limit: Duration) -> Result<()> {
         let deadline = tokio::time::Instant::now() + limit;

@@ -10,7 +10,7 @@ use connect_kafka::RawRecord;
 
 use crate::{
     registry::Plugins,
-    status::TaskStatus,
+    status::{TaskStatus, Trouble},
     tolerance::{Failure, Stage, Tolerance},
     worker_config::Worker,
 };
@@ -202,12 +202,14 @@ pub struct Pipeline {
     /// Decides about failures.
     pub tolerance: Arc<Tolerance>,
     status: Arc<TaskStatus>,
+    /// Whether the status says that a record cannot be converted at the moment.
+    waiting: bool,
 }
 
 impl Pipeline {
     /// Puts the parts together.
     pub fn new(converters: Arc<Converters>, chain: Chain, tolerance: Arc<Tolerance>, status: Arc<TaskStatus>) -> Self {
-        Self { converters, chain, tolerance, status }
+        Self { converters, chain, tolerance, status, waiting: false }
     }
 
     /// From Kafka to a sink: key, value, headers, then transforms.
@@ -217,13 +219,17 @@ impl Pipeline {
         loop {
             let failure = match self.try_decode(raw).await {
                 Ok(Some(record)) => {
-                    self.over(attempt);
+                    self.over();
                     return Ok(Passed::On(record));
                 }
-                Ok(None) => return Ok(Passed::Dropped),
+                Ok(None) => {
+                    self.over();
+                    return Ok(Passed::Dropped);
+                }
                 Err(failure) => failure,
             };
-            if !again(&self.tolerance, &self.status, &failure, &mut attempt, began).await {
+            if !self.again(&failure, &mut attempt, began).await {
+                self.over();
                 self.tolerance.decide(failure, Some(raw)).await?;
                 return Ok(Passed::Tolerated);
             }
@@ -277,12 +283,13 @@ impl Pipeline {
         loop {
             let failure = match self.converters.encode(&changed).await {
                 Ok(encoded) => {
-                    self.over(attempt);
+                    self.over();
                     return Ok(Passed::On(encoded));
                 }
                 Err(failure) => failure,
             };
-            if !again(&self.tolerance, &self.status, &failure, &mut attempt, began).await {
+            if !self.again(&failure, &mut attempt, began).await {
+                self.over();
                 let raw = self.converters.raw(original.as_ref().unwrap_or(&changed)).await;
                 self.tolerance.decide(failure, Some(&raw)).await?;
                 return Ok(Passed::Tolerated);
@@ -290,9 +297,24 @@ impl Pipeline {
         }
     }
 
-    fn over(&self, attempt: u32) {
-        if attempt > 0 {
-            self.status.recovered();
+    /// Waits before an operation is tried again; `false` when it must not be.
+    async fn again(&mut self, failure: &Failure, attempt: &mut u32, began: Instant) -> bool {
+        if failure.error.class() != ErrorClass::Retriable {
+            return false;
+        }
+        *attempt += 1;
+        let Some(delay) = self.tolerance.back_off(*attempt, began, failure.error.delay()) else { return false };
+        self.waiting = true;
+        if self.status.retrying(Trouble::Convert, &failure.error) {
+            tracing::warn!("{} failed and is tried again: {}", failure.stage.doing(), failure.error.one_line());
+        }
+        tokio::time::sleep(delay).await;
+        true
+    }
+
+    fn over(&mut self) {
+        if std::mem::take(&mut self.waiting) {
+            self.status.recovered(Trouble::Convert);
         }
     }
 }
@@ -350,22 +372,4 @@ impl Converters {
             headers,
         })
     }
-}
-
-/// Waits before an operation is tried again; `false` when it must not be.
-async fn again(
-    tolerance: &Tolerance,
-    status: &TaskStatus,
-    failure: &Failure,
-    attempt: &mut u32,
-    began: Instant,
-) -> bool {
-    if failure.error.class() != ErrorClass::Retriable {
-        return false;
-    }
-    *attempt += 1;
-    let Some(delay) = tolerance.back_off(*attempt, began, failure.error.delay()) else { return false };
-    status.retrying(&failure.error);
-    tokio::time::sleep(delay).await;
-    true
 }

@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::{
     pipeline::{Passed, Pipeline},
     source_runner::Control,
-    status::TaskStatus,
+    status::{TaskStatus, Trouble},
     task_host::Host,
     tolerance::{Failure, Stage},
 };
@@ -78,6 +78,13 @@ enum Waited {
     Stop,
 }
 
+enum Decoded {
+    Record(SinkRecord),
+    /// A transform dropped it, it was tolerated, or its partition is gone.
+    Nothing,
+    Stop,
+}
+
 impl SinkRunner {
     /// Runs until stopped or failed; then flushes, commits, closes and leaves the group.
     pub async fn run(mut self, control: Control) -> Result<()> {
@@ -132,10 +139,12 @@ impl SinkRunner {
     }
 
     fn report_health(&self) {
-        if self.consumer.brokers_down() {
-            self.status.retrying(&Error::retriable("kafka cannot be reached"));
-        } else if self.status.recovered() {
-            tracing::info!("the task goes on");
+        if let Some(complaint) = self.consumer.complaint() {
+            if self.status.retrying(Trouble::Kafka, &complaint) {
+                tracing::warn!("{}", complaint.one_line());
+            }
+        } else if self.status.recovered(Trouble::Kafka) {
+            tracing::info!("kafka gives records again");
         }
     }
 
@@ -228,8 +237,10 @@ impl SinkRunner {
             let partition = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
             positions.safe.entry(partition.clone()).or_insert(raw.offset);
             ends.insert(partition, raw.offset + 1);
-            if let Passed::On(record) = self.pipeline.decode(raw).await? {
-                records.push(record);
+            match self.decode(raw, control, positions, pending).await? {
+                Decoded::Record(record) => records.push(record),
+                Decoded::Nothing => {}
+                Decoded::Stop => return Ok(Waited::Stop),
             }
         }
         *self.host.current.lock().unwrap_or_else(PoisonError::into_inner) = batch;
@@ -262,6 +273,43 @@ impl SinkRunner {
         Ok(Waited::Over)
     }
 
+    /// Converts and transforms a record. That may wait for the schema registry as long as the settings say, so
+    /// stops and rebalances go on meanwhile.
+    async fn decode(
+        &mut self,
+        raw: &RawRecord,
+        control: &Control,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<Decoded> {
+        let mut waited = false;
+        let decoded = loop {
+            let event = {
+                let decode = self.pipeline.decode(raw);
+                tokio::pin!(decode);
+                tokio::select! {
+                    biased;
+                    passed = &mut decode => break match passed? {
+                        Passed::On(record) => Decoded::Record(record),
+                        Passed::Dropped | Passed::Tolerated => Decoded::Nothing,
+                    },
+                    () = control.stop.cancelled() => break Decoded::Stop,
+                    event = rebalanced(&mut self.consumer, &self.status, pending) => event,
+                }
+            };
+            // Conversion starts over after a rebalance, which may have taken the record's partition.
+            waited = true;
+            self.take(event, positions, pending).await?;
+            if !positions.assigned.contains(&TopicPartition { topic: raw.topic.clone(), partition: raw.partition }) {
+                break Decoded::Nothing;
+            }
+        };
+        if waited || !pending.is_empty() {
+            self.consumer.set_paused(*control.paused.borrow());
+        }
+        Ok(decoded)
+    }
+
     /// Puts records until all are put or a rebalance or a stop interrupts. Answers how many are done, from
     /// the first, and whether the task is to stop.
     async fn put(
@@ -281,7 +329,7 @@ impl SinkRunner {
                     self.status.written(part.len());
                     if attempt > 0 {
                         attempt = 0;
-                        self.status.recovered();
+                        self.status.recovered(Trouble::Put);
                         tracing::info!("writing succeeds again");
                     }
                 }
@@ -300,10 +348,9 @@ impl SinkRunner {
                     }
                     ErrorClass::Retriable => {
                         attempt = attempt.saturating_add(1);
-                        if attempt == 1 {
+                        if self.status.retrying(Trouble::Put, &e) {
                             tracing::warn!("writing failed and is tried again: {}", e.one_line());
                         }
-                        self.status.retrying(&e);
                         let delay = e.delay().unwrap_or_else(|| back_off(attempt, self.retry_max));
                         match self.wait(delay, control, positions, pending).await? {
                             Some(Waited::Over) => parts.push(part),
@@ -364,6 +411,7 @@ impl SinkRunner {
         }
         let e = match self.flush(positions, None).await {
             Ok(safe) => {
+                self.status.recovered(Trouble::Flush);
                 if !safe.is_empty() {
                     self.in_flight =
                         Some(InFlight { answer: self.consumer.commit_in_background(&safe), offsets: safe });
@@ -375,7 +423,7 @@ impl SinkRunner {
         if e.class() == ErrorClass::Fatal {
             return Err(e);
         }
-        self.status.retrying(&e);
+        self.status.retrying(Trouble::Flush, &e);
         tracing::warn!("flushing failed; partitions are read again from their last commit: {}", e.one_line());
         let back: Vec<PartitionOffset> = positions
             .uncommitted(None)
@@ -397,6 +445,7 @@ impl SinkRunner {
         let Some(done) = self.in_flight.take() else { return Ok(()) };
         match answer {
             Ok(()) => {
+                self.status.recovered(Trouble::Offsets);
                 for s in done.offsets {
                     let ahead = positions.safe.get(&s.partition).is_some_and(|known| *known < s.offset);
                     if ahead {
@@ -407,7 +456,9 @@ impl SinkRunner {
             }
             Err(e) if e.class() == ErrorClass::Fatal => Err(e),
             Err(e) => {
-                tracing::warn!("{}; it is tried again", e.one_line());
+                if self.status.retrying(Trouble::Offsets, &e) {
+                    tracing::warn!("{}; it is tried again", e.one_line());
+                }
                 Ok(())
             }
         }
@@ -438,6 +489,24 @@ impl SinkRunner {
         committed.unwrap_or_else(|_| Err(late()))?;
         positions.safe.extend(safe.into_iter().map(|s| (s.partition, s.offset)));
         Ok(())
+    }
+}
+
+/// The next event that is not a batch. Batches are kept, and no more of them are fetched. Cancel-safe.
+async fn rebalanced(
+    consumer: &mut Consumer,
+    status: &TaskStatus,
+    pending: &mut VecDeque<Vec<RawRecord>>,
+) -> Option<Event> {
+    loop {
+        match consumer.next().await {
+            Some(Event::Batch(batch)) => {
+                status.read(batch.len());
+                pending.push_back(batch);
+                consumer.set_paused(true);
+            }
+            other => return other,
+        }
     }
 }
 

@@ -1,10 +1,7 @@
 //! Runs one source task: poll → transforms → converters → producer → offsets.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     offsets::{Segment, Tracker, Walk},
     pipeline::{Passed, Pipeline},
-    status::TaskStatus,
+    status::{TaskStatus, Trouble},
     storage::OffsetStore,
 };
 
@@ -56,6 +53,8 @@ pub struct SourceRunner {
 /// bounds their bytes.
 const MOST_BATCHES: usize = 256;
 const HEALTH: Duration = Duration::from_secs(1);
+/// Kafka acknowledges within milliseconds; librdkafka itself gives up a request after `request.timeout.ms`.
+const SILENCE: Duration = Duration::from_secs(10);
 
 impl SourceRunner {
     /// Runs until stopped or failed; then waits for acknowledgements, commits once and stops the task.
@@ -90,7 +89,7 @@ impl SourceRunner {
         let mut health = interval_at(Instant::now() + HEALTH, HEALTH);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0u32;
-        let said = AtomicBool::new(false);
+        let health_of = Health::new(&self.producer, self.status.clone());
         loop {
             let polled = {
                 // One poll may outlive pauses and commits: it is dropped only when the task stops.
@@ -106,7 +105,7 @@ impl SourceRunner {
                         () = control.stop.cancelled() => return Ok(()),
                         changed = paused.changed() => if changed.is_err() { return Ok(()) },
                         () = tracker.changed() => {}
-                        _ = health.tick() => report_health(&self.producer, &self.status, &said),
+                        _ = health.tick() => health_of.report(),
                         _ = commits.tick() => {
                             let stored = match self.pipeline.tolerance.flush(self.flush_timeout).await {
                                 Ok(()) => committer.commit(tracker).await,
@@ -115,8 +114,10 @@ impl SourceRunner {
                             match stored {
                                 // A dead letter that Kafka refuses fails the task; offsets are tried again.
                                 Err(e) if e.class() == ErrorClass::Fatal => return Err(e),
-                                Err(e) => tracing::warn!("{}; it is tried again", e.one_line()),
-                                Ok(()) => {}
+                                Err(e) => if self.status.retrying(Trouble::Offsets, &e) {
+                                    tracing::warn!("{}; it is tried again", e.one_line());
+                                },
+                                Ok(()) => drop(self.status.recovered(Trouble::Offsets)),
                             }
                         }
                         polled = &mut poll, if room => break polled,
@@ -127,20 +128,22 @@ impl SourceRunner {
                 Ok(batch) => {
                     if failures > 0 {
                         failures = 0;
-                        self.status.recovered();
+                        self.status.recovered(Trouble::Poll);
+                        tracing::info!("polling succeeds again");
                     }
                     let failure = tracker.failed_handle();
                     tokio::select! {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
                         sent = send(&mut self.pipeline, &self.producer, tracker, &self.status, batch) => sent?,
-                        e = failed(failure, &self.producer, &self.status, &said) => return Err(e),
+                        e = failed(failure, &health_of) => return Err(e),
                     }
                 }
                 Err(e) if e.class() == ErrorClass::Retriable => {
                     failures += 1;
-                    self.status.retrying(&e);
-                    tracing::warn!("polling failed and is tried again: {}", e.one_line());
+                    if self.status.retrying(Trouble::Poll, &e) {
+                        tracing::warn!("polling failed and is tried again: {}", e.one_line());
+                    }
                     let delay = e.delay().unwrap_or(Duration::from_millis(300 * u64::from(failures.min(100))));
                     tokio::select! {
                         () = control.stop.cancelled() => return Ok(()),
@@ -153,30 +156,50 @@ impl SourceRunner {
     }
 }
 
-/// Says in the status when Kafka is away, and takes back only what it said itself.
-fn report_health(producer: &Producer<Segment>, status: &TaskStatus, said: &AtomicBool) {
-    if producer.in_flight() > 0 && producer.brokers_down() {
-        said.store(true, Ordering::Relaxed);
-        let text = format!("kafka cannot be reached; {} records wait", producer.in_flight());
-        status.retrying(&Error::retriable(text));
-    } else if said.swap(false, Ordering::Relaxed) && status.recovered() {
-        tracing::info!("kafka takes records again");
+/// Says in the status when Kafka is away or does not answer.
+struct Health<'a> {
+    producer: &'a Producer<Segment>,
+    status: Arc<TaskStatus>,
+    /// How many acknowledgements there were when last looked, and since when nothing has been owed or come.
+    seen: Mutex<(u64, Instant)>,
+}
+
+impl<'a> Health<'a> {
+    fn new(producer: &'a Producer<Segment>, status: Arc<TaskStatus>) -> Self {
+        Self { producer, status, seen: Mutex::new((producer.answers(), Instant::now())) }
+    }
+
+    fn report(&self) {
+        let (answers, waiting) = (self.producer.answers(), self.producer.in_flight());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting == 0 || answers != seen.0 {
+            *seen = (answers, Instant::now());
+        }
+        let silent = seen.1.elapsed();
+        let text = if waiting > 0 && self.producer.brokers_down() {
+            format!("kafka cannot be reached; {waiting} records wait")
+        } else if silent > SILENCE {
+            format!("kafka has acknowledged nothing for {} s; {waiting} records wait", silent.as_secs())
+        } else {
+            if self.status.recovered(Trouble::Kafka) {
+                tracing::info!("kafka takes records again");
+            }
+            return;
+        };
+        if self.status.retrying(Trouble::Kafka, &Error::retriable(text.clone())) {
+            tracing::warn!("{text}");
+        }
     }
 }
 
 /// Resolves when Kafka refused a record while a batch waits for room in the producer's queue.
-async fn failed(
-    tracker: crate::offsets::FailureHandle,
-    producer: &Producer<Segment>,
-    status: &TaskStatus,
-    said: &AtomicBool,
-) -> Error {
+async fn failed(tracker: crate::offsets::FailureHandle, health: &Health<'_>) -> Error {
     loop {
         if let Some(e) = tracker.failure() {
             return e;
         }
         tokio::time::sleep(HEALTH).await;
-        report_health(producer, status, said);
+        health.report();
     }
 }
 

@@ -38,6 +38,24 @@ impl State {
     }
 }
 
+/// What keeps a task from its work for the time being. Each is told and taken back by itself, so that one that
+/// is over does not hide another that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// Kafka cannot be reached or does not answer, or a topic is missing.
+    Kafka,
+    /// The source task's poll fails.
+    Poll,
+    /// A record cannot be converted at the moment, such as without the schema registry.
+    Convert,
+    /// The sink task's put fails.
+    Put,
+    /// The sink task's flush fails.
+    Flush,
+    /// Offsets cannot be stored.
+    Offsets,
+}
+
 /// What a running task counts and says of itself; shared by its runner and the status.
 #[derive(Debug, Default)]
 pub struct TaskStatus {
@@ -50,7 +68,8 @@ pub struct TaskStatus {
 
 #[derive(Debug, Default)]
 struct Words {
-    retrying: Option<(String, i64)>,
+    /// Text and beginning of each.
+    troubles: BTreeMap<Trouble, (String, i64)>,
     last_error: Option<String>,
 }
 
@@ -78,18 +97,19 @@ impl TaskStatus {
         self.words.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says why the task is trying again.
-    pub fn retrying(&self, error: &Error) {
+    /// Says what keeps the task from its work and is tried again. Tells whether that is new.
+    pub fn retrying(&self, trouble: Trouble, error: &Error) -> bool {
         let text = error.one_line();
         let mut words = self.words();
-        let since = words.retrying.as_ref().map_or_else(time::now_ms, |(_, since)| *since);
-        words.retrying = Some((text.clone(), since));
+        let known = words.troubles.get(&trouble).map(|(_, since)| *since);
+        words.troubles.insert(trouble, (text.clone(), known.unwrap_or_else(time::now_ms)));
         words.last_error = Some(text);
+        known.is_none()
     }
 
-    /// Says that what was tried again has succeeded. Tells whether anything had been tried again.
-    pub fn recovered(&self) -> bool {
-        self.words().retrying.take().is_some()
+    /// Says that a trouble is over. Tells whether there was any.
+    pub fn recovered(&self, trouble: Trouble) -> bool {
+        self.words().troubles.remove(&trouble).is_some()
     }
 
     fn detail(&self) -> model::TaskDetail {
@@ -100,8 +120,11 @@ impl TaskStatus {
             records_out: self.records_out.load(Ordering::Relaxed),
             records_bad: self.records_bad.load(Ordering::Relaxed),
             last_record: (last > 0).then(|| time::rfc3339(last)),
-            retrying: words.retrying.as_ref().map(|(text, _)| text.clone()),
-            retrying_since: words.retrying.as_ref().map(|(_, since)| time::rfc3339(*since)),
+            retrying: (!words.troubles.is_empty()).then(|| {
+                let texts: Vec<&str> = words.troubles.values().map(|(text, _)| text.as_str()).collect();
+                texts.join("; ")
+            }),
+            retrying_since: words.troubles.values().map(|(_, since)| *since).min().map(time::rfc3339),
             last_error: words.last_error.clone(),
         }
     }
@@ -250,13 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn retrying_keeps_its_beginning_until_it_is_over() {
+    fn a_trouble_keeps_its_beginning_and_hides_no_other() {
         let t = TaskStatus::default();
-        t.retrying(&Error::retriable("a"));
+        assert!(t.retrying(Trouble::Put, &Error::retriable("a")));
         let since = t.detail().retrying_since;
-        t.retrying(&Error::retriable("b"));
-        assert_eq!(t.detail().retrying_since, since);
-        assert!(t.recovered());
-        assert_eq!((t.detail().retrying, t.detail().last_error), (None, Some("b".into())));
+        assert!(!t.retrying(Trouble::Put, &Error::retriable("b")));
+        t.retrying(Trouble::Kafka, &Error::retriable("away"));
+        assert_eq!((t.detail().retrying_since, t.detail().retrying), (since, Some("away; b".into())));
+        assert!(t.recovered(Trouble::Kafka) && !t.recovered(Trouble::Kafka));
+        assert_eq!(t.detail().retrying, Some("b".into()));
+        assert!(t.recovered(Trouble::Put));
+        assert_eq!((t.detail().retrying, t.detail().last_error), (None, Some("away".into())));
     }
 }

@@ -47,7 +47,8 @@ impl Stage {
         }
     }
 
-    fn doing(self) -> &'static str {
+    /// What is done at this stage, for texts.
+    pub fn doing(self) -> &'static str {
         match self {
             Self::TaskPut => "writing the record",
             Self::TaskPoll => "reading the record from its source",
