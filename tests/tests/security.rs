@@ -3,6 +3,8 @@
 
 use std::{fs, time::Duration};
 
+use base64::Engine as _;
+
 use tocsin_tests::{Connectd, file, wait};
 use xtask::servers::{Kafka, SecureKafka, without};
 
@@ -113,6 +115,52 @@ fn every_listener_is_reached_with_javas_settings() {
             ("ssl.key.password", xtask::servers::Certificates::PASSWORD.into()),
         ],
     );
+}
+
+/// An unsigned JSON web token, which Kafka's default validator takes.
+fn unsigned_token(subject: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("clock").as_secs();
+    let part = |json: serde_json::Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json.to_string());
+    let claims = serde_json::json!({"sub": subject, "iat": now, "exp": now + 3600});
+    format!("{}.{}.", part(serde_json::json!({"alg": "none"})), part(claims))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_made_or_asked_of_their_endpoint() {
+    use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
+    if without("kafka") {
+        return;
+    }
+    let issuer = MockServer::start().await;
+    let answer =
+        serde_json::json!({"access_token": unsigned_token("alice"), "token_type": "Bearer", "expires_in": 3600});
+    Mock::given(matchers::method("POST"))
+        .and(matchers::path("/token"))
+        // The base64 of connect:hush, as HTTP's basic authentication has it.
+        .and(matchers::header("authorization", "Basic Y29ubmVjdDpodXNo"))
+        .and(matchers::body_string_contains("grant_type=client_credentials"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+        .expect(1..)
+        .mount(&issuer)
+        .await;
+    let endpoint = format!("{}/token", issuer.uri());
+    let tested = tokio::task::spawn_blocking(move || {
+        let kafka = Kafka::start_secure().expect("kafka");
+        let module = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
+        let common = |jaas: String| {
+            [
+                ("security.protocol", "SASL_PLAINTEXT".to_owned()),
+                ("sasl.mechanism", "OAUTHBEARER".to_owned()),
+                ("sasl.jaas.config", jaas),
+            ]
+        };
+        let made = common(format!("{module} required unsecuredLoginStringClaim_sub=\"alice\";"));
+        passes("token of its own", &kafka.sasl_plaintext(), &made);
+        let asked = common(format!("{module} required clientId=\"connect\" clientSecret=\"hush\";"));
+        let endpoint = [("sasl.oauthbearer.token.endpoint.url", endpoint)];
+        passes("token of an endpoint", &kafka.sasl_plaintext(), &[&asked[..], &endpoint[..]].concat());
+    });
+    tested.await.expect("both ways");
 }
 
 #[test]

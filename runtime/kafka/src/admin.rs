@@ -8,7 +8,11 @@ use rdkafka::{
     error::RDKafkaErrorCode as Code,
 };
 
-use crate::{client::Context, error::kafka_error, settings::ClientSettings};
+use crate::{
+    client::Context,
+    error::{kafka_error, not_created},
+    settings::{ClientSettings, Role},
+};
 
 /// A topic to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,7 @@ impl Admin {
     pub fn new(settings: &ClientSettings) -> Result<Self> {
         let made: std::result::Result<AdminClient<Context>, _> =
             settings.config().create_with_context(Context::default());
-        made.map(|a| Self(Arc::new(a))).map_err(|e| Error::fatal("creating the admin client").caused_by(e))
+        made.map(|a| Self(Arc::new(a))).map_err(|e| not_created(Role::Admin, "the admin client", &e))
     }
 
     async fn blocking<T: Send + 'static>(

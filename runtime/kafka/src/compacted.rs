@@ -17,7 +17,13 @@ use rdkafka::{
 };
 use tokio::sync::{mpsc, watch};
 
-use crate::{RawRecord, client::Context, record::Collector, settings::ClientSettings};
+use crate::{
+    RawRecord,
+    client::Context,
+    error::not_created,
+    record::Collector,
+    settings::{ClientSettings, Role},
+};
 
 struct Plain(Context);
 
@@ -59,7 +65,7 @@ impl CompactedLog {
         settings.or_set("fetch.wait.max.ms", "100");
         let made = settings.config().create_with_context(Plain(Context::default()));
         let consumer: BaseConsumer<Plain> =
-            made.map_err(|e| Error::fatal(format!("creating the reader of topic {topic}")).caused_by(e))?;
+            made.map_err(|e| not_created(Role::Consumer, &format!("the reader of topic {topic}"), &e))?;
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, caught_up) = watch::channel(false);
         let (records, receiver) = mpsc::channel(4);

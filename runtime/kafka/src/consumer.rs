@@ -48,9 +48,9 @@ use tokio::{
 use crate::{
     RawRecord,
     client::{Context, LOOK_AT_BROKERS},
-    error::kafka_error,
+    error::{kafka_error, not_created},
     poll_loop::PollLoop,
-    settings::ClientSettings,
+    settings::{ClientSettings, Role},
 };
 
 /// What to read, and how.
@@ -246,7 +246,7 @@ impl Consumer {
             handover_limit: options.handover_limit,
         };
         let made: std::result::Result<BaseConsumer<Bridge>, _> = settings.config().create_with_context(bridge);
-        let inner = Arc::new(made.map_err(|e| Error::fatal("creating the consumer").caused_by(e))?);
+        let inner = Arc::new(made.map_err(|e| not_created(Role::Consumer, "the consumer", &e))?);
         let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         inner.subscribe(&names).map_err(|e| kafka_error(format!("subscribing to {}", names.join(", ")), e))?;
         let (finished, closed) = oneshot::channel();

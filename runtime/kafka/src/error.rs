@@ -3,6 +3,8 @@
 use connect_api::{Error, ErrorClass};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use crate::settings::{Role, in_javas_names};
+
 /// The class of a code: what passes by itself, what belongs to one record, what needs a person.
 pub fn class(code: Code) -> ErrorClass {
     match code {
@@ -74,6 +76,15 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     made.caused_by(error)
 }
 
+/// Why librdkafka refuses settings of a client together, in the names that Java's client has for them.
+pub(crate) fn not_created(role: Role, what: &str, error: &KafkaError) -> Error {
+    let text = match error {
+        KafkaError::ClientCreation(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Error::fatal(format!("creating {what}: {}", in_javas_names(role, text.trim_end_matches(['\0', '.']))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +96,15 @@ mod tests {
         let e = kafka_error("consuming", KafkaError::Global(Code::Authentication));
         assert_eq!(e.class(), ErrorClass::Fatal);
         assert!(e.message().contains("sasl.jaas.config"), "{e}");
+    }
+
+    #[test]
+    fn settings_that_exclude_each_other_are_told_in_javas_names() {
+        let settings = connect_api::Settings::from([("enable.idempotence", "true"), ("acks", "1")]);
+        let native = crate::settings::translate(Role::Producer, &settings).expect("each by itself is right");
+        let made: Result<rdkafka::producer::BaseProducer, _> = native.config().create();
+        let error = made.err().expect("refused together");
+        let text = not_created(Role::Producer, "the producer", &error).message().to_owned();
+        assert!(text.starts_with("creating the producer: `acks` must be"), "{text}");
     }
 }

@@ -11,7 +11,11 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 
-use crate::{client::Context, error::kafka_error, settings::ClientSettings};
+use crate::{
+    client::Context,
+    error::{kafka_error, not_created},
+    settings::{ClientSettings, Role},
+};
 
 /// Receives delivery reports on the producer's thread; must be quick and must not block.
 pub trait Delivery: Send + Sync + 'static {
@@ -96,7 +100,7 @@ impl<D: Delivery> Producer<D> {
     pub fn new(settings: &ClientSettings) -> Result<Self> {
         let context = Reports { client: Context::default(), kind: std::marker::PhantomData };
         let inner = settings.config().create_with_context(context);
-        inner.map(|inner| Self { inner }).map_err(|e| Error::fatal("creating the producer").caused_by(e))
+        inner.map(|inner| Self { inner }).map_err(|e| not_created(Role::Producer, "the producer", &e))
     }
 
     /// Queues a record; waits while the queue is full. The report comes to `delivery` unless an error is

@@ -256,7 +256,7 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
                 problems.push(refuse(format!("{value}: {way_out}")))
             }
             Some(Only(..)) => {}
-            None => match native_problem(key, value) {
+            None => match native_problem(role, key, value) {
                 Native::Fine => drop(out.native.insert(key.to_owned(), value.to_owned())),
                 Native::Unknown => {
                     out.warnings.push(format!("{key} is not a setting of Kafka's {role:?} client; it is ignored"))
@@ -274,7 +274,7 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
     stores::join(java, &mut out, &mut problems);
     let ours = out.native.clone();
     for (key, value) in &ours {
-        if let Native::Wrong(reason) = native_problem(key, value) {
+        if let Native::Wrong(reason) = native_problem(role, key, value) {
             let java_key =
                 java.keys().find(|k| matches!(rule(role, k), Some(To(n) | By(n, _)) if n == key)).unwrap_or(key);
             problems.push(Problem { key: java_key.to_owned(), reason });
@@ -291,7 +291,7 @@ enum Native {
 }
 
 // librdkafka itself is asked: its own list of keys and values is the only one that is always right.
-fn native_problem(key: &str, value: &str) -> Native {
+fn native_problem(role: Role, key: &str, value: &str) -> Native {
     use rdkafka::{error::KafkaError, types::RDKafkaConfRes as Res};
     let mut config = ClientConfig::new();
     config.set(key, value);
@@ -301,10 +301,47 @@ fn native_problem(key: &str, value: &str) -> Native {
         Err(KafkaError::ClientConfig(_, reason, ..)) => {
             // Secrets may stand in the value, so librdkafka's text is cut before it quotes one.
             let secret = key.contains("password") || key.contains("secret") || key.contains("pem");
-            Native::Wrong(if secret { "librdkafka refuses the value".into() } else { reason })
+            Native::Wrong(if secret {
+                "librdkafka refuses the value".into()
+            } else {
+                let reason = in_javas_names(role, &reason);
+                if reason.contains(value) { reason } else { format!("{reason} (the value is {value})") }
+            })
         }
         Err(e) => Native::Wrong(e.to_string()),
     }
+}
+
+/// librdkafka's other names of keys that pass under Java's; its messages use either.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("request.required.acks", "acks"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("message.timeout.ms", "delivery.timeout.ms"),
+    ("message.send.max.retries", "retries"),
+    ("compression.codec", "compression.type"),
+    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("metadata.broker.list", "bootstrap.servers"),
+];
+
+/// A message of librdkafka with the names that Java's client of that role has for its keys.
+pub(crate) fn in_javas_names(role: Role, text: &str) -> String {
+    let ours = |word: &str| {
+        let synonym = SYNONYMS.iter().find(|(native, _)| *native == word).map(|(_, java)| *java);
+        synonym.or_else(|| {
+            let renamed = |rule: &Rule| matches!(rule, To(n) | By(n, _) if *n == word);
+            TABLE.iter().find(|(_, roles, rule)| roles.contains(&role) && renamed(rule)).map(|(java, ..)| *java)
+        })
+    };
+    let is_key = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_key) {
+        let end = rest[start..].find(|c| !is_key(c)).map_or(rest.len(), |n| start + n);
+        out.push_str(&rest[..start]);
+        out.push_str(ours(&rest[start..end]).unwrap_or(&rest[start..end]));
+        rest = &rest[end..];
+    }
+    out + rest
 }
 
 fn join_sasl(java: &Settings, out: &mut ClientSettings, problems: &mut Vec<Problem>) {
@@ -544,5 +581,26 @@ mod tests {
             Ok("cooperative-sticky".into())
         );
         assert!(assignors("a.StickyAssignor").is_err());
+    }
+
+    #[test]
+    fn librdkafka_has_every_codec_and_login() {
+        let config = ClientConfig::new().create_native_config().expect("configuration");
+        let features = config.get("builtin.features").expect("features");
+        let built: Vec<&str> = features.trim_end_matches('\0').split(',').collect();
+        for wanted in ["gzip", "snappy", "lz4", "zstd", "ssl", "sasl_plain", "sasl_scram", "sasl_oauthbearer", "oidc"] {
+            assert!(built.contains(&wanted), "{wanted} is not in {built:?}");
+        }
+    }
+
+    #[test]
+    fn messages_name_javas_keys_and_the_value() {
+        let problems = translate(Producer, &Settings::from([("linger.ms", "-5"), ("acks", "some")])).expect_err("both");
+        let text = format!("{problems:?}");
+        assert!(text.contains("linger.ms") && text.contains("-5") && text.contains("some"), "{text}");
+        assert!(!text.contains("queue.buffering") && !text.contains("request.required"), "{text}");
+        let java = "`buffer.memory` and `acks` of send.buffer.bytes.";
+        let native = "`queue.buffering.max.kbytes` and `request.required.acks` of send.buffer.bytes.";
+        assert_eq!(in_javas_names(Producer, native), java);
     }
 }

@@ -157,7 +157,7 @@ impl SecureKafka {
         self.kafka.bootstrap()
     }
 
-    /// `SASL_PLAINTEXT`: host and port of the listener that takes SCRAM-SHA-512 and PLAIN.
+    /// `SASL_PLAINTEXT`: host and port of the listener that takes SCRAM-SHA-512, PLAIN, and OAUTHBEARER with unsigned tokens.
     pub fn sasl_plaintext(&self) -> String {
         self.ports.sasl_plaintext.address()
     }
@@ -240,10 +240,12 @@ fn secured(plain: &Port, controller: &Port, ports: &SecurePorts, certificates: &
 advertised.listeners={clients}
 listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,SSL:SSL,SASLSSL:SASL_SSL
 inter.broker.listener.name=PLAIN
-sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN,OAUTHBEARER
 listener.name.sasl.scram-sha-512.sasl.jaas.config={scram} required;
 listener.name.sasl.plain.sasl.jaas.config=\
          org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}=\"{password}\";
+listener.name.sasl.oauthbearer.sasl.jaas.config=\
+         org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";
 listener.name.saslssl.sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.saslssl.scram-sha-512.sasl.jaas.config={scram} required;
 ssl.keystore.type=PEM
