@@ -99,7 +99,13 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
         if embedded {
             registry(&mut settings, "http://127.0.0.1");
         }
-        return match (load::worker(settings, embedded, file, &plugins), connectors) {
+        let worker = load::worker(settings, embedded, file, &plugins).and_then(|worker| {
+            if let Some(path) = &worker.config.offset_file {
+                OffsetFile::check(Path::new(path)).map_err(|e| vec![e.one_line()])?;
+            }
+            Ok(worker)
+        });
+        return match (worker, connectors) {
             (Ok(worker), Ok(declared)) => {
                 for warning in worker.warnings.iter().chain(&declared.warnings) {
                     eprintln!("connectd: warning: {warning}");
