@@ -17,7 +17,7 @@ use super::{Cache, Certificates, Port, Result, command, maven};
 const VERSION: &str = "4.1.0";
 /// What it is called in the cache, and its version.
 pub(crate) const ITEM: (&str, &str) = ("kafka", VERSION);
-/// Kafka Connect itself is among them, for comparisons.
+/// Kafka Connect itself is among them.
 const ARTIFACTS: [&str; 7] = [
     "org.apache.kafka:kafka_2.13:4.1.0",
     "org.apache.kafka:kafka-tools:4.1.0",
@@ -180,7 +180,7 @@ impl SecureKafka {
 
 /// The programs, apart from any broker.
 #[derive(Debug, Clone)]
-struct Install {
+pub(crate) struct Install {
     jars: PathBuf,
     java: Java,
     /// An option about the archive of classes.
@@ -188,7 +188,7 @@ struct Install {
 }
 
 impl Install {
-    fn find(cache: &Cache) -> Result<Self> {
+    pub(crate) fn find(cache: &Cache) -> Result<Self> {
         let java = Java::find()?;
         let jars = cache.ensure(ITEM.0, ITEM.1, |into| maven::fetch_jars(&ARTIFACTS, into))?;
         let install = Self { java, jars, classes: None };
@@ -198,7 +198,8 @@ impl Install {
         Ok(Self { classes, ..install })
     }
 
-    fn class(&self, class: &str, dir: &Path) -> Command {
+    /// A command that runs a class.
+    pub(crate) fn class(&self, class: &str, dir: &Path) -> Command {
         let mut command = self.java.command(dir);
         command.arg("-Xmx384m").args(&self.classes).arg("-cp").arg(self.jars.join("*")).arg(class);
         command

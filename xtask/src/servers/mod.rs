@@ -17,7 +17,7 @@
 //! Everything is blocking; from async code call it in `spawn_blocking`. A server ends when its value is dropped. When the
 //! test process goes without dropping (a static, a kill), the `reaper` ends the server and removes its files.
 //!
-//! - `kafka`, `registry`, `ioc`, `influxdb`, `victoria_metrics`: one server each
+//! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`: one server each
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
 //! - `cache`, `maven`, `python`, `debian`: where programs come from; `prerequisites`: what must be installed
@@ -26,6 +26,7 @@
 mod cache;
 mod certificates;
 mod command;
+mod connect;
 mod debian;
 mod error;
 pub mod http;
@@ -47,6 +48,7 @@ use std::io::Write;
 
 pub use cache::Cache;
 pub use certificates::Certificates;
+pub use connect::KafkaConnect;
 pub use error::{Error, Result};
 pub use influxdb::InfluxDb;
 pub use ioc::{Ioc, Reading};
