@@ -57,8 +57,8 @@ impl Admin {
 
     /// How many partitions the topic has; `None` when it does not exist.
     pub async fn partitions(&self, topic: &str, limit: Duration) -> Result<Option<i32>> {
-        let name = topic.to_owned();
-        let metadata = self.blocking(move |c| c.inner().fetch_metadata(Some(&name), limit)).await?;
+        // Asking for one topic by name would create it where the broker creates topics by itself.
+        let metadata = self.blocking(move |c| c.inner().fetch_metadata(None, limit)).await?;
         let metadata = metadata.map_err(|e| kafka_error(format!("describing topic {topic}"), e))?;
         let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else { return Ok(None) };
         match found.error().map(Code::from) {

@@ -9,17 +9,20 @@ use std::{
 };
 
 use connect_api::{Bytes, Error, Result, State, async_trait};
-use connect_kafka::{Admin, ClientSettings, CompactedLog, Delivery, Outgoing, Producer, Role, TopicSpec};
-use tokio::sync::{OnceCell, oneshot};
+use connect_kafka::{Admin, ClientSettings, CompactedLog, Delivery, Outgoing, Producer, RawRecord, Role, TopicSpec};
+use tokio::sync::{OnceCell, oneshot, watch};
 
 use crate::{task_host::reached, worker_config::Worker};
 
 type Entries = BTreeMap<(String, String), BTreeMap<String, Bytes>>;
 
-struct Answer(Mutex<Option<oneshot::Sender<Result<()>>>>);
+/// Partition and offset of a record that was stored.
+type Place = (i32, i64);
+
+struct Answer(Mutex<Option<oneshot::Sender<Result<Place>>>>);
 
 impl Answer {
-    fn give(&self, result: Result<()>) {
+    fn give(&self, result: Result<Place>) {
         if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // The task that asked may have been stopped.
             let _ = sender.send(result);
@@ -28,8 +31,8 @@ impl Answer {
 }
 
 impl Delivery for Answer {
-    fn delivered(&self, _partition: i32, _offset: i64) {
-        self.give(Ok(()));
+    fn delivered(&self, partition: i32, offset: i64) {
+        self.give(Ok((partition, offset)));
     }
 
     fn failed(&self, error: Error) {
@@ -41,6 +44,8 @@ struct Open {
     topic: String,
     producer: Producer<Answer>,
     entries: Arc<RwLock<Entries>>,
+    /// The last offset of each partition that is among the entries.
+    read: watch::Receiver<BTreeMap<i32, i64>>,
     _log: CompactedLog,
 }
 
@@ -82,18 +87,23 @@ impl StateTopic {
         let mut ready = log.caught_up();
         let target = entries.clone();
         let (replayed, wait) = oneshot::channel();
+        let (progress, read) = watch::channel(BTreeMap::new());
         tokio::spawn(async move {
             let mut replayed = Some(replayed);
+            let take_up = |batch: Vec<RawRecord>| {
+                batch.iter().for_each(|r| apply(&target, r.key.as_deref(), r.value.clone()));
+                progress.send_modify(|all| all.extend(batch.iter().map(|r| (r.partition, r.offset))));
+            };
             loop {
                 tokio::select! {
                     biased;
                     batch = batches.recv() => match batch {
-                        Some(batch) => batch.iter().for_each(|r| apply(&target, r.key.as_deref(), r.value.clone())),
+                        Some(batch) => take_up(batch),
                         None => return,
                     },
                     true = reached(&mut ready), if replayed.is_some() => {
                         while let Ok(batch) = batches.try_recv() {
-                            batch.iter().for_each(|r| apply(&target, r.key.as_deref(), r.value.clone()));
+                            take_up(batch);
                         }
                         if let Some(done) = replayed.take() {
                             // Nobody waits any more if the limit has passed.
@@ -112,7 +122,7 @@ impl StateTopic {
                 ))
             })?
             .map_err(|_| Error::retriable(format!("reading the state topic {topic}")))?;
-        Ok(Arc::new(Open { topic, producer: Producer::new(&producer)?, entries, _log: log }))
+        Ok(Arc::new(Open { topic, producer: Producer::new(&producer)?, entries, read, _log: log }))
     }
 }
 
@@ -179,11 +189,12 @@ impl State for Part {
         };
         self.open.producer.send(record, Arc::new(Answer(Mutex::new(Some(sender))))).await?;
         let doing = || format!("keeping state {} of {}", self.name, self.connector);
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Error::retriable("the producer has ended")))
-            .map_err(|e| e.context(doing()))?;
-        apply(&self.open.entries, Some(full.as_bytes()), value);
-        Ok(())
+        let stored = answer.await.unwrap_or_else(|_| Err(Error::retriable("the producer has ended")));
+        let (partition, offset) = stored.map_err(|e| e.context(doing()))?;
+        // Only the reader of the topic changes the entries: writing them here, too, would let an older record that
+        // it reads later hide this one for a moment.
+        let mut read = self.open.read.clone();
+        let seen = read.wait_for(|all| all.get(&partition).is_some_and(|last| *last >= offset)).await;
+        seen.map(drop).map_err(|_| Error::retriable("the reader of the state topic has ended").context(doing()))
     }
 }
