@@ -52,7 +52,8 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
     writeln!(out)?;
     writeln!(out, "Try next:")?;
     let flag = if places.rest.port() == 8083 { String::new() } else { format!(" --url {url}") };
-    writeln!(out, "  connectctl{flag} status")?;
+    let connectctl = connectctl();
+    writeln!(out, "  {connectctl}{flag} status")?;
     for c in connectors.iter().filter(|c| matches!(setting(c, "connector.class"), Some("file-sink"))) {
         if let Some(file) = setting(c, "file") {
             writeln!(out, "  tail -f {file}")?;
@@ -76,8 +77,23 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
         }
     }
     if connectors.is_empty() {
-        writeln!(out, "  connectctl{flag} plugins")?;
-        writeln!(out, "  connectctl{flag} apply -f CONNECTOR.yaml")?;
+        writeln!(out, "  {connectctl}{flag} plugins")?;
+        writeln!(out, "  {connectctl}{flag} apply -f CONNECTOR.yaml")?;
     }
     writeln!(out, "  kcat -b {} -L", places.bootstrap)
+}
+
+/// How the command line tool is called from here: by name where it can be found, else by its place beside this
+/// program.
+fn connectctl() -> String {
+    const NAME: &str = "connectctl";
+    let found = |folder: std::path::PathBuf| folder.join(NAME).is_file();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(found) {
+        return NAME.to_owned();
+    }
+    let beside = std::env::current_exe().ok().map(|program| program.with_file_name(NAME)).filter(|p| p.is_file());
+    let Some(beside) = beside else { return NAME.to_owned() };
+    let here = std::env::current_dir().unwrap_or_default();
+    beside.strip_prefix(&here).unwrap_or(&beside).display().to_string()
 }
