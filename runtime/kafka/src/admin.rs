@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use connect_api::{Error, Result};
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::RDKafkaErrorCode as Code,
 };
 
@@ -75,6 +75,19 @@ impl Admin {
         let metadata = self.blocking(move |c| c.inner().fetch_metadata(None, limit)).await?;
         let metadata = metadata.map_err(|e| kafka_error("listing topics", e))?;
         Ok(metadata.topics().iter().map(|t| t.name().to_owned()).collect())
+    }
+
+    /// A setting of a topic, the broker's default included; `None` when it has none of that name.
+    pub async fn topic_setting(&self, topic: &str, key: &str) -> Result<Option<String>> {
+        let doing = || format!("describing the settings of topic {topic}");
+        let resource = ResourceSpecifier::Topic(topic);
+        let options = AdminOptions::new().request_timeout(Some(LIMIT));
+        let results = self.0.describe_configs([&resource], &options).await.map_err(|e| kafka_error(doing(), e))?;
+        match results.into_iter().next() {
+            Some(Ok(found)) => Ok(found.get(key).and_then(|entry| entry.value.clone())),
+            Some(Err(code)) => Err(kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code))),
+            None => Err(Error::retriable(doing())),
+        }
     }
 
     /// Creates the topic; one that exists is left as it is. Tells whether it was created.

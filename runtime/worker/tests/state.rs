@@ -51,3 +51,18 @@ fn state_is_read_back_after_a_restart_and_each_connector_has_its_own() {
         .expect("describe");
     assert!(described.contains("cleanup.policy=compact"), "{described}");
 }
+
+#[test]
+fn a_topic_that_would_lose_state_is_refused() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().expect("kafka");
+    let create = ["--bootstrap-server", &kafka.bootstrap(), "--create", "--topic", "tocsin-state"];
+    kafka.tool("org.apache.kafka.tools.TopicCommand", &create).expect("create");
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let topic = StateTopic::new(worker(&kafka.bootstrap()));
+    let e = runtime.block_on(topic.state("slack", "messages")).err().expect("refused");
+    let text = e.one_line();
+    assert!(text.contains("'state.storage.topic'") && text.contains("currently has 'cleanup.policy=delete'"), "{text}");
+}

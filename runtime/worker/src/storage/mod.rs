@@ -4,6 +4,7 @@
 
 mod java;
 pub mod offset_file;
+pub mod topic;
 
 use std::{
     collections::BTreeMap,
