@@ -25,8 +25,8 @@ use connect_worker::{
     rest::{self, Api},
     state::StateTopic,
     status::Statuses,
-    storage::{MemoryOffsets, OffsetStore, offset_file::OffsetFile},
-    supervisor::{Services, Target},
+    storage::{MemoryOffsets, OffsetStore, Target, offset_file::OffsetFile},
+    supervisor::Services,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 use crate::{
     registry::Direction,
     status::State,
-    supervisor::{Handle, Services, Target},
+    storage::Target,
+    supervisor::{Handle, Services},
     validation,
 };
 

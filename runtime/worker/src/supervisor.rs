@@ -18,19 +18,10 @@ use crate::{
     source_runner::Control,
     state::StateTopic,
     status::{State, Statuses},
-    storage::OffsetStore,
+    storage::{OffsetStore, Target},
     task::start_task,
     worker_config::Worker,
 };
-
-/// What should be the case for a connector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are Kafka Connect's target states")]
-pub enum Target {
-    Started,
-    Paused,
-    Stopped,
-}
 
 /// What every connector needs from the worker.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use super::{
     Api, body,
     error::{ApiError, json},
 };
-use crate::supervisor::Target;
+use crate::storage::Target;
 
 type Answer = Result<Response, ApiError>;
 

@@ -2,6 +2,7 @@
 //!
 //! The topics of a distributed worker will stand beside these behind the same [`OffsetStore`].
 
+pub mod config_log;
 mod java;
 pub mod offset_file;
 pub mod topic;
@@ -12,6 +13,31 @@ use std::{
 };
 
 use connect_api::{OffsetMap, Result, async_trait};
+
+/// What should be the case for a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Kafka Connect's target states")]
+pub enum Target {
+    Started,
+    Paused,
+    Stopped,
+}
+
+impl Target {
+    /// The name in records and requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    /// The target of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Started, Self::Paused, Self::Stopped].into_iter().find(|t| t.name() == name)
+    }
+}
 
 /// Offsets by connector and source partition.
 #[async_trait]
