@@ -25,7 +25,7 @@ use connect_worker::{
     rest::{self, Api},
     state::StateTopic,
     status::Statuses,
-    storage::{MemoryOffsets, OffsetStore, Target, offset_file::OffsetFile},
+    storage::{SourceOffsets, Target, offset_file::OffsetFile},
     supervisor::Services,
 };
 use tokio_util::sync::CancellationToken;
@@ -166,9 +166,9 @@ async fn serve(
         tracing::warn!("{sentence}");
     }
     let (listener, address) = rest::bind(&worker.config.listeners).await?;
-    let offsets: Arc<dyn OffsetStore> = match &worker.config.offset_file {
-        Some(path) => Arc::new(OffsetFile::open(Path::new(path))?),
-        None => Arc::new(MemoryOffsets::default()),
+    let offsets = match &worker.config.offset_file {
+        Some(path) => SourceOffsets::in_file(Path::new(path))?,
+        None => SourceOffsets::in_memory(),
     };
     let host = worker.config.advertised_host.clone().unwrap_or_else(|| match address.ip() {
         ip if ip.is_unspecified() => "127.0.0.1".to_owned(),

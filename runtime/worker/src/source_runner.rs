@@ -17,7 +17,7 @@ use crate::{
     offsets::{Segment, Tracker, Walk},
     pipeline::{Passed, Pipeline},
     status::{TaskStatus, Trouble},
-    storage::OffsetStore,
+    storage::SourceOffsets,
 };
 
 /// How the supervisor steers a task.
@@ -40,7 +40,7 @@ pub struct SourceRunner {
     /// The producer.
     pub producer: Producer<Segment>,
     /// Where offsets are kept.
-    pub offsets: Arc<dyn OffsetStore>,
+    pub offsets: SourceOffsets,
     /// Counters.
     pub status: Arc<TaskStatus>,
     /// `offset.flush.interval.ms`
@@ -270,7 +270,7 @@ async fn send(
 
 struct Committer {
     connector: Arc<str>,
-    store: Arc<dyn OffsetStore>,
+    store: SourceOffsets,
     /// Safe offsets that could not be stored yet.
     waiting: Vec<(Arc<OffsetMap>, OffsetMap)>,
 }
@@ -282,7 +282,7 @@ impl Committer {
             return Ok(());
         }
         self.store
-            .put(&self.connector, self.waiting.clone())
+            .put(&self.connector, self.waiting.iter().map(|(p, o)| (p.clone(), Some(o.clone()))).collect())
             .await
             .map_err(|e| e.context("committing source offsets"))?;
         self.waiting.clear();

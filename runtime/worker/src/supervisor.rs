@@ -18,7 +18,7 @@ use crate::{
     source_runner::Control,
     state::StateTopic,
     status::{State, Statuses},
-    storage::{OffsetStore, Target},
+    storage::{SourceOffsets, Target},
     task::start_task,
     worker_config::Worker,
 };
@@ -31,7 +31,7 @@ pub struct Services {
     /// The worker's settings.
     pub worker: Worker,
     /// Source offsets.
-    pub offsets: Arc<dyn OffsetStore>,
+    pub offsets: SourceOffsets,
     /// Keyed state.
     pub state: Arc<StateTopic>,
     /// States.

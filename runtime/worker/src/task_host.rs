@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::{
     pipeline::Converters,
     state::StateTopic,
-    storage::OffsetStore,
+    storage::SourceOffsets,
     tolerance::{Failure, Stage, Tolerance},
     worker_config::Worker,
 };
@@ -21,7 +21,7 @@ pub struct Host {
     pub(crate) connector: Arc<str>,
     pub(crate) settings: connect_api::Settings,
     pub(crate) worker: Worker,
-    pub(crate) offsets: Arc<dyn OffsetStore>,
+    pub(crate) offsets: SourceOffsets,
     pub(crate) state: Arc<StateTopic>,
     pub(crate) converters: Arc<Converters>,
     pub(crate) tolerance: Arc<Tolerance>,
@@ -51,7 +51,7 @@ impl TaskHost for Host {
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
-        self.offsets.get(&self.connector, partition).await
+        self.offsets.get(&self.connector, partition)
     }
 
     async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()> {

@@ -5,13 +5,13 @@ use std::{
     fs::{self, File, TryLockError},
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use connect_api::{Error, OffsetMap, Result, async_trait};
-use tokio::sync::Mutex;
+use connect_api::{Error, Result};
 
-use super::{OffsetStore, java, offset_key, offset_value};
+use super::java;
+
+type Entries = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The file of a standalone worker.
 #[derive(Debug)]
@@ -20,16 +20,15 @@ pub struct OffsetFile {
     /// Held as long as the worker runs, so that a second one does not write the same file. A file of its own, as
     /// the other is replaced with each commit.
     _lock: File,
-    all: Mutex<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
 }
 
 impl OffsetFile {
     /// Reads the file; a missing or empty one means that there are no offsets yet. A file of another kind
     /// or a damaged one is an error: starting over silently would repeat or skip records. So is one that another
     /// worker uses.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Entries)> {
         let lock = lock(path)?;
-        Ok(Self { path: path.to_owned(), all: Mutex::new(read(path)?), _lock: lock })
+        Ok((Self { path: path.to_owned(), _lock: lock }, read(path)?))
     }
 
     /// Whether the file could be opened, apart from another worker's using it now.
@@ -38,16 +37,15 @@ impl OffsetFile {
         read(path).map(drop)
     }
 
-    fn beside(&self) -> PathBuf {
-        beside(&self.path, ".tmp")
+    /// Replaces what the file holds; durable when it returns.
+    pub(super) fn save(&self, entries: &Entries) -> Result<()> {
+        let bytes = java::write(entries);
+        tokio::task::block_in_place(|| self.replace(&bytes))
+            .map_err(|e| Error::retriable(format!("writing the offset file {}", self.path.display())).caused_by(e))
     }
 
-    fn writing(&self, e: std::io::Error) -> Error {
-        Error::retriable(format!("writing the offset file {}", self.path.display())).caused_by(e)
-    }
-
-    fn save(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let temporary = self.beside();
+    fn replace(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let temporary = beside(&self.path, ".tmp");
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -64,7 +62,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn read(path: &Path) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>> {
+fn read(path: &Path) -> Result<Entries> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -112,55 +110,20 @@ fn lock(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-#[async_trait]
-impl OffsetStore for OffsetFile {
-    async fn get(&self, connector: &str, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
-        let all = self.all.lock().await;
-        let Some(Some(bytes)) = all.get(&offset_key(connector, partition)) else { return Ok(None) };
-        serde_json::from_slice(bytes).map(Some).map_err(|e| {
-            Error::fatal(format!("reading an offset of {connector} in {}", self.path.display())).caused_by(e)
-        })
-    }
-
-    async fn put(&self, connector: &str, offsets: Vec<(Arc<OffsetMap>, OffsetMap)>) -> Result<()> {
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let mut all = self.all.lock().await;
-        let mut next = all.clone();
-        next.extend(
-            offsets.iter().map(|(partition, offset)| (offset_key(connector, partition), Some(offset_value(offset)))),
-        );
-        let bytes = java::write(&next);
-        tokio::task::block_in_place(|| self.save(&bytes)).map_err(|e| self.writing(e))?;
-        *all = next;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn map(key: &str, value: impl Into<serde_json::Value>) -> OffsetMap {
-        [(key.to_owned(), value.into())].into_iter().collect()
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn offsets_survive_and_a_damaged_file_is_refused() {
+    #[test]
+    fn a_damaged_file_a_second_worker_and_a_missing_folder_are_refused() {
         let dir = tempfile::tempdir().expect("folder");
         let path = dir.path().join("offsets");
-        let partition = Arc::new(map("filename", "/a"));
-        let file = OffsetFile::open(&path).expect("new");
-        file.put("c", vec![(partition.clone(), map("position", 7))]).await.expect("put");
+        let (file, entries) = OffsetFile::open(&path).expect("new");
+        assert!(entries.is_empty());
         let e = OffsetFile::open(&path).expect_err("a second worker");
         assert!(e.message().contains("another worker uses this file"), "{e}");
         OffsetFile::check(&path).expect("right although in use");
         drop(file);
-        let again = OffsetFile::open(&path).expect("reopened");
-        assert_eq!(again.get("c", &partition).await.expect("get"), Some(map("position", 7)));
-        assert_eq!(again.get("d", &partition).await.expect("get"), None);
-        drop(again);
         fs::write(&path, b"\xAC\xED\x00\x05s").expect("damage");
         let e = OffsetFile::open(&path).expect_err("damaged");
         assert!(e.message().contains("ends early") && e.message().contains("remove it"), "{e}");
