@@ -45,6 +45,8 @@ struct Tasks {
     /// Configurations that wait for their commit.
     deferred: BTreeMap<u32, Settings>,
     inconsistent: bool,
+    /// The connector's configuration at the last commit.
+    applied: Option<Settings>,
 }
 
 /// The state that the records so far amount to.
@@ -77,6 +79,11 @@ impl ConfigLog {
     pub fn tasks(&self, name: &str) -> Vec<Settings> {
         let Some(tasks) = self.tasks.get(name).filter(|t| !t.inconsistent) else { return Vec::new() };
         (0..tasks.count).filter_map(|id| tasks.configs.get(&id).cloned()).collect()
+    }
+
+    /// The connector's configuration for which its tasks were committed last.
+    pub fn applied(&self, name: &str) -> Option<&Settings> {
+        self.tasks.get(name)?.applied.as_ref()
     }
 
     /// How many tasks were fenced off when exactly-once sources were last in use.
@@ -184,6 +191,7 @@ impl ConfigLog {
             self.tasks.remove(name);
             return Ok(Change::Nothing);
         }
+        let applied = self.connectors.get(name).cloned();
         let tasks = self.tasks.entry(name.to_owned()).or_default();
         let deferred = std::mem::take(&mut tasks.deferred);
         // Compaction may have left configurations of a larger set, so there may be more of them than counted.
@@ -191,6 +199,7 @@ impl ConfigLog {
         tasks.inconsistent = !(0..count).all(|id| ids.contains(&id));
         if !tasks.inconsistent {
             tasks.configs.extend(deferred);
+            tasks.applied = applied;
         }
         tasks.count = count;
         Ok(Change::Connector(name.to_owned()))

@@ -3,16 +3,20 @@
 //! A distributed worker keeps them in the three compacted topics of Kafka Connect, a standalone one its source
 //! offsets in a file and the rest in memory. What is above does not know which.
 //!
-//! - [`config_log`]: the records of the configuration topic
+//! - [`configs`]: connectors and their tasks; [`config_log`]: the records of the configuration topic
+//! - [`status_log`]: the records of the status topic
 //! - [`source_offsets`]: source offsets; [`offset_file`], `java`: the file of a standalone worker
 //! - [`topic`]: a compacted topic that is created or checked, followed and written
 
 pub mod config_log;
+pub mod configs;
 mod java;
 pub mod offset_file;
 pub mod source_offsets;
+pub mod status_log;
 pub mod topic;
 
+pub use configs::Configs;
 pub use source_offsets::SourceOffsets;
 
 /// What should be the case for a connector.
