@@ -25,7 +25,7 @@ use connect_worker::{
     rest::{self, Api},
     state::StateTopic,
     status::Statuses,
-    storage::{SourceOffsets, Target, offset_file::OffsetFile},
+    storage::{Configs, SourceOffsets, Target, offset_file::OffsetFile, status_topic::StatusTopic},
     supervisor::Services,
 };
 use tokio_util::sync::CancellationToken;
@@ -179,7 +179,8 @@ async fn serve(
         plugins,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
-        statuses: Arc::new(Statuses::new(format!("{host}:{port}"))),
+        statuses: Arc::new(Statuses::new(format!("{host}:{port}"), Arc::new(StatusTopic::none()))),
+        configs: Configs::in_memory(),
         worker: worker.clone(),
     };
     let controller = Controller::new(services);

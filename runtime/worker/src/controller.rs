@@ -39,8 +39,6 @@ impl From<Error> for Refusal {
 type Answer<T> = Result<T, Refusal>;
 
 struct Connector {
-    config: Settings,
-    target: Target,
     kind: ConnectorType,
     handle: Handle,
 }
@@ -49,13 +47,20 @@ struct Connector {
 pub struct Controller {
     services: Services,
     all: Mutex<BTreeMap<String, Connector>>,
+    /// Held while a change is stored, or two requests could create the same connector.
+    changing: Mutex<()>,
     cluster_id: std::sync::Mutex<Option<String>>,
 }
 
 impl Controller {
     /// No connectors yet.
     pub fn new(services: Services) -> Arc<Self> {
-        Arc::new(Self { services, all: Mutex::default(), cluster_id: std::sync::Mutex::default() })
+        Arc::new(Self {
+            services,
+            all: Mutex::default(),
+            changing: Mutex::default(),
+            cluster_id: std::sync::Mutex::default(),
+        })
     }
 
     /// What connectors run on.
@@ -130,9 +135,6 @@ impl Controller {
     /// Creates a connector.
     pub async fn create(&self, name: &str, config: ConfigMap, target: Target) -> Answer<ConnectorInfo> {
         let settings = self.check(&Self::named(name, config)?)?;
-        if self.all.lock().await.contains_key(name) {
-            return Err(Refusal::Conflict(format!("Connector {name} already exists")));
-        }
         self.put(name, settings, Some(target)).await.map(|(info, _)| info)
     }
 
@@ -145,9 +147,9 @@ impl Controller {
     /// Merges a patch into the configuration; null removes a key.
     pub async fn patch_config(&self, name: &str, patch: ConfigMap) -> Answer<ConnectorInfo> {
         let mut config: ConfigMap = {
-            let all = self.all.lock().await;
-            let c = all.get(name).ok_or_else(|| not_found(name))?;
-            c.config.iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect()
+            let log = self.services.configs.log();
+            let config = log.connector(name).ok_or_else(|| not_found(name))?;
+            config.iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect()
         };
         for (key, value) in patch {
             match value {
@@ -160,53 +162,86 @@ impl Controller {
     }
 
     async fn put(&self, name: &str, settings: Settings, target: Option<Target>) -> Answer<(ConnectorInfo, bool)> {
+        let one_at_a_time = self.changing.lock().await;
+        let new = !self.all.lock().await.contains_key(name);
+        if !new && target.is_some() {
+            return Err(Refusal::Conflict(format!("Connector {name} already exists")));
+        }
+        self.services.configs.put_connector(name, &settings, target).await?;
+        let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;
+        drop(one_at_a_time);
+        let target = self.services.configs.log().target(name);
+        let started = handle.configure(settings, target).await;
+        // As in Kafka Connect, the connector exists even if it could not be started.
+        started?;
+        Ok((self.info(name).await?, new))
+    }
+
+    /// Gives a connector its actor.
+    fn take_up(&self, all: &mut BTreeMap<String, Connector>, name: &str, settings: &Settings) -> Answer<Handle> {
         let plugin = self.services.plugins.connectors.find(settings.get("connector.class").unwrap_or_default())?;
         let kind = match plugin.direction() {
             Direction::Source => ConnectorType::Source,
             Direction::Sink => ConnectorType::Sink,
         };
-        let (handle, target, new) = {
-            let mut all = self.all.lock().await;
-            let new = !all.contains_key(name);
-            let c = all.entry(name.to_owned()).or_insert_with(|| Connector {
-                config: Settings::new(),
-                target: target.unwrap_or(Target::Started),
-                kind,
-                handle: Handle::new(name.into(), self.services.clone()),
-            });
-            (c.config, c.kind) = (settings.clone(), kind);
-            (c.handle.clone(), c.target, new)
-        };
+        let c = all
+            .entry(name.to_owned())
+            .or_insert_with(|| Connector { kind, handle: Handle::new(name.into(), self.services.clone()) });
+        c.kind = kind;
         self.services.statuses.describe(name, kind, plugin.info.version);
-        let started = handle.configure(settings, target).await;
-        // As in Kafka Connect's standalone mode, the connector exists even if it could not be started.
-        started?;
-        Ok((self.info(name).await?, new))
+        Ok(c.handle.clone())
+    }
+
+    /// Starts what the configuration topic says, side by side. What cannot be started shows as FAILED.
+    pub async fn resume_stored(&self) {
+        let stored: Vec<(String, Settings, Target)> = {
+            let log = self.services.configs.log();
+            let one = |name: &str| Some((name.to_owned(), log.connector(name)?.clone(), log.target(name)));
+            log.names().filter_map(one).collect()
+        };
+        let mut starts = Vec::new();
+        for (name, settings, target) in stored {
+            let taken = self.take_up(&mut *self.all.lock().await, &name, &settings);
+            starts.push(async move {
+                let started = match taken {
+                    Ok(handle) => handle.configure(settings, target).await,
+                    Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
+                        let e = Error::fatal(e);
+                        self.services.statuses.connector(&name, State::Failed, Some(&e));
+                        Err(e)
+                    }
+                };
+                if let Err(e) = started {
+                    tracing::error!(connector = %name, "it could not be started: {}", e.one_line());
+                }
+            });
+        }
+        futures_util::future::join_all(starts).await;
     }
 
     /// The body of `GET /connectors/C`.
     pub async fn info(&self, name: &str) -> Answer<ConnectorInfo> {
-        let all = self.all.lock().await;
-        let c = all.get(name).ok_or_else(|| not_found(name))?;
-        let tasks = (0..c.handle.task_settings().len() as u32).map(|task| TaskId { connector: name.to_owned(), task });
+        let kind = self.all.lock().await.get(name).map_or(ConnectorType::Unknown, |c| c.kind);
+        let log = self.services.configs.log();
+        let config = log.connector(name).ok_or_else(|| not_found(name))?;
+        let tasks = (0..log.tasks(name).len() as u32).map(|task| TaskId { connector: name.to_owned(), task });
         Ok(ConnectorInfo {
             name: name.to_owned(),
-            config: c.config.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            config: config.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             tasks: tasks.collect(),
-            kind: c.kind,
+            kind,
         })
     }
 
     /// The body of `GET /connectors/C/tasks`.
     pub async fn tasks(&self, name: &str) -> Answer<Vec<TaskInfo>> {
-        let all = self.all.lock().await;
-        let c = all.get(name).ok_or_else(|| not_found(name))?;
-        let settings = c.handle.task_settings();
+        let log = self.services.configs.log();
+        log.connector(name).ok_or_else(|| not_found(name))?;
         let info = |(id, s): (usize, &Settings)| TaskInfo {
             id: TaskId { connector: name.to_owned(), task: id as u32 },
             config: s.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
         };
-        Ok(settings.iter().enumerate().map(info).collect())
+        Ok(log.tasks(name).iter().enumerate().map(info).collect())
     }
 
     /// The body of `GET /connectors/C/status`.
@@ -250,12 +285,13 @@ impl Controller {
 
     /// Sets the target state; it is taken up in the background.
     pub async fn set_target(&self, name: &str, target: Target) -> Answer<()> {
-        let handle = {
-            let mut all = self.all.lock().await;
-            let c = all.get_mut(name).ok_or_else(|| Refusal::NotFound(format!("Unknown connector {name}")))?;
-            c.target = target;
-            c.handle.clone()
-        };
+        let handle = self.handle(name, || format!("Unknown connector {name}")).await?;
+        let configs = &self.services.configs;
+        if target == Target::Stopped {
+            // A stopped connector has no tasks, also for a worker that takes over.
+            configs.put_tasks(name, &[]).await?;
+        }
+        configs.put_target(name, target).await?;
         if target == Target::Stopped {
             handle.target(target).await?;
         } else {
@@ -267,8 +303,12 @@ impl Controller {
 
     /// Deletes a connector. Its offsets and its consumer group stay.
     pub async fn delete(&self, name: &str) -> Answer<()> {
-        let c = self.all.lock().await.remove(name).ok_or_else(|| not_found(name))?;
-        c.handle.stop().await;
+        let one_at_a_time = self.changing.lock().await;
+        let handle = self.handle(name, || format!("Connector {name} not found")).await?;
+        self.services.configs.remove_connector(name).await?;
+        self.all.lock().await.remove(name);
+        drop(one_at_a_time);
+        handle.stop().await;
         self.services.statuses.remove(name);
         Ok(())
     }
@@ -304,7 +344,7 @@ impl Controller {
     /// Restarts a task and waits until it has been started.
     pub async fn restart_task(&self, name: &str, task: i32) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
-        let id = u32::try_from(task).ok().filter(|id| (*id as usize) < handle.task_settings().len());
+        let id = u32::try_from(task).ok().filter(|id| (*id as usize) < self.services.configs.log().tasks(name).len());
         let id = id.ok_or_else(|| Refusal::NotFound(format!("Unknown task: {name}-{task}")))?;
         handle
             .restart(false, vec![id])

@@ -11,6 +11,11 @@ use std::{
 use connect_api::{Error, time};
 use connect_rest_model as model;
 
+use crate::storage::{
+    status_log::{self, StateRecord, StatusLog},
+    status_topic::StatusTopic,
+};
+
 /// State of a connector or task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names are Kafka Connect's")]
@@ -149,19 +154,22 @@ struct Connector {
 /// The states of everything on this worker.
 #[derive(Debug)]
 pub struct Statuses {
-    worker_id: Mutex<String>,
+    worker_id: String,
     all: Mutex<BTreeMap<String, Connector>>,
+    topic: Arc<StatusTopic>,
 }
 
+/// A worker that is alone in its group has no use for generations; others count from one.
+const GENERATION: i32 = 1;
+
 impl Statuses {
-    /// Nothing is known yet. The worker's id is its advertised `host:port`.
-    pub fn new(worker_id: String) -> Self {
-        Self { worker_id: Mutex::new(worker_id), all: Mutex::default() }
+    /// Nothing is known yet. The worker's id is its advertised `host:port`; what is set here goes to the topic, too.
+    pub fn new(worker_id: String, topic: Arc<StatusTopic>) -> Self {
+        Self { worker_id, all: Mutex::default(), topic }
     }
 
-    /// Sets the worker's id once its port is known.
-    pub fn set_worker_id(&self, id: String) {
-        *self.worker_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    fn record(&self, state: State, trace: Option<String>) -> StateRecord {
+        StateRecord { state: state.name().to_owned(), trace, worker_id: self.worker_id.clone(), generation: GENERATION }
     }
 
     fn edit<T>(&self, work: impl FnOnce(&mut BTreeMap<String, Connector>) -> T) -> T {
@@ -174,6 +182,8 @@ impl Statuses {
             let c = all.entry(name.to_owned()).or_default();
             c.own.state = state;
             c.own.trace = error.map(Error::trace);
+            // Within the lock, so that the topic sees changes in the same order.
+            self.topic.put(status_log::connector(name, Some(&self.record(state, c.own.trace.clone()))));
         });
     }
 
@@ -203,6 +213,7 @@ impl Statuses {
             if entry.generation == generation {
                 entry.state = state;
                 entry.trace = error.map(Error::trace);
+                self.topic.put(status_log::task(name, task, Some(&self.record(state, entry.trace.clone()))));
             }
         });
     }
@@ -221,19 +232,36 @@ impl Statuses {
     pub fn truncate_tasks(&self, name: &str, count: u32) {
         self.edit(|all| {
             if let Some(c) = all.get_mut(name) {
-                c.tasks.retain(|id, _| *id < count);
+                for (id, _) in c.tasks.split_off(&count) {
+                    self.topic.put(status_log::task(name, id, None));
+                }
             }
         });
     }
 
+    /// Forgets what the topic says of connectors and tasks that are not among these (name and number of tasks).
+    pub fn forget_others(&self, said: &StatusLog, known: &BTreeMap<String, u32>) {
+        for (name, id) in said.tasks().filter(|(name, id)| known.get(*name).is_none_or(|count| id >= count)) {
+            self.topic.put(status_log::task(name, id, None));
+        }
+        for name in said.connectors().filter(|name| !known.contains_key(*name)) {
+            self.topic.put(status_log::connector(name, None));
+        }
+    }
+
     /// Removes a connector.
     pub fn remove(&self, name: &str) {
-        self.edit(|all| drop(all.remove(name)));
+        self.edit(|all| {
+            for id in all.remove(name).into_iter().flat_map(|c| c.tasks.into_keys()) {
+                self.topic.put(status_log::task(name, id, None));
+            }
+            self.topic.put(status_log::connector(name, None));
+        });
     }
 
     /// The body of `GET /connectors/C/status`.
     pub fn status(&self, name: &str) -> Option<model::ConnectorStatus> {
-        let worker_id = self.worker_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let worker_id = &self.worker_id;
         self.edit(|all| {
             let c = all.get(name)?;
             let tasks = c.tasks.iter().map(|(id, e)| model::TaskState {
@@ -265,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_task_that_was_given_up_cannot_write_over_its_successor() {
-        let s = Statuses::new("h:1".into());
+        let s = Statuses::new("h:1".into(), Arc::default());
         s.new_task("c", 0, 1, State::Running);
         s.new_task("c", 0, 2, State::Running);
         s.task("c", 0, 1, State::Failed, Some(&Error::fatal("late")));

@@ -2,7 +2,7 @@
 
 use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use connect_api::{ConnectorContext, Error, Result, Settings, config::Config as _};
+use connect_api::{ConnectorContext, Error, ErrorClass, Result, Settings, config::Config as _};
 use futures_util::FutureExt;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -18,7 +18,7 @@ use crate::{
     source_runner::Control,
     state::StateTopic,
     status::{State, Statuses},
-    storage::{SourceOffsets, Target},
+    storage::{Configs, SourceOffsets, Target},
     task::start_task,
     worker_config::Worker,
 };
@@ -30,6 +30,8 @@ pub struct Services {
     pub plugins: Plugins,
     /// The worker's settings.
     pub worker: Worker,
+    /// What should run.
+    pub configs: Configs,
     /// Source offsets.
     pub offsets: SourceOffsets,
     /// Keyed state.
@@ -49,14 +51,12 @@ enum Command {
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
-    tasks: watch::Receiver<Vec<Settings>>,
 }
 
 impl Handle {
     /// Starts the actor; nothing runs before [`Handle::configure`].
     pub fn new(name: Arc<str>, services: Services) -> Self {
         let (commands, receiver) = mpsc::channel(16);
-        let (sender, tasks) = watch::channel(Vec::new());
         let span = tracing::info_span!("connector", connector = %name);
         let actor = Actor {
             name,
@@ -67,11 +67,11 @@ impl Handle {
             running: None,
             stopping: CancellationToken::new(),
             tasks: BTreeMap::new(),
-            task_settings: sender,
+            retry: None,
             generation: 0,
         };
         tokio::spawn(actor.run(receiver).instrument(span));
-        Self { commands, tasks }
+        Self { commands }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
@@ -101,11 +101,6 @@ impl Handle {
         // An actor that is gone has stopped.
         let _ = self.ask(Command::Stop).await;
     }
-
-    /// The settings of the tasks.
-    pub fn task_settings(&self) -> Vec<Settings> {
-        self.tasks.borrow().clone()
-    }
 }
 
 struct RunningTask {
@@ -124,9 +119,13 @@ struct Actor {
     running: Option<Box<dyn RunningConnector>>,
     stopping: CancellationToken,
     tasks: BTreeMap<u32, RunningTask>,
-    task_settings: watch::Sender<Vec<Settings>>,
+    /// When to ask for tasks again, and how often that has failed.
+    retry: Option<(Instant, u32)>,
     generation: u64,
 }
+
+/// Waits between tries to configure tasks: the first, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
 
 /// The connector's own stop is bounded by this, as in Kafka Connect.
 const CONNECTOR_STOP: Duration = Duration::from_secs(5);
@@ -140,8 +139,13 @@ impl Actor {
                     None => std::future::pending().await,
                 }
             };
+            let retry = self.retry.map(|(at, _)| at);
             let command = tokio::select! {
                 command = commands.recv() => command,
+                () = async { tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)).await }, if retry.is_some() => {
+                    self.reconfigure_tasks().await;
+                    continue;
+                }
                 watched = watched => {
                     match watched {
                         Ok(()) => self.reconfigure_tasks().await,
@@ -152,7 +156,8 @@ impl Actor {
             };
             match command {
                 Some(Command::Configure(settings, target, done)) => {
-                    self.stop_all(State::Unassigned).await;
+                    // Its tasks go on until there are others.
+                    self.stop_connector().await;
                     (self.settings, self.target) = (settings, target);
                     let result = self.start().await;
                     // The request may have timed out.
@@ -189,29 +194,50 @@ impl Actor {
         self.set_state(State::Failed, Some(error));
     }
 
-    /// Brings the connector to its target from nothing running.
+    /// Brings the connector to its target. Tasks that were committed earlier run even if the connector itself cannot.
     async fn start(&mut self) -> Result<()> {
         match self.target {
-            Target::Started => {}
+            Target::Started => match self.start_connector().await {
+                Ok(()) => {
+                    self.set_state(State::Running, None);
+                    self.reconfigure_tasks().await;
+                    Ok(())
+                }
+                Err(e) => {
+                    self.fail(&e);
+                    self.start_missing();
+                    Err(e)
+                }
+            },
             Target::Paused => {
                 self.set_state(State::Paused, None);
-                return Ok(());
-            }
-            Target::Stopped => {
-                self.set_state(State::Stopped, None);
-                return Ok(());
-            }
-        }
-        let started = self.start_connector().await;
-        match started {
-            Ok(()) => {
-                self.set_state(State::Running, None);
-                self.reconfigure_tasks().await;
+                self.set_paused(true);
+                self.start_missing();
                 Ok(())
             }
-            Err(e) => {
-                self.fail(&e);
-                Err(e)
+            Target::Stopped => {
+                self.stop_tasks(self.tasks.keys().copied().collect()).await;
+                self.set_state(State::Stopped, None);
+                Ok(())
+            }
+        }
+    }
+
+    fn committed(&self) -> Vec<Settings> {
+        self.services.configs.log().tasks(&self.name)
+    }
+
+    /// Starts the committed tasks that do not run.
+    fn start_missing(&mut self) {
+        let class = self.settings.get("connector.class").unwrap_or_default();
+        match self.services.plugins.connectors.find(class) {
+            Ok(plugin) => self.plugin = Some(plugin),
+            // The connector's own state says so already.
+            Err(_) => return,
+        }
+        for (id, settings) in (0..).zip(self.committed()) {
+            if !self.tasks.contains_key(&id) {
+                self.start_one(id, settings);
             }
         }
     }
@@ -230,10 +256,18 @@ impl Actor {
         Ok(())
     }
 
-    /// Asks the connector for its tasks and starts them anew.
+    /// Asks the connector for its tasks; starts them anew if they are others than before.
     async fn reconfigure_tasks(&mut self) {
-        if let Err(e) = self.try_reconfigure().await {
-            self.fail(&e);
+        let failed = self.retry.take().map_or(0, |(_, failed)| failed);
+        match self.try_reconfigure().await {
+            Ok(()) => {}
+            Err(e) if e.class() == ErrorClass::Retriable => {
+                let delay = RETRY.1.min(RETRY.0 * 2u32.saturating_pow(failed));
+                tracing::warn!("its tasks cannot be configured, which is tried again in {delay:?}: {}", e.one_line());
+                self.retry = Some((Instant::now() + delay, failed + 1));
+                self.start_missing();
+            }
+            Err(e) => self.fail(&e),
         }
     }
 
@@ -263,19 +297,23 @@ impl Actor {
                 }
             }
         }
-        self.stop_tasks(self.tasks.keys().copied().collect()).await;
-        let count = u32::try_from(made.len()).unwrap_or(u32::MAX);
-        self.services.statuses.truncate_tasks(&self.name, count);
-        self.task_settings.send_replace(made);
-        for id in 0..count {
-            self.start_one(id);
+        let configs = &self.services.configs;
+        // Converters and transforms of the tasks are the connector's settings, too.
+        let changed = {
+            let log = configs.log();
+            log.tasks(&self.name) != made || log.applied(&self.name) != Some(&self.settings)
+        };
+        if changed {
+            configs.put_tasks(&self.name, &made).await?;
+            self.stop_tasks(self.tasks.keys().copied().collect()).await;
         }
+        self.services.statuses.truncate_tasks(&self.name, u32::try_from(made.len()).unwrap_or(u32::MAX));
+        self.start_missing();
         Ok(())
     }
 
-    fn start_one(&mut self, id: u32) {
+    fn start_one(&mut self, id: u32, settings: Settings) {
         let Some(plugin) = self.plugin.clone() else { return };
-        let Some(settings) = self.task_settings.borrow().get(id as usize).cloned() else { return };
         self.generation += 1;
         let generation = self.generation;
         let (services, name) = (self.services.clone(), self.name.clone());
@@ -394,9 +432,7 @@ impl Actor {
                         }
                         self.set_state(State::Running, None);
                     }
-                    if self.tasks.is_empty() {
-                        self.reconfigure_tasks().await;
-                    }
+                    self.reconfigure_tasks().await;
                 }
                 self.set_paused(false);
             }
@@ -413,7 +449,6 @@ impl Actor {
                 self.stop_connector().await;
                 self.stop_tasks(self.tasks.keys().copied().collect()).await;
                 self.services.statuses.truncate_tasks(&self.name, 0);
-                self.task_settings.send_replace(Vec::new());
                 self.set_state(State::Stopped, None);
             }
         }
@@ -434,10 +469,7 @@ impl Actor {
                 Target::Started => match self.start_connector().await {
                     Ok(()) => {
                         self.set_state(State::Running, None);
-                        if self.task_settings.borrow().is_empty() {
-                            self.reconfigure_tasks().await;
-                            return Ok(());
-                        }
+                        self.reconfigure_tasks().await;
                     }
                     Err(e) => {
                         self.fail(&e);
@@ -448,8 +480,10 @@ impl Actor {
                 Target::Stopped => self.set_state(State::Stopped, None),
             }
         }
-        for id in tasks {
-            self.start_one(id);
+        for (id, settings) in (0..).zip(self.committed()) {
+            if tasks.contains(&id) && !self.tasks.contains_key(&id) {
+                self.start_one(id, settings);
+            }
         }
         result
     }

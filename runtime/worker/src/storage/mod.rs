@@ -4,7 +4,7 @@
 //! offsets in a file and the rest in memory. What is above does not know which.
 //!
 //! - [`configs`]: connectors and their tasks; [`config_log`]: the records of the configuration topic
-//! - [`status_log`]: the records of the status topic
+//! - [`status_topic`]: states and active topics; [`status_log`]: the records of the status topic
 //! - [`source_offsets`]: source offsets; [`offset_file`], `java`: the file of a standalone worker
 //! - [`topic`]: a compacted topic that is created or checked, followed and written
 
@@ -14,6 +14,7 @@ mod java;
 pub mod offset_file;
 pub mod source_offsets;
 pub mod status_log;
+pub mod status_topic;
 pub mod topic;
 
 pub use configs::Configs;
