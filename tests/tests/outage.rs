@@ -64,8 +64,9 @@ fn nothing_is_lost_while_kafka_is_away_for_15_seconds() {
         status["tasks"][0]["detail"]["retrying"].as_str().map(str::to_owned)
     };
     for name in ["in", "out"] {
-        let text = wait("the status to say that kafka is away", Duration::from_secs(15), || retrying(name));
-        assert!(text.contains("kafka cannot be reached"), "{name}: {text}");
+        wait(&format!("{name} to say that kafka is away"), Duration::from_secs(15), || {
+            retrying(name).filter(|text| text.contains("kafka"))
+        });
         connectd.await_state(name, "RUNNING");
     }
     wait("the outage to have lasted 15 s", Duration::from_secs(20), || (Instant::now() >= away).then_some(()));

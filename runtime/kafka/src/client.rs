@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -19,6 +19,8 @@ use rdkafka::{
 #[derive(Debug, Default)]
 pub struct Context {
     brokers_down: AtomicBool,
+    /// When all brokers went down last.
+    down_since: Mutex<Option<Instant>>,
     answers: AtomicU64,
     brokers: Mutex<BTreeMap<String, Broker>>,
 }
@@ -73,8 +75,11 @@ impl Context {
             let idle = Duration::from_micros(u64::try_from(now.rxidle).unwrap_or(0));
             if known.answers != now.rx {
                 known.silent = false;
-                // librdkafka says when brokers are gone, not when they are back.
-                self.reached();
+                // librdkafka says when brokers are gone, not when they are back. What came before is no answer now.
+                let down = *self.down_since.lock().unwrap_or_else(PoisonError::into_inner);
+                if down.is_some_and(|since| since.elapsed() > idle) {
+                    self.reached();
+                }
             } else if waiting && known.waiting && idle > SILENCE {
                 known.silent = true;
             }
@@ -122,6 +127,7 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => {
                 if !self.brokers_down.swap(true, Ordering::Relaxed) {
+                    *self.down_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                     tracing::warn!("kafka cannot be reached: {reason}");
                 }
             }
@@ -172,9 +178,10 @@ mod tests {
         let context = Context::default();
         look(&context, "UP", 0, 7, 0);
         context.error(KafkaError::Global(Code::AllBrokersDown), "1/1 brokers are down");
-        look(&context, "CONNECT", 0, 7, 5);
+        // An answer that came just before.
+        look(&context, "CONNECT", 0, 8, 5);
         assert!(context.brokers_down());
-        look(&context, "UP", 0, 8, 0);
+        look(&context, "UP", 0, 9, 0);
         assert!(!context.brokers_down());
     }
 }

@@ -5,6 +5,7 @@
 //! - [`consumer`]: the consumer of a sink task and the rebalance handshake
 //! - [`admin`]: cluster id and topics
 //! - [`compacted`]: follows a compacted topic from its beginning
+//! - [`seat`]: a member that is alone in its group
 //! - [`error`]: librdkafka's codes, classified
 
 pub mod admin;
@@ -16,6 +17,7 @@ mod jaas;
 mod poll_loop;
 pub mod producer;
 mod record;
+pub mod seat;
 pub mod settings;
 mod stores;
 
@@ -25,4 +27,5 @@ pub use consumer::{Consumer, Event, Handover, consumer_defaults};
 pub use error::kafka_error;
 pub use producer::{Delivery, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;
+pub use seat::Seat;
 pub use settings::{ClientSettings, Role, translate};

@@ -33,7 +33,7 @@ impl OffsetFile {
 
     /// Whether the file could be opened, apart from another worker's using it now.
     pub fn check(path: &Path) -> Result<()> {
-        lock_file(path)?;
+        fs::metadata(folder(path)).map_err(|e| unusable(path, e))?;
         read(path).map(drop)
     }
 
@@ -51,8 +51,7 @@ impl OffsetFile {
         file.sync_all()?;
         fs::rename(&temporary, &self.path)?;
         // The rename itself has to reach the disk.
-        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        File::open(folder(&self.path))?.sync_all()
     }
 }
 
@@ -77,22 +76,24 @@ fn read(path: &Path) -> Result<Entries> {
     })
 }
 
-/// The file whose lock stands for the offset file's. That its folder can be written shows here and not only after
-/// the first records.
-fn lock_file(path: &Path) -> Result<File> {
-    File::create(beside(path, ".lock")).map_err(|e| {
-        let way_out = match e.kind() {
-            std::io::ErrorKind::NotFound => "its folder does not exist: create it",
-            std::io::ErrorKind::PermissionDenied => "let this user write to its folder",
-            _ => "its folder must be one that this worker can write to",
-        };
-        Error::fatal(format!("offset.storage.file.filename={}: {way_out}, or name another file", path.display()))
-            .caused_by(e)
-    })
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+fn unusable(path: &Path, e: std::io::Error) -> Error {
+    let way_out = match e.kind() {
+        std::io::ErrorKind::NotFound => "its folder does not exist: create it",
+        std::io::ErrorKind::PermissionDenied => "let this user write to its folder",
+        _ => "its folder must be one that this worker can write to",
+    };
+    Error::fatal(format!("offset.storage.file.filename={}: {way_out}, or name another file", path.display()))
+        .caused_by(e)
+}
+
+/// Locks the file for this worker, by a file beside it. That its folder can be written shows here and not only
+/// after the first records.
 fn lock(path: &Path) -> Result<File> {
-    let file = lock_file(path)?;
+    let file = File::create(beside(path, ".lock")).map_err(|e| unusable(path, e))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
