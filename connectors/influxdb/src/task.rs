@@ -186,5 +186,8 @@ mod tests {
         assert!(matches!(Measurement::new("{{ topic }}").expect("topic"), Measurement::Topic));
         assert!(matches!(Measurement::new("fixed").expect("fixed"), Measurement::Fixed(_)));
         assert_eq!(Measurement::new("x-{{topic}}").expect("template").of(&record).expect("name"), "x-alarms");
+        let e = Measurement::new("x-{{key}}").expect("template").of(&record).expect_err("no key");
+        assert_eq!(e.class(), ErrorClass::Data);
+        assert!(e.message().contains("key is null"), "{e}");
     }
 }
