@@ -30,7 +30,7 @@ connect_api::config! {
             .high(),
         /// What a person should read, as a template. It knows `name`, `severity`, `status`, `priority` and `connector`
         /// besides the names of the record or the source.
-        message: TemplateText = Key::new("message").default("{{name}} {{severity}} {{status}}"),
+        message: ProseText = Key::new("message").default("{{name}} {{severity}} {{status}}"),
         /// Labels of the alarm, as an expression whose result is a map, such as `value.labels` or
         /// `{'zone': value.zone, 'system': 'vacuum'}`.
         labels: Option<ExpressionText> = Key::new("labels"),
@@ -105,11 +105,14 @@ impl RecordAlarmConfig {
     }
 }
 
-/// A template as a setting.
+/// A template as a setting. Where it inserts null is an error, but for prose.
 #[derive(Debug, Clone)]
-pub struct TemplateText(Template);
+pub struct TemplateText<const PROSE: bool = false>(Template);
 
-impl Deref for TemplateText {
+/// A template of what a person should read.
+pub type ProseText = TemplateText<true>;
+
+impl<const PROSE: bool> Deref for TemplateText<PROSE> {
     type Target = Template;
 
     fn deref(&self) -> &Template {
@@ -117,11 +120,11 @@ impl Deref for TemplateText {
     }
 }
 
-impl ConfigType for TemplateText {
+impl<const PROSE: bool> ConfigType for TemplateText<PROSE> {
     const KIND: KeyType = KeyType::String;
 
     fn parse(text: &str) -> Result<Self, String> {
-        Template::parse(text, Escape::None).map(Self).map_err(|e| e.to_string())
+        Template::parse(text, if PROSE { Escape::Prose } else { Escape::None }).map(Self).map_err(|e| e.to_string())
     }
 }
 

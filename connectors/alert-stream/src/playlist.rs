@@ -73,6 +73,22 @@ pub fn find(names: &[String]) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Why nothing was found, name by name.
+pub fn why_nothing(names: &[String]) -> String {
+    let reasons: Vec<String> = names.iter().map(|name| reason(name)).collect();
+    reasons.join("; ")
+}
+
+fn reason(name: &str) -> String {
+    if !Path::new(name).is_dir() {
+        return format!("no file matches {name}");
+    }
+    match list(Path::new(name), |_| true).map_or(0, |files| files.len()) {
+        0 => format!("the folder {name} has no files"),
+        others => format!("of the {others} files in the folder {name} none ends in .avro"),
+    }
+}
+
 fn list(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -108,8 +108,10 @@ impl Round {
                 }
                 Some(Err(e)) => {
                     let path = container.path.clone();
+                    let text =
+                        format!("reading alert packet {} of {path}: the file is broken from there on", container.next);
+                    let error = Error::data(text).caused_by(e);
                     self.open = None;
-                    let error = Error::data(format!("reading alert packets from {path}")).caused_by(e);
                     return Some(Err((path, error)));
                 }
                 None => self.open = None,
@@ -121,7 +123,10 @@ impl Round {
         let shown = path.to_string_lossy().into_owned();
         let failed = || Error::data(format!("opening {shown}"));
         let file = File::open(path).map_err(|e| failed().caused_by(e))?;
-        let mut reader = Reader::new(BufReader::new(file)).map_err(|e| failed().caused_by(e))?;
+        let mut reader = Reader::new(BufReader::new(file)).map_err(|e| {
+            let text = format!("opening {shown}: expected an Avro object container file, as Avro tools write it");
+            Error::data(text).caused_by(e)
+        })?;
         let schema = match self.target.encoding {
             Encoding::Avro => None,
             Encoding::Struct => Some(self.schema(reader.writer_schema()).map_err(|e| failed().caused_by(e))?),

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::DropGuard;
-use tracing::info;
+use tracing::{Instrument, info};
 
 use crate::{
     AlertStreamConfig,
@@ -34,14 +34,16 @@ impl AlertStreamTask {
     pub async fn start(config: AlertStreamConfig, context: SourceContext) -> Result<AlertStreamTask> {
         // A mistake in their names is better told now than round by round.
         if find(&config.files).await?.is_empty() {
-            return Err(Error::fatal(format!("there is no file {}", config.files.join(", "))));
+            let why = playlist::why_nothing(&config.files);
+            return Err(Error::fatal(format!("{why}: put Avro files there or correct alert.stream.files")));
         }
         let partition: OffsetMap = [("files".to_owned(), config.files.join(",").into())].into_iter().collect();
         let position = context.offset(&partition).await?.as_ref().and_then(Position::from_offset);
         let (batches, played) = mpsc::channel(1);
         let stop = context.stopping().child_token();
         let player = Player { target: Target::new(&config, partition), config, batches };
-        tokio::spawn(stop.clone().run_until_cancelled_owned(player.run(position)));
+        // What it logs belongs to the task.
+        tokio::spawn(stop.clone().run_until_cancelled_owned(player.run(position)).in_current_span());
         Ok(AlertStreamTask { context, played, broken: None, _player: stop.drop_guard() })
     }
 }
@@ -111,7 +113,7 @@ impl Player {
 
 async fn find(names: &[String]) -> Result<Vec<PathBuf>> {
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| {
-        Error::fatal(format!("looking for {}", names.join(", "))).caused_by(e)
+        Error::fatal(format!("looking for {}: correct alert.stream.files", names.join(", "))).caused_by(e)
     };
     let owned = names.to_vec();
     let found = spawn_blocking(move || playlist::find(&owned)).await;

@@ -191,8 +191,8 @@ async fn broken_files_are_reported_and_passed_over() {
     let reports = worker.reports.lock().expect("no panic");
     assert!(reports.iter().all(|e| e.class() == ErrorClass::Data));
     let texts: Vec<&str> = reports.iter().map(Error::message).collect();
-    assert!(texts[0].starts_with("reading alert packets from ") && texts[0].ends_with("/a.avro"), "{texts:?}");
-    assert!(texts[1].starts_with("opening ") && texts[1].ends_with("/aa.avro"), "{texts:?}");
+    assert!(texts[0].starts_with("reading alert packet 2 of ") && texts[0].contains("/a.avro: the file is broken"));
+    assert!(texts[1].contains("/aa.avro: expected an Avro object container file"), "{texts:?}");
     assert_eq!(texts.len(), 2);
 }
 
@@ -219,8 +219,14 @@ async fn mistakes_in_the_settings_fail_the_start() {
     };
     let empty = tempfile::tempdir().expect("a folder");
     let path = empty.path().to_string_lossy().into_owned();
-    assert_eq!(start(path.clone()).await, format!("there is no file {path}"));
-    assert!(start(format!("{path}/absent.avro")).await.starts_with(&format!("looking for {path}/absent.avro: ")));
+    let way_out = "put Avro files there or correct alert.stream.files";
+    assert_eq!(start(path.clone()).await, format!("the folder {path} has no files: {way_out}"));
+    assert_eq!(start(format!("{path}/*.avro")).await, format!("no file matches {path}/*.avro: {way_out}"));
+    fs::write(empty.path().join("notes.txt"), "").expect("a file");
+    let expected = format!("of the 1 files in the folder {path} none ends in .avro: {way_out}");
+    assert_eq!(start(path.clone()).await, expected);
+    let absent = start(format!("{path}/absent.avro")).await;
+    assert!(absent.starts_with(&format!("looking for {path}/absent.avro: correct alert.stream.files: ")), "{absent}");
     assert!(start(String::new()).await.contains("alert.stream.files"));
 }
 

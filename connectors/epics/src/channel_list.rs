@@ -86,6 +86,12 @@ fn entries(config: &MonitorConfig) -> Result<Vec<Entry>, String> {
     let simulated = config.provider == ProviderKind::Simulation;
     let separates = |c: char| if simulated { matches!(c, ';' | '\n') } else { c == ',' || c.is_whitespace() };
     let items = text.split(separates).map(str::trim).filter(|item| !item.is_empty());
+    // Filters behind a name are JSON, in which there may be anything.
+    if let Some(item) = items.clone().find(|item| !simulated && item.contains('=') && !item.contains('{')) {
+        return Err(format!(
+            "a channel of an IOC has no = in its name; if {item} is to be simulated, set epics.provider to simulation"
+        ));
+    }
     Ok(items
         .map(|item| match item.split_once('=') {
             Some((name, simulate)) if simulated => {
@@ -106,7 +112,9 @@ fn channel(entry: Entry, config: &MonitorConfig) -> Result<ChannelSpec, String> 
             Some(format!("{name}={simulate}").parse::<SimulatedChannel>().map_err(|e| e.problem)?)
         }
         (ProviderKind::Simulation, None) => return Err("it does not say what to simulate, such as name=sine".into()),
-        (ProviderKind::Ca, Some(_)) => return Err("simulate is for epics.provider=simulation only".into()),
+        (ProviderKind::Ca, Some(_)) => {
+            return Err("simulate is for simulated channels: set epics.provider to simulation, or remove it".into());
+        }
         (ProviderKind::Ca, None) => None,
     };
     let of_its_own = mask.is_some();
@@ -184,6 +192,16 @@ mod tests {
             mistakes("T:a=square", &[SIMULATION]),
             ["Invalid value T:a: `square` is none of ramp, sine and walk"]
         );
+    }
+
+    #[test]
+    fn simulated_channels_of_an_ioc_are_told_where_they_belong() {
+        assert_eq!(
+            mistakes("T:b,T:a=sine,low=0", &[]),
+            ["Invalid value T:b,T:a=sine,low=0: a channel of an IOC has no = in its name; if T:a=sine is to be \
+              simulated, set epics.provider to simulation"]
+        );
+        assert!(read(r#"T:a.VAL{"x":"="}"#, &[]).is_ok(), "a filter");
     }
 
     #[test]

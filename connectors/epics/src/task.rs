@@ -13,6 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 
 use crate::{
     EpicsConfig,
@@ -67,7 +68,7 @@ impl EpicsTask {
         let shared = Arc::new(Shared { board: Mutex::new(board), news: Notify::new(), room: Notify::new() });
         let ids = (0..channels.len()).map(|n| (provider.add(&channels[n].name, channels[n].mask), n)).collect();
         let stop = context.stopping().child_token();
-        tokio::spawn(shared.clone().pump(events, ids, stop.clone()));
+        tokio::spawn(shared.clone().pump(events, ids, stop.clone()).in_current_span());
         Ok(EpicsTask {
             changes: monitor.mode.has_changes(),
             poll_interval: monitor.poll_interval.0,

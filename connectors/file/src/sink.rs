@@ -1,9 +1,10 @@
 //! Appends records to a file: JSON lines, or plain text under Kafka's name.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
     marker::PhantomData,
+    os::unix::fs::MetadataExt,
 };
 
 use connect_api::{
@@ -54,7 +55,8 @@ impl Flavour for Ours {
         aliases: &[],
         version: env!("CARGO_PKG_VERSION"),
         about: "Appends records to a file as JSON lines, on the disk before offsets are committed. A JSON line \
-                that a crash cut off is removed at the next start; its record comes again.",
+                that a crash cut off is removed at the next start; its record comes again. A file that is renamed or \
+                removed, as logrotate does, is made anew at the next write, without a signal.",
     };
     const FORMAT: Format = Format::Json;
 }
@@ -99,10 +101,21 @@ impl<F: Flavour> SinkConnector for AnyFileSink<F> {
     async fn start_task(config: FileSinkConfig, _context: SinkContext) -> Result<Box<dyn SinkTask>> {
         let format = config.format.unwrap_or(F::FORMAT);
         let opened = tokio::task::block_in_place(|| open(&config.file, format));
-        let text = || format!("Couldn't find or create file '{}' for FileStreamSinkTask", config.file);
-        let file = opened.map_err(|e| Error::fatal(text()).caused_by(e))?;
-        Ok(Box::new(FileSinkTask { file, path: config.file, format, lines: Vec::new() }))
+        let file = opened.map_err(|e| open_error(Error::fatal, &config.file, e))?;
+        Ok(Box::new(FileSinkTask { file, path: config.file, format, lines: Vec::new(), unflushed: false, lost: false }))
     }
+}
+
+fn open_error(class: fn(String) -> Error, path: &str, e: io::Error) -> Error {
+    let way_out = match e.kind() {
+        io::ErrorKind::NotFound => "make its folder, or set file to another path",
+        io::ErrorKind::PermissionDenied => {
+            "let the worker's user write to it and its folder, or set file to another path"
+        }
+        io::ErrorKind::IsADirectory => "set file to the path of a file in that folder",
+        _ => "see whether the setting file is right",
+    };
+    class(format!("opening file {path} for appending: {way_out}")).caused_by(e)
 }
 
 /// What every line of the format json begins with.
@@ -156,6 +169,35 @@ struct FileSinkTask {
     path: String,
     format: Format,
     lines: Vec<u8>,
+    /// Whether lines were written since the last flush.
+    unflushed: bool,
+    /// Whether such lines went with a file that somebody removed.
+    lost: bool,
+}
+
+impl FileSinkTask {
+    /// Goes to a new file when the path names another one than it did.
+    fn follow_path(&mut self) -> Result<()> {
+        let looking = |e| Error::retriable(format!("looking at file {}", self.path)).caused_by(e);
+        let held = self.file.metadata().map_err(looking)?;
+        match fs::metadata(&self.path) {
+            Ok(named) if (named.dev(), named.ino()) == (held.dev(), held.ino()) => return Ok(()),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(looking(e)),
+            _ => {}
+        }
+        let opened = open(&self.path, self.format).map_err(|e| open_error(Error::retriable, &self.path, e))?;
+        tracing::info!("file {} was renamed or removed; going on in a new one", self.path);
+        if self.unflushed && held.nlink() > 0 {
+            self.sync()?;
+        }
+        self.lost |= std::mem::take(&mut self.unflushed) && held.nlink() == 0;
+        self.file = opened;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::retriable(format!("syncing {}", self.path)).caused_by(e))
+    }
 }
 
 #[async_trait]
@@ -170,6 +212,8 @@ impl SinkTask for FileSinkTask {
             }
             self.lines.push(b'\n');
         }
+        self.follow_path()?;
+        self.unflushed = true;
         let (file, lines) = (&mut self.file, &self.lines);
         // Local files are quick; a thread hop for each batch would cost more than the write.
         let written = file.lock().and_then(|()| {
@@ -186,9 +230,17 @@ impl SinkTask for FileSinkTask {
     }
 
     async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {
-        let file = &self.file;
-        let synced = tokio::task::block_in_place(|| file.sync_data());
-        synced.map_err(|e| Error::retriable(format!("syncing {}", self.path)).caused_by(e))?;
+        tokio::task::block_in_place(|| {
+            // Lines that were put may have gone with a file that somebody removed before they were safe.
+            self.follow_path()?;
+            self.sync()
+        })?;
+        self.unflushed = false;
+        if std::mem::take(&mut self.lost) {
+            let text =
+                format!("flushing file {}: it was removed with lines that were not safe; they come again", self.path);
+            return Err(Error::retriable(text));
+        }
         Ok(offsets.to_vec())
     }
 }

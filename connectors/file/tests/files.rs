@@ -111,3 +111,61 @@ async fn bytes_that_somebody_else_wrote_stay() {
         assert_eq!(fs::read_to_string(&path).expect("file"), format!("{text}\n"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_renamed_is_made_anew_and_keeps_what_was_written() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("out.txt");
+    let host = Host::new();
+    let mut task = write::<FileStreamSink>(&path, &host).await;
+    let records: Vec<_> = (0..3).map(|n| sink::record("t", n, Value::Null, n.to_string())).collect();
+    sink::deliver(&mut *task, &records[..1], &host).await.expect("put");
+    fs::rename(&path, dir.path().join("out.txt.1")).expect("rename");
+    sink::deliver(&mut *task, &records[1..2], &host).await.expect("put");
+    assert_eq!(sink::flush(&mut *task, &records[..2]).await.expect("flush")[0].offset, 2);
+    fs::write(dir.path().join("new"), "another\n").expect("file");
+    fs::rename(dir.path().join("new"), &path).expect("rename");
+    sink::deliver(&mut *task, &records[2..], &host).await.expect("put");
+    sink::stop(task).await;
+    assert_eq!(fs::read_to_string(dir.path().join("out.txt.1")).expect("file"), "0\n");
+    assert_eq!(fs::read_to_string(&path).expect("file"), "another\n2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_went_with_a_removed_file_are_not_safe() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("out.txt");
+    let host = Host::new();
+    let mut task = write::<FileStreamSink>(&path, &host).await;
+    let records = [sink::record("t", 0, Value::Null, "a"), sink::record("t", 1, Value::Null, "b")];
+    for seen_by_put in [false, true] {
+        sink::deliver(&mut *task, &records[..1], &host).await.expect("put");
+        fs::remove_file(&path).expect("remove");
+        if seen_by_put {
+            sink::deliver(&mut *task, &records[1..], &host).await.expect("put");
+        }
+        let e = sink::flush(&mut *task, &records).await.expect_err("not safe");
+        assert_eq!(e.class(), connect_api::ErrorClass::Retriable);
+        assert!(e.message().contains("was removed"), "{e:?}");
+        // As the worker does after a failed flush.
+        sink::deliver(&mut *task, &records, &host).await.expect("put");
+        sink::flush(&mut *task, &records).await.expect("flush");
+    }
+    assert_eq!(fs::read_to_string(&path).expect("file"), "b\na\nb\n");
+    fs::remove_file(&path).expect("remove");
+    sink::flush(&mut *task, &records).await.expect("what was flushed before is the remover's");
+    sink::stop(task).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_opened_is_told_with_the_way_out() {
+    let dir = tempfile::tempdir().expect("folder");
+    for (path, way_out) in
+        [(dir.path().join("no/out"), "make its folder"), (dir.path().to_owned(), "set file to the path of a file")]
+    {
+        let settings = Settings::from([("file", path.to_string_lossy().as_ref())]);
+        let config = <FileSink as Connector>::Config::parse(&settings).expect("settings");
+        let e = FileSink::start_task(config, Host::new().sink(&settings).0).await.err().expect("an error");
+        assert!(e.message().contains(&*path.to_string_lossy()) && e.message().contains(way_out), "{e:?}");
+    }
+}

@@ -13,6 +13,15 @@ use crate::{
 /// The most of an answer that is read; what servers say about errors is shorter.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
+/// The connector's settings that say where to and with which credentials, for errors that need a person.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys {
+    /// The one of the URL.
+    pub url: &'static str,
+    /// Those of the credentials, as in `http.token`, or `x.username and x.password`.
+    pub credentials: &'static str,
+}
+
 /// An HTTP client that follows no redirects, gives up in time, and keeps secrets out of errors.
 ///
 /// Cloning shares its connections.
@@ -21,11 +30,12 @@ pub struct Client {
     inner: reqwest::Client,
     authorization: Option<HeaderValue>,
     hidden: Vec<Secret>,
+    keys: Keys,
 }
 
 impl Client {
     /// A client by the settings. Errors are fatal: a file that cannot be read, a certificate that is none.
-    pub fn new(config: &HttpConfig) -> Result<Self> {
+    pub fn new(config: &HttpConfig, keys: Keys) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(config.connect_timeout.0)
             .timeout(config.request_timeout.0)
@@ -54,7 +64,7 @@ impl Client {
             }
         }
         let inner = builder.build().map_err(|e| Error::fatal("setting up the HTTP client").caused_by(e))?;
-        Ok(Self { inner, authorization: None, hidden: config.proxy_password.iter().cloned().collect() })
+        Ok(Self { inner, authorization: None, hidden: config.proxy_password.iter().cloned().collect(), keys })
     }
 
     /// Adds what the server knows us by to every request.
@@ -102,7 +112,13 @@ impl Client {
         }
     }
 
-    /// Sends a request and reads the answer, whatever its status. `doing` says what was being done to what.
+    /// Where a URL leads, for what is said about requests: scheme, host, port and the setting. No path: it may be a
+    /// secret.
+    pub fn place(&self, url: &Url) -> String {
+        format!("{} ({})", origin(url), self.keys.url)
+    }
+
+    /// Sends a request and reads the answer, whatever its status. `doing` says what was being done to what and where.
     pub async fn send(&self, request: RequestBuilder, doing: impl FnOnce() -> String) -> Result<Answer> {
         let (client, request) = request.build_split();
         let request = match request {
@@ -135,7 +151,7 @@ impl Client {
         let text = String::from_utf8_lossy(&body).into_owned();
         let hidden = self.hidden.iter().chain(secrets);
         let text = hidden.fold(text, |text, secret| text.replace(secret.reveal(), "[hidden]"));
-        Answer::new(response.status(), response.headers(), text)
+        Answer::new(response.status(), response.headers(), text, self.keys)
     }
 }
 
@@ -147,9 +163,13 @@ impl std::fmt::Debug for Client {
 
 /// A URL as it may be shown: without user, password, query and fragment, where secrets are kept.
 pub fn shown_url(url: &Url) -> String {
+    format!("{}{}", origin(url), url.path())
+}
+
+fn origin(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
-    format!("{}://{host}{port}{}", url.scheme(), url.path())
+    format!("{}://{host}{port}", url.scheme())
 }
 
 // Servers like to echo requests in their errors.
@@ -181,6 +201,8 @@ mod tests {
         HttpConfig::parse(&settings).expect("settings")
     }
 
+    const KEYS: Keys = Keys { url: "x.url", credentials: "x.token" };
+
     #[test]
     fn shown_urls_hold_no_secrets() {
         let url = Url::parse("https://user:pass@h:8443/a/b?token=x#y").expect("url");
@@ -196,7 +218,7 @@ mod tests {
             Settings::from([("http.tls.ca.file", path.as_str())]),
             Settings::from([("http.tls.certificate.file", path.as_str()), ("http.tls.key.file", path.as_str())]),
         ] {
-            let e = Client::new(&config(given)).expect_err("refused");
+            let e = Client::new(&config(given), KEYS).expect_err("refused");
             assert_eq!(e.class(), ErrorClass::Fatal);
             assert!(e.message().contains("ca.pem") || e.message().contains(&path), "{e}");
         }
@@ -205,7 +227,7 @@ mod tests {
     #[test]
     fn a_token_with_a_line_break_is_refused_without_showing_it() {
         let auth = AuthConfig { username: None, password: None, token: Some(Secret::new("sec\nret")) };
-        let e = Client::new(&config(Settings::new())).and_then(|c| c.with_auth(&auth)).expect_err("refused");
+        let e = Client::new(&config(Settings::new()), KEYS).and_then(|c| c.with_auth(&auth)).expect_err("refused");
         assert!(!e.report().contains("sec"), "{e:?}");
     }
 }

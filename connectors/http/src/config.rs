@@ -11,7 +11,8 @@ connect_api::config! {
     pub struct HttpConfig {
         /// Longest time for connecting to the server, in milliseconds.
         connect_timeout: Millis = Key::new("http.connect.timeout.ms").default("10000").check(positive),
-        /// Longest time for a whole request with its answer, in milliseconds.
+        /// Longest time for a whole request with its answer, in milliseconds. One that fails in a way that passes is sent
+        /// again after a back-off, or when the answer's Retry-After says so, at the latest after an hour.
         request_timeout: Millis = Key::new("http.request.timeout.ms").default("30000").check(positive),
         /// PEM file with certificates of authorities to trust besides those of the system.
         ca_file: Option<String> = Key::new("http.tls.ca.file").low(),

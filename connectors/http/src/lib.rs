@@ -18,7 +18,7 @@ pub mod listener;
 pub mod progress;
 pub mod status;
 
-pub use client::{Client, shown_url};
+pub use client::{Client, Keys, shown_url};
 pub use config::{AuthConfig, HttpConfig, Joined};
 pub use listener::{ListenConfig, Listener, Reply, Request, Route};
 pub use progress::Progress;

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
+    io,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, PoisonError, RwLock, Weak},
@@ -113,18 +114,17 @@ impl Listener {
         }
         running.retain(|_, known| known.listener.strong_count() > 0);
         let closed = CancellationToken::new();
-        let listener = Self::bind(config, closed.clone()).await?;
+        let listener = Self::bind(config, closed.clone()).await.map_err(|e| bind_error(config, e, &running))?;
         if !config.listen.ends_with(":0") {
             running.insert(config.listen.clone(), Running { listener: Arc::downgrade(&listener.0), closed });
         }
         Ok(listener)
     }
 
-    async fn bind(config: &ListenConfig, closed: CancellationToken) -> Result<Self> {
-        let failed = |e| Error::fatal(format!("listening on {}", config.listen)).caused_by(e);
-        let addresses: Vec<SocketAddr> = lookup_host(&config.listen).await.map_err(failed)?.collect();
-        let socket = TcpListener::bind(&addresses[..]).await.map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
+    async fn bind(config: &ListenConfig, closed: CancellationToken) -> io::Result<Self> {
+        let addresses: Vec<SocketAddr> = lookup_host(&config.listen).await?.collect();
+        let socket = TcpListener::bind(&addresses[..]).await?;
+        let address = socket.local_addr()?;
         tracing::info!(%address, "listening for webhooks");
         let stopping = CancellationToken::new();
         let routes = Arc::new(Routes::default());
@@ -145,8 +145,10 @@ impl Listener {
     pub fn route(&self, path: &str, owner: &str, body_limit: usize, handler: Handler) -> Result<Route> {
         let endpoint = Endpoint { owner: owner.into(), body_limit, handler };
         self.0.routes.take(path, endpoint).map_err(|other| {
-            let doing = format!("taking path {path} on {}", self.0.address);
-            Error::fatal(doing).caused_by(format!("connector {other} has it: set webhook.paths"))
+            Error::fatal(format!(
+                "the path {path} on {} is the connector {other}'s: set webhook.paths to other ones, or webhook.listen",
+                self.0.address
+            ))
         })?;
         Ok(Route { path: path.into(), listener: self.clone() })
     }
@@ -161,12 +163,35 @@ impl std::fmt::Debug for Listener {
 impl Shared {
     fn join(self: Arc<Self>, config: &ListenConfig) -> Result<Listener> {
         if self.config != *config {
-            let why =
-                "webhook.connections and webhook.client.timeout.ms must be the same for all who share the address";
-            return Err(Error::fatal(format!("listening on {}", config.listen)).caused_by(why));
+            return Err(Error::fatal(format!(
+                "another connector listens on {} with other limits: set webhook.connections and \
+                 webhook.client.timeout.ms alike, or webhook.listen to another address",
+                config.listen
+            )));
         }
         Ok(Listener(self))
     }
+}
+
+fn bind_error(config: &ListenConfig, e: io::Error, running: &BTreeMap<String, Running>) -> Error {
+    let listen = &config.listen;
+    let port = listen.rsplit_once(':').map(|(_, port)| port);
+    let same_port = |known: &&String| known.rsplit_once(':').map(|(_, port)| port) == port;
+    let way_out = match (e.kind(), running.keys().find(same_port)) {
+        (io::ErrorKind::AddrInUse, Some(known)) => format!(
+            "a connector of this worker has the port with webhook.listen={known}; write the same to share it, or take \
+             another port"
+        ),
+        (io::ErrorKind::AddrInUse, None) => {
+            "another program has the port; stop that, or set webhook.listen to a free one".into()
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => "set webhook.listen to an address of this machine".into(),
+        (io::ErrorKind::PermissionDenied, _) => {
+            "set webhook.listen to a port from 1024 on, or let the worker's user have lower ones".into()
+        }
+        _ => "correct webhook.listen".into(),
+    };
+    Error::fatal(format!("listening on {listen} for webhooks: {way_out}")).caused_by(e)
 }
 
 /// A path that is taken; dropping it gives the path back.

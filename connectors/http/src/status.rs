@@ -5,13 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use connect_api::{Error, ErrorClass};
+use connect_api::{Error, ErrorClass, time};
 use reqwest::{
     StatusCode, Url,
     header::{HeaderMap, LOCATION, RETRY_AFTER},
 };
 
-use crate::client::shown_url;
+use crate::client::{Keys, shown_url};
 
 /// The most of a server's text that an error shows.
 const TEXT_LIMIT: usize = 500;
@@ -28,14 +28,15 @@ pub struct Answer {
     /// The body, of a long one the beginning, with secrets hidden.
     pub text: String,
     location: Option<String>,
+    keys: Keys,
 }
 
 impl Answer {
-    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, text: String) -> Self {
+    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, text: String, keys: Keys) -> Self {
         let header = |name| headers.get(name).and_then(|v| v.to_str().ok());
         let retry_after = header(RETRY_AFTER).and_then(|text| parse_retry_after(text, SystemTime::now()));
         let shown = |text: &str| Url::parse(text).map_or_else(|_| "another place".into(), |url| shown_url(&url));
-        Self { status, retry_after, text, location: header(LOCATION).map(shown) }
+        Self { status, retry_after, text, location: header(LOCATION).map(shown), keys }
     }
 
     /// Whether the status is 2xx.
@@ -43,12 +44,21 @@ impl Answer {
         self.status.is_success()
     }
 
-    /// The error that the status stands for; `doing` says what was being done to what.
+    /// The error that the status stands for, with the way out; `doing` says what was being done to what.
     pub fn error(&self, doing: impl Into<String>) -> Error {
+        let (doing, Keys { url, credentials }) = (doing.into(), self.keys);
+        let doing = match self.status.as_u16() {
+            401 => format!("{doing}: correct {credentials}"),
+            403 => format!("{doing}: allow it to whom {credentials} stands for, or correct that"),
+            404 | 410 => format!("{doing}: correct {url}, with its path"),
+            405 => format!("{doing}: correct the path of {url}, or the method if that is a setting"),
+            407 => format!("{doing}: correct http.proxy.username and http.proxy.password"),
+            _ => doing,
+        };
         self.error_as(class(self.status), doing)
     }
 
-    /// As [`Answer::error`], for a server whose text tells more than the status.
+    /// The error for a server whose text tells more than the status; `doing` has the way out.
     pub fn error_as(&self, class: ErrorClass, doing: impl Into<String>) -> Error {
         let doing = doing.into();
         let error = match class {
@@ -56,16 +66,19 @@ impl Answer {
             ErrorClass::Data => Error::data(doing),
             ErrorClass::Fatal => Error::fatal(doing),
         };
-        let error = error.caused_by(self.describe());
-        match self.retry_after {
-            Some(delay) if class == ErrorClass::Retriable => error.retry_after(delay),
-            _ => error,
+        match self.retry_after.filter(|_| class == ErrorClass::Retriable) {
+            Some(delay) => error.caused_by(self.describe(Some(delay))).retry_after(delay),
+            None => error.caused_by(self.describe(None)),
         }
     }
 
     /// Status and text in a bounded sentence.
-    pub fn describe(&self) -> String {
+    fn describe(&self, delay: Option<Duration>) -> String {
         let mut said = format!("the server answered {}", self.status);
+        if let Some(delay) = delay {
+            let at = time::now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+            said.push_str(&format!(", next try at {}", time::rfc3339(at)));
+        }
         if self.status.is_redirection() {
             let place = self.location.as_deref().unwrap_or("another place");
             said.push_str(&format!(", a redirect to {place}; redirects are not followed: set the final URL"));
@@ -90,8 +103,11 @@ pub fn class(status: StatusCode) -> ErrorClass {
 pub fn transport_error(doing: String, e: reqwest::Error) -> Error {
     // The URL may hold secrets; the caller has said where it goes.
     let e = e.without_url();
-    let fatal = e.is_builder() || e.is_redirect() || refuses_certificate(&e);
-    let error = if fatal { Error::fatal(doing) } else { Error::retriable(doing) };
+    let error = match refuses_certificate(&e) {
+        true => Error::fatal(format!("{doing}: set http.tls.ca.file to the certificate of the server's authority")),
+        false if e.is_builder() || e.is_redirect() => Error::fatal(doing),
+        false => Error::retriable(doing),
+    };
     error.caused_by(e)
 }
 
@@ -162,14 +178,32 @@ mod tests {
     fn answer(code: u16, header: (&'static str, &'static str), text: &str) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert(header.0, header.1.parse().expect("value"));
-        Answer::new(StatusCode::from_u16(code).expect("code"), &headers, text.to_owned())
+        let keys = Keys { url: "x.url", credentials: "x.token" };
+        Answer::new(StatusCode::from_u16(code).expect("code"), &headers, text.to_owned(), keys)
+    }
+
+    #[test]
+    fn what_a_person_must_correct_is_named() {
+        for (code, message) in [
+            (401, "posting: correct x.token"),
+            (403, "posting: allow it to whom x.token stands for, or correct that"),
+            (404, "posting: correct x.url, with its path"),
+            (407, "posting: correct http.proxy.username and http.proxy.password"),
+            (500, "posting"),
+        ] {
+            assert_eq!(answer(code, ("x", "y"), "no").error("posting").message(), message);
+        }
     }
 
     #[test]
     fn errors_carry_the_delay_and_a_bounded_text() {
         let e = answer(503, ("retry-after", "3"), "  busy\n").error("posting");
         assert_eq!((e.class(), e.delay()), (ErrorClass::Retriable, Some(Duration::from_secs(3))));
-        assert_eq!(e.one_line(), "posting: the server answered 503 Service Unavailable: busy");
+        let (before, after) =
+            e.one_line().split_once(", next try at ").map(|(b, a)| (b.to_owned(), a.to_owned())).expect("a time");
+        assert_eq!(before, "posting: the server answered 503 Service Unavailable");
+        let (at, text) = after.split_once(": ").expect("a text");
+        assert_eq!((at.len(), text), ("1994-11-06T08:49:37.000Z".len(), "busy"), "{at}");
         let e = answer(400, ("retry-after", "3"), &"é".repeat(2000)).error("posting");
         assert_eq!((e.class(), e.delay()), (ErrorClass::Data, None));
         assert!(e.report().chars().count() < 600, "{}", e.report().len());

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use connect_api::{Error, ErrorClass, Settings, config::Config, config::Secret};
-use connector_http::{AuthConfig, Client, HttpConfig, Method, Url};
+use connector_http::{AuthConfig, Client, HttpConfig, Keys, Method, Url};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -14,9 +14,11 @@ use wiremock::{
     matchers::{any, header, path},
 };
 
+const KEYS: Keys = Keys { url: "x.url", credentials: "x.token" };
+
 fn client() -> Client {
     let settings = Settings::from([("http.request.timeout.ms", "500"), ("http.proxy", "none")]);
-    Client::new(&HttpConfig::parse(&settings).unwrap()).unwrap()
+    Client::new(&HttpConfig::parse(&settings).unwrap(), KEYS).unwrap()
 }
 
 async fn failure(client: &Client, url: &str) -> Error {
@@ -37,7 +39,9 @@ async fn answers_are_classified_and_carry_the_servers_delay() {
         .await;
     let e = failure(&client(), &format!("{}/busy", server.uri())).await;
     assert_eq!((e.class(), e.delay()), (ErrorClass::Retriable, Some(Duration::from_secs(2))));
-    assert_eq!(e.one_line(), "posting a record: the server answered 429 Too Many Requests: slow down");
+    let text = e.one_line();
+    assert!(text.starts_with("posting a record: the server answered 429 Too Many Requests, next try at 20"), "{text}");
+    assert!(text.ends_with("Z: slow down"), "{text}");
     assert_eq!(failure(&client(), &format!("{}/moved", server.uri())).await.class(), ErrorClass::Fatal);
     assert_eq!(failure(&client(), &format!("{}/slow", server.uri())).await.class(), ErrorClass::Retriable);
     assert_eq!(failure(&client(), &format!("{}/none", server.uri())).await.class(), ErrorClass::Fatal);
@@ -111,7 +115,7 @@ async fn a_proxy_is_used_with_its_credentials() {
     let uri = proxy.uri();
     let settings =
         Settings::from([("http.proxy", uri.as_str()), ("http.proxy.username", "u"), ("http.proxy.password", "pass")]);
-    let client = Client::new(&HttpConfig::parse(&settings).unwrap()).unwrap();
+    let client = Client::new(&HttpConfig::parse(&settings).unwrap(), KEYS).unwrap();
     let request = client.request(Method::POST, Url::parse("http://unknown.invalid/x").unwrap());
     assert_eq!(client.deliver(request, String::new).await.unwrap().status, 200);
 }

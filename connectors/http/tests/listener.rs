@@ -89,17 +89,26 @@ async fn an_address_is_shared_and_free_again_after_the_last_route() {
     let first = Listener::open(&mine).await.unwrap().route("/a", "first", 10, echo()).unwrap();
     let shared = Listener::open(&mine).await.unwrap();
     let e = shared.route("/a", "second", 10, echo()).unwrap_err();
-    assert!(e.one_line().contains("connector first has it"), "{e:?}");
+    let expected = format!("the path /a on {free} is the connector first's: set webhook.paths");
+    assert!(e.message().starts_with(&expected), "{e:?}");
     let second = shared.route("/b", "second", 10, echo()).unwrap();
     let other = config(&[("webhook.listen", &free), ("webhook.connections", "3")]);
-    assert!(Listener::open(&other).await.unwrap_err().one_line().contains("must be the same"));
+    assert!(Listener::open(&other).await.unwrap_err().message().contains("with other limits: set webhook.connections"));
+    let (_, port) = free.rsplit_once(':').unwrap();
+    let spelt = config(&[("webhook.listen", &format!("localhost:{port}"))]);
+    let e = Listener::open(&spelt).await.unwrap_err();
+    assert!(e.message().contains(&format!("with webhook.listen={free}; write the same")), "{e:?}");
     drop((first, second, shared));
     let again = Listener::open(&other).await.unwrap();
     assert_eq!(again.address().to_string(), free);
     drop(again);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = config(&[("webhook.listen", &taken.local_addr().unwrap().to_string())]);
-    assert!(Listener::open(&taken).await.unwrap_err().message().starts_with("listening on 127.0.0.1:"));
+    let e = Listener::open(&taken).await.unwrap_err();
+    let expected = format!("listening on {} for webhooks: another program has the port; stop that,", taken.listen);
+    assert!(e.message().starts_with(&expected), "{e:?}");
+    let e = Listener::open(&config(&[("webhook.listen", "192.0.2.1:8090")])).await.unwrap_err();
+    assert!(e.message().ends_with("set webhook.listen to an address of this machine"), "{e:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use connect_api::{ErrorClass, Result, Settings, config::Config};
-use connector_http::{Answer, Client, HttpConfig, Method, Url};
+use connector_http::{Answer, Client, HttpConfig, Keys, Method, Url};
 use openssl::{
     asn1::Asn1Time,
     hash::MessageDigest,
@@ -21,6 +21,8 @@ use openssl::{
         extension::{BasicConstraints, SubjectAlternativeName},
     },
 };
+
+const KEYS: Keys = Keys { url: "x.url", credentials: "x.token" };
 
 type Pair = (X509, PKey<Private>);
 
@@ -75,7 +77,7 @@ async fn post(address: SocketAddr, files: &[(&str, &Path)]) -> Result<Answer> {
     for (key, file) in files {
         settings.set(*key, file.to_str().unwrap());
     }
-    let client = Client::new(&HttpConfig::parse(&settings).unwrap()).unwrap();
+    let client = Client::new(&HttpConfig::parse(&settings).unwrap(), KEYS).unwrap();
     let request = client.request(Method::POST, Url::parse(&format!("https://{address}/")).unwrap());
     client.deliver(request, || "posting".into()).await
 }
@@ -97,6 +99,7 @@ async fn the_authority_and_the_certificate_of_the_settings_are_used() {
 
     let e = post(address, &[]).await.unwrap_err();
     assert_eq!(e.class(), ErrorClass::Fatal, "an unknown authority needs a person: {e:?}");
+    assert!(e.message().contains("set http.tls.ca.file"), "{e}");
     assert!(e.report().contains("certificate verify failed"), "{}", e.report());
     let trust = ("http.tls.ca.file", ca_file.as_path());
     post(address, &[trust]).await.expect_err("without a certificate");

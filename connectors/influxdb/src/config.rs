@@ -86,7 +86,8 @@ connect_api::config! {
         bucket: Option<String> = Key::new("influxdb.bucket").high(),
         /// Version 2: token that may write to the bucket.
         token: Option<Secret> = Key::new("influxdb.token").high(),
-        /// Template of the measurement's name, such as {{topic}} or {{value.device}}.
+        /// Template of the measurement's name, such as {{topic}} or {{value.device}}. A name in it that does not exist
+        /// or is null makes the record a bad one (errors.tolerance decides).
         measurement: String = Key::new("influxdb.measurement").default("{{topic}}").non_empty(),
         /// Members of the value to write as tags instead of fields, nested ones as a.b; _key is the record's key,
         /// _key.a a member of it. "member as name" gives the tag another name. Tags that are null or empty are left out.

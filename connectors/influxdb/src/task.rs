@@ -11,7 +11,7 @@ use connect_api::{
     template::{Escape, Template},
 };
 use connector_http::{
-    Answer, Client, Method, StatusCode, Url,
+    Answer, Client, Keys, Method, StatusCode, Url,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -42,14 +42,19 @@ impl InfluxTask {
     /// Makes the task ready. Nothing is sent.
     pub fn new(config: InfluxConfig, context: SinkContext) -> Result<Self> {
         let settings = config.own;
-        let client = Client::new(&config.with)?;
+        let credentials = match settings.version {
+            Version::V1 => "influxdb.username and influxdb.password",
+            Version::V2 => "influxdb.token",
+        };
+        let client = Client::new(&config.with, Keys { url: "influxdb.url", credentials })?;
         let client = match (&settings.token, &settings.username) {
             (Some(token), _) => client.hiding(token).with_authorization(&format!("Token {}", token.reveal()))?,
             (None, Some(user)) => client.with_basic(user, settings.password.as_ref().map_or("", Secret::reveal))?,
             (None, None) => client,
         };
         let layout = settings.layout().map_err(|why| Error::fatal("reading influxdb.tags").caused_by(why))?;
-        let (url, target) = settings.target(layout.precision())?;
+        let (url, name) = settings.target(layout.precision())?;
+        let target = format!("{name} at {}", client.place(&url));
         let measurement = Measurement::new(&settings.measurement)?;
         let encoder = Encoder::new(layout);
         Ok(Self { settings, context, client, url, target, measurement, encoder, body: String::new(), lines: 0 })
@@ -186,5 +191,8 @@ mod tests {
         assert!(matches!(Measurement::new("{{ topic }}").expect("topic"), Measurement::Topic));
         assert!(matches!(Measurement::new("fixed").expect("fixed"), Measurement::Fixed(_)));
         assert_eq!(Measurement::new("x-{{topic}}").expect("template").of(&record).expect("name"), "x-alarms");
+        let e = Measurement::new("x-{{key}}").expect("template").of(&record).expect_err("no key");
+        assert_eq!(e.class(), ErrorClass::Data);
+        assert!(e.message().contains("key is null"), "{e}");
     }
 }

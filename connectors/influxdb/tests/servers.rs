@@ -128,7 +128,7 @@ fn a_type_conflict_is_isolated_and_all_others_are_written() {
         offsets.sort_unstable();
         assert_eq!(offsets, [17, 18, 70], "60 has nothing to write");
         let conflict = reported.iter().find(|(offset, _)| *offset == Some(17)).unwrap().1.one_line();
-        assert!(conflict.starts_with("writing 1 points to database d: the server answered 400"), "{conflict}");
+        assert!(conflict.contains("(influxdb.url): the server answered 400"), "{conflict}");
         assert!(conflict.contains("field type conflict"), "{conflict}");
     });
     assert_eq!(influx.rows("d", "SELECT v FROM t WHERE time > 1h").unwrap().len(), 96);
@@ -148,7 +148,9 @@ fn a_restarting_server_is_waited_for_and_wrong_names_are_fatal() {
     };
     let e = put(&[("influxdb.database", "nope")], 1).unwrap_err();
     assert_eq!(e.class(), ErrorClass::Fatal);
-    assert!(e.message().contains("writing 1 points to database nope: create it"), "{e:?}");
+    let url = influx.url();
+    let expected = format!("writing 1 points to database nope at {url} (influxdb.url): create it");
+    assert!(e.message().starts_with(&expected), "{e:?}");
     let e = put(&[("influxdb.database", "d"), ("influxdb.retention.policy", "nope")], 1).unwrap_err();
     assert_eq!(e.class(), ErrorClass::Fatal, "{e:?}");
 
@@ -157,6 +159,7 @@ fn a_restarting_server_is_waited_for_and_wrong_names_are_fatal() {
     influx.process_mut().kill9().unwrap();
     let e = runtime.block_on(task.put(&one(2))).unwrap_err();
     assert_eq!(e.class(), ErrorClass::Retriable, "{e:?}");
+    assert!(e.message().contains(&format!("at {url} (influxdb.url)")), "{e:?}");
     influx.process_mut().start().unwrap();
     runtime.block_on(deliver(&mut *task, &one(2), &host)).unwrap();
     influx.pause().unwrap();

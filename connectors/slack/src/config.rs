@@ -11,7 +11,7 @@ pub type SlackConfig = Joined<SlackSettings, HttpConfig>;
 /// What is posted for an alarm that is raised or changes.
 pub const RAISED: &str = "{% if value.acknowledged is defined and value.acknowledged %}:white_check_mark: \
     {% else %}:rotating_light: {% endif %}*{{key}}*\
-    {% if value.priority is defined %} {{value.priority}}{% endif %}\
+    {% if value.priority is defined and value.priority %} {{value.priority}}{% endif %}\
     {% if value.message is defined and value.message %}: {{value.message}}{% endif %}\
     {% if value.acknowledged is defined and value.acknowledged %} (acknowledged){% endif %}";
 
@@ -25,8 +25,8 @@ connect_api::config! {
         /// URL of the incoming webhook, https://hooks.slack.com/services/…; whoever has it can post.
         url: Secret = Key::new("slack.webhook.url").high().check(|u: &Secret| webhook_url(u)),
         /// Template of the message for a record. Names: topic, partition, offset, timestamp, key, value, headers; a name
-        /// that does not exist is an error of the record, so ask for it with "is defined". What is inserted is escaped
-        /// for Slack (&, <, >); the template itself may hold Slack's markup, such as links.
+        /// that does not exist or is null is an error of the record, so ask with "is defined" and "is not none". What is
+        /// inserted is escaped for Slack (&, <, >); the template itself may hold Slack's markup, such as links.
         raised: String = Key::new("slack.raised.template").default(RAISED).non_empty(),
         /// Template of the message for a tombstone, which has no value.
         cleared: String = Key::new("slack.cleared.template").default(CLEARED).non_empty(),

@@ -147,6 +147,11 @@ mod tests {
         assert_eq!(messages.text(&record(long)).expect("text").chars().count(), TEXT_LIMIT + 1);
         let e = messages.text(&record(Value::map([("x", Value::Null)]))).expect_err("unknown");
         assert_eq!(e.class(), ErrorClass::Data);
+        let mut keyless = record(Value::Null);
+        keyless.record.key = Value::Null;
+        let e = Messages::new(RAISED, CLEARED).and_then(|m| m.text(&keyless)).expect_err("no key");
+        assert_eq!(e.class(), ErrorClass::Data);
+        assert!(e.message().contains("key is null"), "{e}");
     }
 
     #[test]

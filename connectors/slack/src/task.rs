@@ -1,13 +1,15 @@
 //! Sends messages, at the pace that Slack allows.
 
 use connect_api::{Error, ErrorClass, Result, SinkContext, SinkRecord, SinkTask, TopicPartition, async_trait};
-use connector_http::{Client, Method, Progress, Url, header::CONTENT_TYPE};
+use connector_http::{Client, Keys, Method, Progress, Url, header::CONTENT_TYPE};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     config::{SlackConfig, SlackSettings},
     message::{Messages, class_of},
 };
+
+const KEYS: Keys = Keys { url: "slack.webhook.url", credentials: "slack.webhook.url" };
 
 /// A running task.
 #[derive(Debug)]
@@ -30,12 +32,12 @@ impl SlackTask {
         let url = url.map_err(|e| Error::fatal("reading slack.webhook.url").caused_by(e))?;
         let messages = Messages::new(&settings.raised, &settings.cleared)?;
         // Some servers name the path that they do not know.
-        let client = Client::new(&config.with)?.hiding(&settings.url).hiding_text(url.path());
+        let client = Client::new(&config.with, KEYS)?.hiding(&settings.url).hiding_text(url.path());
         Ok(Self { settings, context, client, url, messages, next: Instant::now(), progress: Progress::new() })
     }
 
     async fn post(&mut self, record: &SinkRecord) -> Result<()> {
-        let doing = "posting a message to slack";
+        let doing = format!("posting a message to slack at {}", self.client.place(&self.url));
         let text = self.messages.text(record)?;
         let stopping = self.context.stopping().clone();
         if stopping.run_until_cancelled(sleep_until(self.next)).await.is_none() {
@@ -44,7 +46,7 @@ impl SlackTask {
         let body = serde_json::json!({ "text": text }).to_string();
         let request = self.client.request(Method::POST, self.url.clone());
         let request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
-        let answer = self.client.send(request, || doing.to_owned()).await;
+        let answer = self.client.send(request, || doing.clone()).await;
         self.next = Instant::now() + self.settings.interval.0;
         let answer = answer?;
         if answer.is_success() {
@@ -54,6 +56,11 @@ impl SlackTask {
             self.next = Instant::now() + delay;
         }
         Err(match class_of(&answer.text) {
+            Some(ErrorClass::Fatal) => {
+                let text =
+                    format!("{doing}: make a webhook that may post to its channel and set slack.webhook.url to it");
+                answer.error_as(ErrorClass::Fatal, text)
+            }
             Some(class) => answer.error_as(class, doing),
             None => answer.error(doing),
         })

@@ -135,6 +135,10 @@ async fn words_decide_and_the_url_is_never_shown() {
             Err(e) => (Some(e.class()), e),
         };
         assert_eq!(found, class, "{word}");
+        assert_eq!(
+            found.is_some(),
+            e.message().contains("set slack.webhook.url") || e.message().contains("correct slack.webhook.url")
+        );
         assert!(!e.report().contains("s3cret"), "{}", e.report());
     }
 }

@@ -55,15 +55,16 @@ connect_api::config! {
     #[derive(Debug, Clone)]
     pub struct WebhookSettings {
         /// Template of the URL, such as http://127.0.0.1:8000/devices/{{key}}; what it inserts is percent-encoded.
-        /// Names: topic, partition, offset, timestamp, key, value, headers. User and password have settings of their own.
+        /// Names: topic, partition, offset, timestamp, key, value, headers. One that does not exist or is null makes the
+        /// record a bad one (errors.tolerance decides). User and password have settings of their own.
         url: String = Key::new("webhook.url").high().non_empty(),
         /// Method: POST, PUT or PATCH.
         method: Verb = Key::new("webhook.method").default("POST"),
         /// Headers to send, each as "Name: value", separated by commas. A value cannot hold a comma. Never shown, since
         /// values may be credentials.
         headers: Secret = Key::new("webhook.headers").default("").check(|h: &Secret| headers(h).map(drop)),
-        /// Template of the body, over the same names; what it inserts is written as JSON, so that
-        /// {"text": {{value.message}}} is right. Without it the record is sent as JSON with all of these names.
+        /// Template of the body, over the same names; what it inserts is written as JSON, null as null, so
+        /// that {"text": {{value.message}}} is right. Without it the record is sent as JSON with all of these names.
         body: Option<String> = Key::new("webhook.body"),
         /// Content type of the body.
         content_type: String = Key::new("webhook.content.type").default("application/json").non_empty(),

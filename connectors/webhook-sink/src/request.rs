@@ -95,6 +95,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_null_is_no_word_of_a_url_or_body() {
+        let mut keyless = record("", Value::Null);
+        keyless.record.key = Value::Null;
+        let plan =
+            Plan::new("http://h/{{key}}?token=secret", Some(r#"{"key": {{key}}, "m": {{value.m}}}"#)).expect("plan");
+        let e = plan.url(&keyless).expect_err("null");
+        assert_eq!(e.class(), ErrorClass::Data);
+        assert!(e.message().starts_with("rendering the template webhook.url: key is null;"), "{e:?}");
+        let e = plan.body(&keyless).expect_err("unknown");
+        assert!(
+            e.message().contains(r#"{\"key\": {{key}}"#) && e.message().contains("value.m does not exist"),
+            "{e:?}"
+        );
+        keyless.record.value = Value::map([("m", Value::Null)]);
+        assert_eq!(plan.body(&keyless).expect("body"), r#"{"key": null, "m": null}"#);
+    }
+
+    #[test]
     fn errors_do_not_show_the_url() {
         let e = url("http://h/{{value.x}}?token=secret", "k").expect_err("unknown");
         assert_eq!(e.class(), ErrorClass::Data);

@@ -1,12 +1,15 @@
 //! Sends requests.
 
 use connect_api::{ErrorClass, Result, SinkContext, SinkRecord, SinkTask, TopicPartition, async_trait};
-use connector_http::{Client, Method, Progress, header::HeaderMap, shown_url};
+use connector_http::{Client, Keys, Method, Progress, header::HeaderMap, shown_url};
 
 use crate::{
     config::{Tombstones, WebhookSinkConfig},
     request::Plan,
 };
+
+const KEYS: Keys =
+    Keys { url: "webhook.url", credentials: "http.token, http.username and http.password, or webhook.headers" };
 
 /// A running task.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl WebhookTask {
     pub fn new(config: WebhookSinkConfig, context: SinkContext) -> Result<Self> {
         Ok(Self {
             context,
-            client: Client::new(&config.with)?.with_auth(&config.own.with)?,
+            client: Client::new(&config.with, KEYS)?.with_auth(&config.own.with)?,
             plan: Plan::new(&config.url, config.body.as_deref())?,
             method: config.method.into(),
             headers: config.header_map()?,
@@ -45,7 +48,7 @@ impl WebhookTask {
                 self.client.request(self.method.clone(), url).headers(self.headers.clone()).body(body)
             }
         };
-        self.client.deliver(request, || format!("sending a record to {to}")).await.map(drop)
+        self.client.deliver(request, || format!("sending a record to {to} (webhook.url)")).await.map(drop)
     }
 }
 

@@ -114,7 +114,8 @@ async fn wrong_credentials_are_fatal_and_nothing_secret_is_shown() {
     let (mut task, host) = start(&url, &[("webhook.headers", "X-Key: an0thers3cret")]).await;
     let e = deliver(&mut *task, &[record("t", 0, "k", 1)], &host).await.unwrap_err();
     assert_eq!(e.class(), ErrorClass::Fatal);
-    assert!(e.report().contains("/hook") && !e.report().contains("s3cret"), "{}", e.report());
+    let shown = format!("{}/hook (webhook.url): allow it to whom http.token,", server.uri());
+    assert!(e.message().contains(&shown) && !e.report().contains("s3cret"), "{}", e.report());
 }
 
 #[tokio::test]

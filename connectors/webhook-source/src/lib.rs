@@ -35,9 +35,12 @@ impl Connector for WebhookSource {
         version: env!("CARGO_PKG_VERSION"),
         about: "Receives webhooks by HTTP POST: HealthBot's notifications, which become alarms, or any JSON. A caller \
                 gets 200 when Kafka has its records, and 503 with Retry-After when it should send the same again: \
-                because too many requests are waiting, Kafka does not acknowledge, or the connector is paused or \
-                stopping. Nothing is kept in between, so nothing that was answered with 200 can be lost. There is \
-                one task, whatever tasks.max says.",
+                because too many requests are waiting, Kafka does not acknowledge, or the connector was paused. \
+                Nothing is kept in between, so nothing that was answered with 200 can be lost. While the connector \
+                is stopped, has failed, or was paused when the worker started, nothing listens and connections are \
+                refused, unless another connector shares the address: then its paths answer 503 for a minute, and \
+                404 from then on. Callers must therefore also try again when a connection is refused. There is one \
+                task, whatever tasks.max says.",
     };
 
     fn validate(config: &WebhookSourceConfig, problems: &mut Problems) {

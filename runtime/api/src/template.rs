@@ -2,19 +2,22 @@
 
 use std::sync::{Arc, LazyLock};
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{Error, Record, Result, json::to_json};
 
-/// How values are escaped where a template inserts them.
+/// How values are escaped where a template inserts them, and what null is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// As they are.
+    /// As they are. Null is an error: a name, a path or a tag that it is part of would be wrong.
     None,
-    /// As JSON: texts in quotes, objects and lists as such.
+    /// As they are, for texts that people read, of which null leaves a blank.
+    Prose,
+    /// As JSON: texts in quotes, objects and lists as such, null as null.
     Json,
-    /// Percent-encoded for a URL's path or query; only letters, digits and `-._~` stay.
+    /// Percent-encoded for a URL's path or query; only letters, digits and `-._~` stay. Null is an
+    /// error.
     Url,
 }
 
@@ -30,22 +33,37 @@ pub struct Template {
 
 const NAME: &str = "template";
 
+/// Why a template fails where null would be inserted.
+#[derive(Debug)]
+struct Null;
+
+impl std::fmt::Display for Null {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it is null")
+    }
+}
+
+impl std::error::Error for Null {}
+
 impl Template {
     /// Parses a template. The error names line and column.
     pub fn parse(source: &str, escape: Escape) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.add_filter("urlencode", |text: String| percent_encode(&text));
+        // Errors then know which expression failed.
+        environment.set_debug(true);
         environment.set_auto_escape_callback(move |_| match escape {
-            Escape::None => minijinja::AutoEscape::None,
             Escape::Json => minijinja::AutoEscape::Json,
-            Escape::Url => minijinja::AutoEscape::Custom("url".into()),
+            _ => minijinja::AutoEscape::None,
         });
-        environment.set_formatter(|out, state, value| match state.auto_escape() {
-            minijinja::AutoEscape::Custom(name) if *name == "url" && !value.is_safe() => {
-                if value.is_undefined() {
-                    return Err(minijinja::ErrorKind::UndefinedError.into());
-                }
+        environment.set_formatter(move |out, state, value| match escape {
+            _ if value.is_undefined() => Err(ErrorKind::UndefinedError.into()),
+            Escape::None | Escape::Url if value.is_none() => {
+                Err(minijinja::Error::new(ErrorKind::InvalidOperation, "null").with_source(Null))
+            }
+            Escape::Prose if value.is_none() => Ok(()),
+            Escape::Url if !value.is_safe() => {
                 out.write_str(&percent_encode(&value.to_string())).map_err(minijinja::Error::from)
             }
             _ => minijinja::escape_formatter(out, state, value),
@@ -61,7 +79,7 @@ impl Template {
     }
 
     /// The text for a record. `extra` adds names or replaces those of the record. An unknown name is a
-    /// data error.
+    /// data error, and so is null where [`Escape`] says so.
     pub fn render(&self, record: &Record, extra: Map<String, Json>) -> Result<String> {
         let mut names = record_names(record);
         names.extend(extra);
@@ -71,8 +89,25 @@ impl Template {
     /// The text with nothing but the given names.
     pub fn render_names(&self, names: &Json) -> Result<String> {
         let failed =
-            |e: minijinja::Error| Error::data(format!("rendering the template {:?}: {}", self.source, describe(&e)));
+            |e: minijinja::Error| Error::data(format!("rendering the template {:?}: {}", self.source, self.why(&e)));
         self.environment.get_template(NAME).and_then(|t| t.render(names_of(names))).map_err(failed)
+    }
+
+    fn why(&self, e: &minijinja::Error) -> String {
+        let expression = e.range().and_then(|range| {
+            // Of a chain of attributes the range may have the end alone.
+            let before =
+                self.source.get(..range.start)?.trim_end_matches(|c: char| c.is_alphanumeric() || "._".contains(c));
+            self.source.get(before.len()..range.end)
+        });
+        let expression = expression.unwrap_or("a name");
+        if std::error::Error::source(e).is_some_and(|cause| cause.is::<Null>()) {
+            return format!("{expression} is null; ask for it with \"is not none\"");
+        }
+        match e.kind() {
+            ErrorKind::UndefinedError => format!("{expression} does not exist; ask for it with \"is defined\""),
+            _ => describe(e),
+        }
     }
 }
 
@@ -220,6 +255,28 @@ mod tests {
         let e = render("{{value", Escape::None).expect_err("syntax");
         assert_eq!(e.class(), crate::ErrorClass::Fatal);
         assert!(e.message().contains("{{value"), "{e}");
+    }
+
+    #[test]
+    fn null_is_never_written_as_a_word() {
+        let mut record = record();
+        record.key = Value::Null;
+        let render = |text: &str, escape| Template::parse(text, escape)?.render(&record, Map::new());
+        for escape in [Escape::None, Escape::Url] {
+            let e = render("http://h/{{value.n}}/{{ key }}", escape).expect_err("null");
+            assert_eq!(e.class(), crate::ErrorClass::Data);
+            assert!(e.message().contains("http://h/") && e.message().contains(": key is null; ask"), "{e}");
+            let asked = "{{value.n}}{% if key is not none %}/{{key}}{% endif %}";
+            assert_eq!(render(asked, escape).expect("text"), "3");
+        }
+        assert_eq!(render("{\"k\":{{key}}}", Escape::Json).expect("json"), "{\"k\":null}");
+        assert_eq!(render("at {{key}}.", Escape::Prose).expect("text"), "at .");
+        for escape in [Escape::None, Escape::Prose, Escape::Json, Escape::Url] {
+            let e = render("{{value.n}} {{value.nope}}", escape).expect_err("unknown");
+            assert!(e.message().contains(": value.nope does not exist; ask"), "{e}");
+            let e = render("{{value.nope.deeper}}", escape).expect_err("unknown");
+            assert!(e.message().contains(": value.nope.deeper does not exist"), "{e}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An EPICS IOC that serves records over Channel Access.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +13,10 @@ use super::{Cache, Error, Port, Result, command, python};
 pub(crate) const ITEM: (&str, &str) = ("softioc", "4.7.2");
 const PACKAGES: [&str; 3] = ["softioc==4.7.2", "pvxslibs==1.5.3", "caproto==1.3.0"];
 const CLIENT: &str = include_str!("channel_access.py");
+const CAPROTO: &str = include_str!("caproto_ioc.py");
+/// `python -m pvxslibs.ioc` with an access security file, which must be set before the database is loaded.
+const SECURED: &str = "import runpy; from epicscorelibs import ioc; \
+    assert ioc.dbCore.asSetFilename(b'access.acf') == 0; runpy.run_module('pvxslibs.ioc', run_name='__main__')";
 
 /// An IOC with the records of a database file.
 #[derive(Debug)]
@@ -44,12 +48,37 @@ impl Ioc {
 
     /// Starts one with these records, such as `record(ao,"T:ai0"){field(VAL,"50") field(PINI,"YES")}`.
     pub fn start(db_text: &str) -> Result<Self> {
+        Self::launch("epics ioc", |dir, command| {
+            command.args(["-m", "pvxslibs.ioc", "-d"]).arg(process::write(dir, "records.db", db_text)?);
+            Ok(())
+        })
+    }
+
+    /// As [`Ioc::start`], with an access security file, to whose groups records belong by their field ASG.
+    pub fn start_secured(db_text: &str, acf_text: &str) -> Result<Self> {
+        Self::launch("epics ioc", |dir, command| {
+            process::write(dir, "access.acf", acf_text)?;
+            command.args(["-c", SECURED, "-d"]).arg(process::write(dir, "records.db", db_text)?);
+            Ok(())
+        })
+    }
+
+    /// Starts caproto's server, which shares no code with EPICS Base, with these channels of floating-point numbers.
+    /// Over 80 they have a minor alarm, over 90 a major one.
+    pub fn start_caproto(channels: &[(&str, f64)]) -> Result<Self> {
+        Self::launch("caproto ioc", |_, command| {
+            command.args(["-c", CAPROTO]);
+            command.args(channels.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]));
+            Ok(())
+        })
+    }
+
+    fn launch(name: &'static str, arguments: impl FnOnce(&Path, &mut Command) -> Result<()>) -> Result<Self> {
         let python = python::interpreter(&Self::fetch(&Cache::open()?)?);
         let [server, repeater, pv_access, pv_broadcast] = Port::claim_many()?;
         let dir = process::folder("ioc")?;
-        let db = process::write(dir.path(), "records.db", db_text)?;
         let mut command = Command::new(&python);
-        command.args(["-m", "pvxslibs.ioc", "-d"]).arg(db);
+        arguments(dir.path(), &mut command)?;
         set_environment(&mut command, &server, &repeater);
         for (name, port) in [("SERVER", &pv_access), ("BROADCAST", &pv_broadcast)] {
             command.env(format!("EPICS_PVA_{name}_PORT"), port.number().to_string());
@@ -57,7 +86,7 @@ impl Ioc {
         }
         let socket = std::net::SocketAddr::from(([127, 0, 0, 1], server.number()));
         let launch = Launch {
-            name: "epics ioc",
+            name,
             command,
             holds_stdin: true,
             probe: Box::new(move || std::net::TcpStream::connect_timeout(&socket, Duration::from_secs(1)).is_ok()),

@@ -10,10 +10,24 @@ pub struct Ioc(servers::Ioc);
 impl Ioc {
     /// An IOC with these records; none if the person who runs the tests asked to do without.
     pub fn start(database: &str) -> Option<Ioc> {
+        Self::launch(|| servers::Ioc::start(database))
+    }
+
+    /// As [`Ioc::start`], with an access security file.
+    pub fn start_secured(database: &str, access: &str) -> Option<Ioc> {
+        Self::launch(|| servers::Ioc::start_secured(database, access))
+    }
+
+    /// caproto's server with these channels.
+    pub fn start_caproto(channels: &[(&str, f64)]) -> Option<Ioc> {
+        Self::launch(|| servers::Ioc::start_caproto(channels))
+    }
+
+    fn launch(start: impl FnOnce() -> servers::Result<servers::Ioc>) -> Option<Ioc> {
         if without("ioc") {
             return None;
         }
-        Some(Ioc(block_in_place(|| servers::Ioc::start(database)).expect("the ioc starts")))
+        Some(Ioc(block_in_place(start).expect("the ioc starts")))
     }
 
     pub fn address(&self) -> SocketAddr {
