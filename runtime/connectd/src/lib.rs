@@ -159,7 +159,8 @@ async fn serve(
     for sentence in &worker.warnings {
         tracing::warn!("{sentence}");
     }
-    let (listener, address) = rest::bind(&worker.config.listeners).await?;
+    let bound = rest::bind(&worker.config.listeners).await?;
+    let address = bound.address();
     let offsets: Arc<dyn OffsetStore> = match &worker.config.offset_file {
         Some(path) => Arc::new(OffsetFile::open(Path::new(path))?),
         None => Arc::new(MemoryOffsets::default()),
@@ -179,8 +180,7 @@ async fn serve(
     let controller = Controller::new(services);
     let api = Api::new(controller.clone());
     let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let served = tokio::spawn(api.clone().serve(listener, async move { stopped.cancelled().await }));
+    let served = tokio::spawn(api.clone().serve(bound, stop.clone()));
     tracing::info!("the REST API is on http://{address}");
 
     let work = async {
@@ -217,10 +217,9 @@ async fn serve(
     controller.shut_down().await;
     stop.cancel();
     match tokio::time::timeout(Duration::from_secs(5), served).await {
-        Ok(Ok(Err(e))) => tracing::warn!("{}", e.one_line()),
         Ok(Err(e)) => tracing::warn!("the REST API: {e}"),
         Err(_) => tracing::warn!("requests were still under way after 5 s"),
-        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(())) => {}
     }
     tracing::info!("stopped");
     result

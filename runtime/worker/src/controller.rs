@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     registry::Direction,
+    stage,
     status::State,
     supervisor::{Handle, Services, Target},
     validation,
@@ -177,7 +178,7 @@ impl Controller {
             (c.handle.clone(), c.target, new)
         };
         self.services.statuses.describe(name, kind, plugin.info.version);
-        let started = handle.configure(settings, target).await;
+        let started = stage::during("starting the connector", handle.configure(settings, target)).await;
         // As in Kafka Connect's standalone mode, the connector exists even if it could not be started.
         started?;
         Ok((self.info(name).await?, new))
@@ -256,7 +257,7 @@ impl Controller {
             c.handle.clone()
         };
         if target == Target::Stopped {
-            handle.target(target).await?;
+            stage::during(format!("stopping connector {name}"), handle.target(target)).await?;
         } else {
             // Pause and resume answer 202 before they are carried out.
             tokio::spawn(async move { handle.target(target).await });
@@ -267,7 +268,7 @@ impl Controller {
     /// Deletes a connector. Its offsets and its consumer group stay.
     pub async fn delete(&self, name: &str) -> Answer<()> {
         let c = self.all.lock().await.remove(name).ok_or_else(|| not_found(name))?;
-        c.handle.stop().await;
+        stage::during(format!("stopping connector {name}"), c.handle.stop()).await;
         self.services.statuses.remove(name);
         Ok(())
     }
@@ -276,7 +277,7 @@ impl Controller {
     pub async fn restart_connector(&self, name: &str) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let failed = |e: Error| Refusal::Failed(format!("Failed to start connector: {name}: {}", e.one_line()));
-        handle.restart(true, Vec::new()).await.map_err(failed)
+        stage::during(format!("restarting connector {name}"), handle.restart(true, Vec::new())).await.map_err(failed)
     }
 
     /// Restarts what the plan of KIP-745 selects, in the background; answers the status with what will be
@@ -305,8 +306,7 @@ impl Controller {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let id = u32::try_from(task).ok().filter(|id| (*id as usize) < handle.task_settings().len());
         let id = id.ok_or_else(|| Refusal::NotFound(format!("Unknown task: {name}-{task}")))?;
-        handle
-            .restart(false, vec![id])
+        stage::during(format!("restarting task {name}-{id}"), handle.restart(false, vec![id]))
             .await
             .map_err(|e| Refusal::Failed(format!("Failed to start task: {name}-{task}: {}", e.one_line())))
     }

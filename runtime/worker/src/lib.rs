@@ -11,6 +11,7 @@
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
+//! - `stage`: what is done for a request
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself
 
 pub mod controller;
@@ -21,6 +22,7 @@ pub mod registry;
 pub mod rest;
 pub mod sink_runner;
 pub mod source_runner;
+mod stage;
 pub mod state;
 pub mod status;
 pub mod storage;

@@ -1,7 +1,6 @@
 //! `/connector-plugins`.
 
 use axum::{
-    body::Bytes,
     extract::{Path, RawQuery, State},
     http::StatusCode,
     response::Response,
@@ -13,6 +12,7 @@ use super::{
     Api, body,
     connectors::flag,
     error::{ApiError, json},
+    media::Sent,
 };
 use crate::{framework, registry::Direction, validation};
 
@@ -71,7 +71,7 @@ pub(super) async fn definition(State(api): State<Api>, Path(plugin): Path<String
     Ok(json(StatusCode::OK, &definition.keys().iter().map(validation::key_info).collect::<Vec<_>>()))
 }
 
-pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>, bytes: Bytes) -> Answer {
+pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>, Sent(bytes): Sent) -> Answer {
     let config = body::config(&bytes)?;
     let class = config.get("connector.class").and_then(Option::as_deref);
     if let Some(class) = class {
