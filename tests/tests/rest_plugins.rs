@@ -103,3 +103,50 @@ fn plugins_are_listed_described_and_validate() {
     );
     assert_eq!(rest.get("/connectors").json(), json!([]), "validation creates nothing");
 }
+
+#[test]
+fn a_version_of_a_plugin_can_be_asked_for() {
+    let rest = Rest::start(&[]);
+    let listed = rest.get("/connector-plugins").json();
+    let class = "org.apache.kafka.connect.file.FileStreamSourceConnector";
+    let of = |p: &Json| (p["class"] == class).then(|| p["version"].as_str().expect("version").to_owned());
+    let version = listed.as_array().expect("list").iter().find_map(of).expect("the file source");
+    for query in
+        [format!("?version={version}"), "?version=latest".into(), "?version=%5B0,99)".into(), "?VERSION=9".into()]
+    {
+        assert_eq!(rest.get(&format!("/connector-plugins/FileStreamSource/config{query}")).status, 200, "{query}");
+    }
+    for (query, range) in [("?version=99", "[99,99]"), ("?version=", "[,]"), ("?version=(99,)", "(99,)")] {
+        let answer = rest.get(&format!("/connector-plugins/FileStreamSource/config{query}"));
+        let text =
+            format!("Plugin {class} not found that matches the version range {range}, available versions: [{version}]");
+        assert_eq!((answer.status, answer.message()), (400, text), "{query}");
+    }
+    let body = json!({ "connector.class": class, "name": "v", "file": "f", "topic": "t",
+        "connector.plugin.version": version, "key.converter": "JsonConverter", "key.converter.schemas.enable": "x",
+        "transforms": "r", "transforms.r.type": "RegexRouter", "transforms.r.regex": "a" });
+    let path = format!("/connector-plugins/{class}/config/validate");
+    let found = rest.send("PUT", &path, &body.to_string()).json();
+    let entry = |name: &str| -> Json {
+        let all = found["configs"].as_array().expect("list");
+        all.iter().find(|c| c["value"]["name"] == name).unwrap_or_else(|| panic!("{name}: {found}")).clone()
+    };
+    let json_converter = "org.apache.kafka.connect.json.JsonConverter";
+    assert_eq!(entry("key.converter")["value"]["value"], json_converter, "the class, whatever name was given");
+    assert_eq!(
+        entry("key.converter.schemas.enable")["value"]["errors"],
+        json!(["Invalid value x for configuration schemas.enable: Expected value to be either true or false"])
+    );
+    assert_eq!(entry("value.converter")["definition"]["default_value"], "io.confluent.connect.avro.AvroConverter");
+    let kind = entry("transforms.r.type");
+    assert_eq!(
+        (&kind["definition"]["group"], &kind["definition"]["order"], &kind["definition"]["display_name"]),
+        (&json!("Transforms: r"), &json!(0), &json!("Transformation type for r"))
+    );
+    assert_eq!(
+        entry("transforms.r.replacement")["value"]["errors"],
+        json!(["Missing required configuration \"transforms.r.replacement\" which has no default value."])
+    );
+    assert_eq!(entry("transforms.r.negate")["value"]["value"], "false");
+    assert_eq!(found["error_count"], 2);
+}

@@ -15,7 +15,7 @@ mod welcome;
 use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
-use connect_api::{Error, Result, Settings};
+use connect_api::{Error, Result, Settings, config::Config};
 use connect_embedded::{Embedded, EmbeddedOptions};
 use connect_files::{ConnectorFile, InitialState};
 use connect_kafka::{Admin, Role};
@@ -27,6 +27,7 @@ use connect_worker::{
     status::Statuses,
     storage::{MemoryOffsets, OffsetStore, offset_file::OffsetFile},
     supervisor::{Services, Target},
+    worker_config::WorkerConfig,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -94,7 +95,9 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
     };
     // A broker address on the command line is as good as one in a file.
     let embedded = args.embedded || (file.is_none() && !settings.contains("bootstrap.servers"));
-    let connectors = load::connectors(&args.connectors, &plugins);
+    // Connectors are checked by the worker's settings where those can be read; problems of theirs are said below.
+    let config = WorkerConfig::parse(&settings).ok();
+    let connectors = load::connectors(&args.connectors, &plugins, config.as_ref());
     if args.check {
         if embedded {
             registry(&mut settings, "http://127.0.0.1");

@@ -14,7 +14,7 @@ use connect_files::{
 };
 use connect_kafka::Role;
 use connect_rest_model::ConfigMap;
-use connect_worker::{Plugins, Worker, validation};
+use connect_worker::{Plugins, Worker, validation, worker_config::WorkerConfig};
 
 /// Worker settings where there is no worker file.
 fn defaults() -> Settings {
@@ -142,7 +142,11 @@ pub(crate) struct Declared {
 }
 
 /// Reads and validates all connectors. Problems name file, line and key.
-pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Declared, Vec<String>> {
+pub(crate) fn connectors(
+    arguments: &[PathBuf],
+    plugins: &Plugins,
+    worker: Option<&WorkerConfig>,
+) -> Result<Declared, Vec<String>> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut all: Vec<(ConnectorFile, Tree)> = Vec::new();
     for path in files(arguments)? {
@@ -163,7 +167,7 @@ pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Dec
             ));
         }
         let placed = |(key, text): (String, String)| format!("{}:{}: connector {}: {text}", c.file, line(&key), c.name);
-        problems.extend(check(c, plugins).into_iter().map(placed));
+        problems.extend(check(c, plugins, worker).into_iter().map(placed));
         warnings.extend(without_effect(c, plugins).into_iter().map(placed));
     }
     if problems.is_empty() {
@@ -174,13 +178,13 @@ pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Dec
 }
 
 /// What is wrong with a connector, by key.
-fn check(c: &ConnectorFile, plugins: &Plugins) -> Vec<(String, String)> {
+fn check(c: &ConnectorFile, plugins: &Plugins, worker: Option<&WorkerConfig>) -> Vec<(String, String)> {
     let config = config_map(c);
     let class_key = "connector.class".to_owned();
     let Some(Some(class)) = config.get(&class_key) else {
         return vec![(class_key, "connector.class is missing; set it to a plugin such as file-source".into())];
     };
-    let infos = match validation::validate(plugins, &config) {
+    let infos = match validation::validate(plugins, worker, &config) {
         Ok(infos) => infos,
         Err(e) => {
             let known: Vec<&str> = plugins.connectors.all().iter().map(|p| p.info.name).collect();

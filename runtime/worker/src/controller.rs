@@ -84,7 +84,7 @@ impl Controller {
         if class.is_none() {
             return Err(Refusal::Bad(format!("Connector config {} contains no connector type", java_map(config))));
         }
-        validation::validate(&self.services.plugins, config).map_err(|e| {
+        validation::validate(&self.services.plugins, Some(&self.services.worker.config), config).map_err(|e| {
             let known: Vec<&str> = self.services.plugins.connectors.all().iter().map(|p| p.info.class()).collect();
             let class = class.unwrap_or_default();
             let hint = e.message().split_once(" Did you mean").map(|(_, h)| format!(" Did you mean{h}")).unwrap_or_default();

@@ -11,12 +11,14 @@
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
+//! - [`override_policy`], [`versions`]: parts of validation
 //! - `stage`: what is done for a request
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself
 
 pub mod controller;
 pub mod framework;
 pub mod offsets;
+pub mod override_policy;
 pub mod pipeline;
 pub mod registry;
 pub mod rest;
@@ -32,6 +34,7 @@ pub mod task_host;
 pub mod tolerance;
 pub mod topic_pattern;
 pub mod validation;
+pub mod versions;
 pub mod worker_config;
 
 pub use controller::Controller;

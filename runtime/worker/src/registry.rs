@@ -254,6 +254,14 @@ impl Plugins {
         }
     }
 
+    /// The class of a plugin of any kind that has this name: one that stands where another kind is wanted.
+    pub fn class_of(&self, name: &str) -> Option<&'static str> {
+        let connector = self.connectors.find(name).map(|p| p.info);
+        let converter = connector.or_else(|_| self.converters.find(name).map(|p| p.info));
+        let transform = converter.or_else(|_| self.transforms.find(name).map(|p| p.info));
+        Some(transform.or_else(|_| self.predicates.find(name).map(|p| p.info)).ok()?.class())
+    }
+
     /// Adds a source connector.
     pub fn source<C: SourceConnector>(mut self) -> Self {
         let tasks = TaskStart::Source(|settings, context| {
@@ -323,8 +331,42 @@ impl Default for Plugins {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    connect_api::config! {
+        /// Settings of the source for tests.
+        #[derive(Debug)]
+        struct Nothing {}
+    }
+
+    struct TestSource;
+
+    #[async_trait]
+    impl Connector for TestSource {
+        type Config = Nothing;
+        const INFO: PluginInfo = PluginInfo { name: "test-source", aliases: &[], version: "1.0", about: "" };
+
+        async fn start(_: Nothing, _: ConnectorContext) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn task_configs(&self, _: usize) -> Result<Vec<Settings>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl SourceConnector for TestSource {
+        async fn start_task(_: Nothing, _: SourceContext) -> Result<Box<dyn SourceTask>> {
+            Err(Error::fatal("there are no tasks"))
+        }
+    }
+
+    /// A source without settings, for tests of what all connectors share.
+    pub(crate) fn plugins() -> Plugins {
+        Plugins::new().source::<TestSource>()
+    }
 
     #[test]
     fn plugins_are_found_by_every_name_and_misspellings_are_met_with_a_hint() {

@@ -6,7 +6,7 @@ use connect_api::{
 };
 use connect_kafka::{ClientSettings, Role, settings as client};
 
-use crate::registry::nearest;
+use crate::{override_policy::OverridePolicy, registry::nearest};
 
 connect_api::config! {
     /// Settings of a standalone worker.
@@ -36,6 +36,9 @@ connect_api::config! {
         advertised_host: Option<String> = Key::new("rest.advertised.host.name").low(),
         /// Port that statuses show as part of the worker's id.
         advertised_port: Option<i32> = Key::new("rest.advertised.port").low(),
+        /// Which settings of Kafka clients connectors may set: All, None, or Principal, which is sasl.jaas.config,
+        /// sasl.mechanism and security.protocol.
+        override_policy: OverridePolicy = Key::new("connector.client.config.override.policy").default("All"),
         /// Where keyed state of connectors is kept.
         state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
         /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
@@ -73,7 +76,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("access.control.allow.origin", "put a proxy in front for CORS"),
     ("response.http.headers.config", "put a proxy in front for headers"),
     ("config.providers", "write the values themselves, or let the deployment's templates fill them in"),
-    ("connector.client.config.override.policy", "every override is allowed; remove it"),
     ("exactly.once.source.support", "delivery is at least once; remove it"),
 ];
 
