@@ -102,7 +102,7 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
         if embedded {
             registry(&mut settings, "http://127.0.0.1");
         }
-        return match (load::worker(settings, embedded, file, &plugins), connectors) {
+        return match (load::worker(settings, embedded, file, &args.settings, &plugins), connectors) {
             (Ok(worker), Ok(declared)) => {
                 for warning in worker.warnings.iter().chain(&declared.warnings) {
                     eprintln!("connectd: warning: {warning}");
@@ -128,7 +128,7 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
         }
         registry(&mut settings, broker.registry_url());
     }
-    let worker = match load::worker(settings, embedded, file, &plugins) {
+    let worker = match load::worker(settings, embedded, file, &args.settings, &plugins) {
         Ok(worker) => worker,
         Err(problems) => return complain(WORKER, &problems),
     };

@@ -82,7 +82,7 @@ impl ConnectorPlugin {
             tasks,
             validate: |settings| {
                 let mut problems = Problems::new();
-                // Keys that cannot be read have been reported; rules across keys need all of them.
+                // A required key that is missing has been reported; rules across keys need all of them.
                 if let Ok(config) = C::Config::parse(settings) {
                     C::validate(&config, &mut problems);
                 }
@@ -109,7 +109,19 @@ impl ConnectorPlugin {
     /// Validates the plugin's own keys: each by itself, then rules across keys.
     pub fn validate(&self, settings: &Settings) -> Vec<ConfigValue> {
         let mut values = self.definition.validate(settings);
-        for problem in (self.validate)(settings).iter() {
+        // Rules across keys are judged without the keys that cannot be read, so that all problems come at once. What
+        // they say of such a key is a consequence.
+        let wrong: Vec<String> = values.iter().filter(|v| !v.errors.is_empty()).map(|v| v.name.clone()).collect();
+        let mut readable = settings.clone();
+        for name in &wrong {
+            readable.remove(name);
+        }
+        let problems = (self.validate)(&readable);
+        let names = |text: &str, key: &str| {
+            text.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c)).any(|word| word == key)
+        };
+        let consequence = |text: &str, key: &str| wrong.iter().any(|w| w == key || names(text, w));
+        for problem in problems.iter().filter(|p| !consequence(&p.text, &p.key)) {
             match values.iter_mut().find(|v| v.name == problem.key) {
                 Some(value) => value.errors.push(problem.text.clone()),
                 None => values.push(ConfigValue {
