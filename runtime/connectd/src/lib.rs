@@ -2,12 +2,13 @@
 //!
 //! A program with plugins of its own is ten lines: `connectd::run(connectd::plugins().source::<Mine>())`.
 //!
-//! - `args`: the command line; `load`: files → settings; `welcome`: what the demo prints
+//! - `args`: the command line; `load`: files → settings; `logging`: the log; `welcome`: what the demo prints
 //! - [`mod@reference`]: the reference pages, made of the plugins' definitions
 //! - [`plugins()`]: the list of the plugins that come with Tocsin
 
 mod args;
 mod load;
+mod logging;
 mod plugins;
 pub mod reference;
 mod welcome;
@@ -22,6 +23,7 @@ use connect_kafka::{Admin, Role};
 use connect_worker::{
     Controller, Plugins, Worker,
     controller::Refusal,
+    loggers::Loggers,
     rest::{self, Api},
     state::StateTopic,
     status::Statuses,
@@ -48,35 +50,22 @@ pub fn run(plugins: Plugins) -> ExitCode {
             return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    logging(args.log.as_deref());
+    let loggers = match logging::start(args.log.as_deref()) {
+        Ok(loggers) => loggers,
+        Err(text) => return complain(USAGE, &[text]),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
     let mut broker = None;
-    let code = runtime.block_on(start(args, plugins, &mut broker));
+    let code = runtime.block_on(start(args, plugins, loggers, &mut broker));
     // Threads that wait for Kafka must not hold up the exit, and the broker goes last: clients that are
     // still closing would complain of its absence.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(broker);
     code
-}
-
-fn logging(filter: Option<&str>) {
-    use tracing_subscriber::EnvFilter;
-    let filter = match filter {
-        Some(text) => EnvFilter::new(text),
-        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off")),
-    };
-    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    // A program that embeds this library may have a subscriber already.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .try_init();
 }
 
 fn complain(code: u8, problems: &[String]) -> ExitCode {
@@ -87,7 +76,7 @@ fn complain(code: u8, problems: &[String]) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>) -> ExitCode {
+async fn start(args: args::Args, plugins: Plugins, loggers: Arc<Loggers>, broker: &mut Option<Embedded>) -> ExitCode {
     let file = args.config.as_deref();
     let mut settings = match load::worker_settings(file, &args.settings) {
         Ok(settings) => settings,
@@ -136,7 +125,7 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
         Ok(declared) => declared.connectors,
         Err(problems) => return complain(CONNECTOR, &problems),
     };
-    match serve(worker, plugins, connectors, broker.as_ref()).await {
+    match serve(worker, plugins, connectors, loggers, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => complain(WORKER, &[e.one_line()]),
     }
@@ -157,6 +146,7 @@ async fn serve(
     worker: Worker,
     plugins: Plugins,
     connectors: Vec<ConnectorFile>,
+    loggers: Arc<Loggers>,
     broker: Option<&Embedded>,
 ) -> Result<()> {
     for sentence in &worker.warnings {
@@ -181,7 +171,7 @@ async fn serve(
         worker: worker.clone(),
     };
     let controller = Controller::new(services);
-    let api = Api::new(controller.clone());
+    let api = Api::new(controller.clone(), loggers);
     let stop = CancellationToken::new();
     let served = tokio::spawn(api.clone().serve(bound, stop.clone()));
     tracing::info!("the REST API is on http://{address}");

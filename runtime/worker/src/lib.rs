@@ -13,10 +13,11 @@
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`override_policy`], [`versions`]: parts of validation
 //! - `stage`: what is done for a request
-//! - [`status`]: states as the REST API shows them; [`rest`]: the API itself
+//! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
 pub mod controller;
 pub mod framework;
+pub mod loggers;
 pub mod offsets;
 pub mod override_policy;
 pub mod pipeline;

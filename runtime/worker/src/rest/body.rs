@@ -23,7 +23,12 @@ const NO_CONFIG: &str = "Cannot invoke \"java.util.Map.get(Object)\" because \"c
 
 /// A flat configuration map.
 pub(crate) fn config(bytes: &Bytes) -> Result<ConfigMap, ApiError> {
-    read(bytes, "java.util.Map", texts)?.ok_or_else(|| ApiError::internal(NO_CONFIG))
+    optional_texts(bytes)?.ok_or_else(|| ApiError::internal(NO_CONFIG))
+}
+
+/// A map of texts that may be missing.
+pub(crate) fn optional_texts(bytes: &Bytes) -> Result<Option<ConfigMap>, ApiError> {
+    Ok(read(bytes, "java.util.Map", texts)?)
 }
 
 /// The body of `POST /connectors`.

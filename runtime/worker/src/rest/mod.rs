@@ -1,10 +1,11 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
-//! - `connectors`, `plugins`: the endpoints
+//! - `connectors`, `plugins`, `admin`: the endpoints
 //! - `paths`, `media`: what a request must be like; `body` over `jackson`: reading its JSON
 //! - `error`: the one mapping from refusals to answers
 //! - `server`: connections
 
+mod admin;
 mod body;
 mod connectors;
 mod error;
@@ -34,7 +35,7 @@ use connect_api::{Error, Result};
 use connect_rest_model::{Health, ServerInfo};
 use tokio_util::sync::CancellationToken;
 
-use crate::{controller::Controller, stage};
+use crate::{controller::Controller, loggers::Loggers, stage};
 use error::ApiError;
 pub use server::Bound;
 
@@ -46,6 +47,7 @@ const LIMIT: Duration = Duration::from_secs(90);
 pub struct Api {
     /// The connectors.
     pub controller: Arc<Controller>,
+    loggers: Arc<Loggers>,
     ready: Arc<AtomicBool>,
 }
 
@@ -54,8 +56,8 @@ pub const API_VERSION: &str = "4.1.0";
 
 impl Api {
     /// The API of these connectors; not ready yet.
-    pub fn new(controller: Arc<Controller>) -> Self {
-        Self { controller, ready: Arc::default() }
+    pub fn new(controller: Arc<Controller>, loggers: Arc<Loggers>) -> Self {
+        Self { controller, loggers, ready: Arc::default() }
     }
 
     /// Says that all connectors given at start have been created.
@@ -83,6 +85,8 @@ impl Api {
             .route("/connectors/{name}/pause", json(put(connectors::pause)))
             .route("/connectors/{name}/resume", json(put(connectors::resume)))
             .route("/connectors/{name}/stop", json(put(connectors::stop)))
+            .route("/admin/loggers", json(get(admin::list)))
+            .route("/admin/loggers/{logger}", json(get(admin::get).put(admin::set)))
             .route("/connector-plugins", json(get(plugins::list)))
             .route("/connector-plugins/{plugin}/config", json(get(plugins::definition)))
             .route("/connector-plugins/{plugin}/config/validate", json(put(plugins::validate)));
