@@ -24,7 +24,7 @@ use connect_worker::{
     Controller, Plugins, Worker,
     controller::Refusal,
     loggers::Loggers,
-    rest::{self, Api},
+    rest::{Api, Bound, Surface},
     state::StateTopic,
     status::Statuses,
     storage::{MemoryOffsets, OffsetStore, offset_file::OffsetFile},
@@ -152,29 +152,32 @@ async fn serve(
     for sentence in &worker.warnings {
         tracing::warn!("{sentence}");
     }
-    let bound = rest::bind(&worker.config.listeners).await?;
-    let address = bound.address();
+    let surface = Surface::read(&worker)?;
+    let (main, admin) = surface.bind().await?;
+    let id = surface.advertised(&main)?;
+    let urls: Vec<String> = main.iter().map(Bound::url).collect();
+    let admin_urls: Vec<String> = admin.iter().map(Bound::url).collect();
     let offsets: Arc<dyn OffsetStore> = match &worker.config.offset_file {
         Some(path) => Arc::new(OffsetFile::open(Path::new(path))?),
         None => Arc::new(MemoryOffsets::default()),
     };
-    let host = worker.config.advertised_host.clone().unwrap_or_else(|| match address.ip() {
-        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-        ip => ip.to_string(),
-    });
-    let port = worker.config.advertised_port.unwrap_or_else(|| address.port().into());
     let services = Services {
         plugins,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
-        statuses: Arc::new(Statuses::new(format!("{host}:{port}"))),
+        statuses: Arc::new(Statuses::new(id)),
         worker: worker.clone(),
     };
     let controller = Controller::new(services);
     let api = Api::new(controller.clone(), loggers);
     let stop = CancellationToken::new();
-    let served = tokio::spawn(api.clone().serve(bound, stop.clone()));
-    tracing::info!("the REST API is on http://{address}");
+    let served = tokio::spawn(api.clone().serve(surface, main, admin, stop.clone()));
+    for url in &urls {
+        tracing::info!("the REST API is on {url}");
+    }
+    for url in &admin_urls {
+        tracing::info!("log levels are set on {url}");
+    }
 
     let work = async {
         if let Some(broker) = broker {
@@ -189,8 +192,11 @@ async fn serve(
         api.set_ready();
         tracing::info!("the worker is ready with {} connectors", connectors.len());
         if let Some(broker) = broker {
-            let places =
-                welcome::Places { rest: address, bootstrap: broker.bootstrap(), registry: broker.registry_url() };
+            let places = welcome::Places {
+                rest: urls.first().cloned().unwrap_or_default(),
+                bootstrap: broker.bootstrap(),
+                registry: broker.registry_url(),
+            };
             // A closed standard output is no reason not to work.
             let _ = std::io::stdout().write_all(welcome::text(&places, &connectors).as_bytes());
         }

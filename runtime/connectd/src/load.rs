@@ -13,7 +13,7 @@ use connect_files::{
 };
 use connect_kafka::Role;
 use connect_rest_model::ConfigMap;
-use connect_worker::{Plugins, Worker, validation, worker_config::WorkerConfig};
+use connect_worker::{Plugins, Worker, rest::Surface, validation, worker_config::WorkerConfig};
 
 /// Worker settings where there is no worker file.
 fn defaults() -> Settings {
@@ -57,6 +57,8 @@ pub(crate) fn worker(
     // What is wrong with other settings is said in the same round.
     let mut others = [addresses(&settings), converters(&settings, plugins)].concat();
     others.extend(worker.iter().flat_map(clients));
+    let reached = worker.as_ref().and_then(|w| Surface::read(w).err()).unwrap_or_default();
+    others.extend(reached.iter().map(|p| (p.key.clone(), p.text.clone())));
     others.retain(|(key, _)| !problems.iter().any(|(k, _)| k == key));
     problems.extend(others);
     match worker {
@@ -83,10 +85,6 @@ fn addresses(settings: &Settings) -> Vec<(String, String)> {
         } else if let Some(broker) = brokers.iter().find(|b| !right(b)) {
             wrong(BROKERS, format!("bootstrap.servers: {broker:?} is not of the form host:port"));
         }
-    }
-    let listeners = split_list(settings.get("listeners").unwrap_or_default().trim()).len();
-    if listeners > 1 {
-        wrong("listeners", format!("listeners names {listeners} addresses, but one is supported; remove the others"));
     }
     problems
 }

@@ -6,7 +6,16 @@ use connect_api::{
 };
 use connect_kafka::{ClientSettings, Role, settings as client};
 
-use crate::{override_policy::OverridePolicy, registry::nearest};
+use crate::{
+    override_policy::OverridePolicy,
+    registry::nearest,
+    rest::{
+        Listener,
+        basic_auth::{EXTENSION, JAAS_FILE},
+        browsers::header_rules,
+        tls,
+    },
+};
 
 connect_api::config! {
     /// Settings of a standalone worker.
@@ -30,8 +39,33 @@ connect_api::config! {
         flush_timeout: Millis = Key::new("offset.flush.timeout.ms").default("5000").low(),
         /// File that keeps source offsets. Without it, which only the embedded broker allows, they live in memory.
         offset_file: Option<String> = Key::new("offset.storage.file.filename").high(),
-        /// Addresses of the REST API, such as http://127.0.0.1:8083.
+        /// Addresses of the REST API, such as http://127.0.0.1:8083 or https://:8443. For https the ssl.* settings say
+        /// key and certificate; if there is any below listeners.https., only those count.
         listeners: Vec<String> = Key::new("listeners").default("http://:8083").low().check(|l: &Vec<String>| listeners_are_right(l)),
+        /// Addresses for log levels (/admin/loggers) alone. Where it is not set they are on the other listeners, empty
+        /// is nowhere. TLS settings stand below admin.listeners.https.
+        admin_listeners: Option<Vec<String>> = Key::new("admin.listeners").low()
+            .check(|l: &Option<Vec<String>>| l.iter().flatten().try_for_each(|l| listener(l).map(drop))),
+        /// Origins of web pages that may use the REST API, separated by commas; * stands for any text.
+        cors_origin: String = Key::new("access.control.allow.origin").default("").low(),
+        /// Methods that pages of those origins may use; GET, POST and HEAD where it is empty.
+        cors_methods: String = Key::new("access.control.allow.methods").default("").low(),
+        /// Further headers of every answer: rules such as add Cache-Control: no-cache, separated by commas, in double
+        /// quotes where they hold commas; actions are set, add, setDate and addDate.
+        response_headers: String = Key::new("response.http.headers.config").default("").low()
+            .check(|text: &String| header_rules(text).map(drop)),
+        /// Extensions of the REST API. There is one, BasicAuthSecurityRestExtension, which asks for user and password.
+        rest_extensions: Vec<String> = Key::new("rest.extension.classes").default("").low()
+            .check(|all: &Vec<String>| extensions_are_known(all)),
+        /// JAAS file whose entry KafkaConnect names PropertyFileLoginModule and the properties file with users and
+        /// passwords. For a JVM it is a system property.
+        jaas_file: Option<String> = Key::new(JAAS_FILE),
+        /// Which of the listeners statuses show, http or https; http where there is one.
+        advertised_listener: Option<String> = Key::new("rest.advertised.listener").low()
+            .check(|l: &Option<String>| match l.as_deref().map(str::to_ascii_lowercase).as_deref() {
+                None | Some("http" | "https") => Ok(()),
+                Some(_) => Err("it is neither http nor https".into()),
+            }),
         /// Host name that statuses show as part of the worker's id.
         advertised_host: Option<String> = Key::new("rest.advertised.host.name").low(),
         /// Port that statuses show as part of the worker's id.
@@ -53,28 +87,33 @@ fn listeners_are_right(listeners: &[String]) -> Result<(), String> {
     listeners.iter().try_for_each(|l| listener(l).map(drop))
 }
 
-/// Host and port of a listener; an empty host means all interfaces.
-pub fn listener(text: &str) -> Result<(String, u16), String> {
-    let lower = text.to_ascii_lowercase();
-    if lower.starts_with("https://") {
-        return Err(format!("{text}: https listeners are not supported; put a TLS proxy in front of an http one"));
+fn extensions_are_known(all: &[String]) -> Result<(), String> {
+    match all.iter().find(|name| !EXTENSION.contains(&name.as_str())) {
+        Some(other) => Err(format!(
+            "{other} cannot be loaded without a JVM; {} is built in, for anything else put a proxy in front",
+            EXTENSION[1]
+        )),
+        None => Ok(()),
     }
-    let Some(rest) = lower.strip_prefix("http://") else {
-        return Err(format!("{text} is not of the form http://host:port"));
+}
+
+/// An address of the REST API; an empty host means all interfaces.
+pub fn listener(text: &str) -> Result<Listener, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(format!("{text} is not of the form http://host:port or https://host:port")),
     };
     let address = rest.trim_end_matches('/');
     let (host, port) =
-        address.rsplit_once(':').ok_or_else(|| format!("{text} has no port; expected http://host:port"))?;
+        address.rsplit_once(':').ok_or_else(|| format!("{text} has no port; expected {scheme}://host:port"))?;
     let port = port.parse().map_err(|_| format!("{text} has no port from 0 to 65535"))?;
-    Ok((host.trim_matches(['[', ']']).to_owned(), port))
+    Ok(Listener { https, host: host.trim_matches(['[', ']']).to_owned(), port })
 }
 
 /// Keys of Kafka Connect that change what a worker does and that this one cannot honour.
 const REFUSED: &[(&str, &str)] = &[
-    ("admin.listeners", "all of the REST API is on the one listener; remove it"),
-    ("rest.extension.classes", "classes of the JVM cannot be loaded; put a proxy in front for authentication"),
-    ("access.control.allow.origin", "put a proxy in front for CORS"),
-    ("response.http.headers.config", "put a proxy in front for headers"),
     ("config.providers", "write the values themselves, or let the deployment's templates fill them in"),
     ("exactly.once.source.support", "delivery is at least once; remove it"),
 ];
@@ -92,8 +131,6 @@ const INERT: &[&str] = &[
     "topic.creation.enable",
     "topic.tracking.enable",
     "topic.tracking.allow.reset",
-    "rest.advertised.listener",
-    "access.control.allow.methods",
 ];
 
 const PREFIXES: &[&str] = &[
@@ -104,7 +141,8 @@ const PREFIXES: &[&str] = &[
     "consumer.",
     "admin.",
     "metrics.context.",
-    "listeners.",
+    "listeners.https.",
+    "admin.listeners.https.",
 ];
 
 /// A worker's settings, read and checked.
@@ -143,6 +181,7 @@ impl Worker {
         for key in settings.keys() {
             let known = definition.key(key).is_some()
                 || INERT.contains(&key)
+                || tls::KNOWN.contains(&key)
                 || REFUSED.iter().any(|(k, _)| *k == key)
                 || PREFIXES.iter().any(|p| key.starts_with(p))
                 || client::is_known(Role::Admin, key)
@@ -255,7 +294,10 @@ mod tests {
     #[test]
     fn problems_are_named_with_the_way_out() {
         assert!(problems(&[("group.id", "g")])[0].contains("remove group.id"));
-        assert!(problems(&[("listeners", "https://:1")])[0].contains("TLS proxy"));
+        assert!(problems(&[("listeners", "ftp://:1")])[0].contains("http://host:port"));
+        assert!(
+            problems(&[("rest.extension.classes", "x.Y")])[0].contains("BasicAuthSecurityRestExtension is built in")
+        );
         assert!(problems(&[("listeners", "localhost")])[0].contains("http://host:port"));
         assert!(problems(&[("offset.flush.interval.ms", "x")])[0].contains("Not a number of type LONG"));
         let all = Worker::read(Settings::new(), false).expect_err("nothing is set");

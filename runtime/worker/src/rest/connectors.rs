@@ -1,6 +1,7 @@
 //! `/connectors` and below.
 
 use axum::{
+    Extension,
     extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -12,6 +13,7 @@ use super::{
     body::{self, InitialState},
     error::{ApiError, json},
     media::Sent,
+    server::Scheme,
 };
 use crate::supervisor::Target;
 
@@ -46,7 +48,12 @@ pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> A
     Ok(json(StatusCode::OK, &all))
 }
 
-pub(super) async fn create(State(api): State<Api>, headers: HeaderMap, Sent(bytes): Sent) -> Answer {
+pub(super) async fn create(
+    State(api): State<Api>,
+    Extension(scheme): Extension<Scheme>,
+    headers: HeaderMap,
+    Sent(bytes): Sent,
+) -> Answer {
     let request = body::create(&bytes)?;
     let target = match request.initial_state {
         None | Some(InitialState::Running) => Target::Started,
@@ -54,14 +61,14 @@ pub(super) async fn create(State(api): State<Api>, headers: HeaderMap, Sent(byte
         Some(InitialState::Stopped) => Target::Stopped,
     };
     let info = api.controller.create(&request.name, request.config, target).await?;
-    Ok(created(&info, &headers))
+    Ok(created(&info, scheme, &headers))
 }
 
 /// 201 with the connector's place.
-fn created(info: &ConnectorInfo, headers: &HeaderMap) -> Response {
+fn created(info: &ConnectorInfo, Scheme(scheme): Scheme, headers: &HeaderMap) -> Response {
     let mut response = json(StatusCode::CREATED, info);
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
-    let location = format!("http://{host}/connectors/{}", connect_api::template::percent_encode(&info.name));
+    let location = format!("{scheme}://{host}/connectors/{}", connect_api::template::percent_encode(&info.name));
     if let Ok(value) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, value);
     }
@@ -79,11 +86,12 @@ pub(super) async fn config(State(api): State<Api>, Path(name): Path<String>) -> 
 pub(super) async fn put_config(
     State(api): State<Api>,
     Path(name): Path<String>,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
     Sent(bytes): Sent,
 ) -> Answer {
     let (info, new) = api.controller.put_config(&name, body::config(&bytes)?).await?;
-    Ok(if new { created(&info, &headers) } else { json(StatusCode::OK, &info) })
+    Ok(if new { created(&info, scheme, &headers) } else { json(StatusCode::OK, &info) })
 }
 
 pub(super) async fn patch_config(State(api): State<Api>, Path(name): Path<String>, Sent(bytes): Sent) -> Answer {

@@ -3,17 +3,22 @@
 //! - `connectors`, `plugins`, `admin`: the endpoints
 //! - `paths`, `media`: what a request must be like; `body` over `jackson`: reading its JSON
 //! - `error`: the one mapping from refusals to answers
+//! - `listeners`: where it is reached; `tls`, `basic_auth`, `browsers`: by whom
 //! - `server`: connections
 
 mod admin;
+pub(crate) mod basic_auth;
 mod body;
+pub(crate) mod browsers;
 mod connectors;
 mod error;
 mod jackson;
+mod listeners;
 mod media;
 mod paths;
 mod plugins;
 mod server;
+pub(crate) mod tls;
 
 use std::{
     sync::{
@@ -31,12 +36,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post, put},
 };
-use connect_api::{Error, Result};
 use connect_rest_model::{Health, ServerInfo};
 use tokio_util::sync::CancellationToken;
 
 use crate::{controller::Controller, loggers::Loggers, stage};
+use basic_auth::BasicAuth;
 use error::ApiError;
+pub use listeners::{Listener, Surface};
 pub use server::Bound;
 
 /// How long a request may take, as in Kafka Connect.
@@ -65,13 +71,12 @@ impl Api {
         self.ready.store(true, Ordering::Release);
     }
 
-    /// All endpoints.
-    pub fn router(&self) -> Router {
-        // An endpoint judges a request's types only once path and method have been found to be right.
-        let plain = |route: MethodRouter<Self>| route.route_layer(middleware::from_fn(media::produces));
-        let json = |route| plain(route).route_layer(middleware::from_fn(media::consumes));
+    /// All endpoints of the main listeners.
+    fn router(&self, surface: &Surface) -> Router {
+        let json = |route| json(route, surface.auth.as_ref());
+        let plain = |route| plain(route, surface.auth.as_ref());
         let config = get(connectors::config).put(connectors::put_config).patch(connectors::patch_config);
-        let routes = Router::new()
+        let mut routes = Router::new()
             .route("/", plain(get(root)))
             .route("/health", plain(get(health)))
             .route("/connectors", json(get(connectors::list).post(connectors::create)))
@@ -85,17 +90,31 @@ impl Api {
             .route("/connectors/{name}/pause", json(put(connectors::pause)))
             .route("/connectors/{name}/resume", json(put(connectors::resume)))
             .route("/connectors/{name}/stop", json(put(connectors::stop)))
-            .route("/admin/loggers", json(get(admin::list)))
-            .route("/admin/loggers/{logger}", json(get(admin::get).put(admin::set)))
             .route("/connector-plugins", json(get(plugins::list)))
             .route("/connector-plugins/{plugin}/config", json(get(plugins::definition)))
             .route("/connector-plugins/{plugin}/config/validate", json(put(plugins::validate)));
+        if surface.admin_on_main() {
+            routes = routes.merge(log_levels(surface.auth.as_ref()));
+        }
+        let mut router = self.complete(routes);
+        if !surface.headers.is_empty() {
+            let rules = Arc::new(surface.headers.clone());
+            router = router.layer(middleware::from_fn_with_state(rules, browsers::headers));
+        }
+        if let Some(cors) = surface.cors.clone() {
+            router = router.layer(middleware::from_fn_with_state(Arc::new(cors), browsers::cors));
+        }
+        router
+    }
+
+    /// What applies to all requests, whatever the endpoint.
+    fn complete(&self, routes: Router<Self>) -> Router {
         let routes = routes
             .fallback(|| async { ApiError::status(StatusCode::NOT_FOUND) })
             .method_not_allowed_fallback(|| async { ApiError::status(StatusCode::METHOD_NOT_ALLOWED) })
             .layer(DefaultBodyLimit::max(media::LARGEST_BODY))
             .with_state(self.clone());
-        // What applies before anything is routed.
+        // These come before anything is routed.
         Router::new()
             .fallback_service(routes)
             .layer(middleware::from_fn(limited))
@@ -103,19 +122,34 @@ impl Api {
             .layer(middleware::from_fn(routed))
     }
 
-    /// Serves on a bound listener until it is told to stop; requests under way are finished.
-    pub async fn serve(self, bound: Bound, stop: CancellationToken) {
-        bound.serve(self.router(), stop).await;
+    /// Serves on what was bound until it is told to stop; requests under way are finished.
+    pub async fn serve(self, surface: Surface, main: Vec<Bound>, admin: Vec<Bound>, stop: CancellationToken) {
+        let all = self.router(&surface);
+        let levels = self.complete(log_levels(None));
+        let main = main.into_iter().map(|bound| bound.serve(all.clone(), stop.clone()));
+        let admin = admin.into_iter().map(|bound| bound.serve(levels.clone(), stop.clone()));
+        futures_util::future::join_all(main.chain(admin)).await;
     }
 }
 
-/// Binds the first listener of the worker. Several are not supported, which is said.
-pub async fn bind(listeners: &[String]) -> Result<Bound> {
-    let [text] = listeners else {
-        return Err(Error::fatal(format!("listeners names {} addresses; one is supported", listeners.len())));
-    };
-    let (host, port) = crate::worker_config::listener(text).map_err(Error::fatal)?;
-    Bound::bind(&host, port).await
+// An endpoint judges a request's types and credentials only once path and method have been found to be right.
+
+fn plain(route: MethodRouter<Api>, auth: Option<&BasicAuth>) -> MethodRouter<Api> {
+    let route = route.route_layer(middleware::from_fn(media::produces));
+    match auth {
+        Some(auth) => route.route_layer(middleware::from_fn_with_state(auth.clone(), basic_auth::authenticate)),
+        None => route,
+    }
+}
+
+fn json(route: MethodRouter<Api>, auth: Option<&BasicAuth>) -> MethodRouter<Api> {
+    plain(route.route_layer(middleware::from_fn(media::consumes)), auth)
+}
+
+fn log_levels(auth: Option<&BasicAuth>) -> Router<Api> {
+    Router::new()
+        .route("/admin/loggers", json(get(admin::list), auth))
+        .route("/admin/loggers/{logger}", json(get(admin::get).put(admin::set), auth))
 }
 
 async fn routed(mut request: Request, next: Next) -> Response {

@@ -1,44 +1,52 @@
 //! Connections of the REST API: accepted, bounded in time, and let go when the worker stops.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::Pin, time::Duration};
 
 use axum::Router;
 use connect_api::{Error, Result};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
+use tokio_openssl::SslStream;
 use tokio_util::sync::CancellationToken;
+
+use super::tls;
 
 /// How long a client may take for the head of a request, and how long a connection may idle; Jetty's time.
 const HEAD: Duration = Duration::from_secs(30);
 
+/// The scheme by which a request came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scheme(pub &'static str);
+
 /// A bound listener.
 pub struct Bound {
-    pub(super) listener: TcpListener,
-    pub(super) address: SocketAddr,
-    pub(super) head: Duration,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<tls::Acceptor>,
+    head: Duration,
 }
 
 impl Bound {
     /// Binds host and port; an empty host means all interfaces.
-    pub async fn bind(host: &str, port: u16) -> Result<Self> {
+    pub(super) async fn bind(host: &str, port: u16, tls: Option<tls::Acceptor>, key: &str) -> Result<Self> {
         let shown = if host.is_empty() { "0.0.0.0" } else { host };
         let bound = TcpListener::bind((shown, port)).await;
         let listener = bound.map_err(|e| {
             Error::fatal(format!(
-                "binding the REST API to {shown}:{port} (is another worker running? set listeners to another port)"
+                "binding the REST API to {shown}:{port} (is another worker running? set {key} to another port)"
             ))
             .caused_by(e)
         })?;
         let address =
             listener.local_addr().map_err(|e| Error::fatal("asking for the REST API's address").caused_by(e))?;
-        Ok(Self { listener, address, head: HEAD })
+        Ok(Self { listener, address, tls, head: HEAD })
     }
 
     /// The address that was bound.
@@ -46,8 +54,18 @@ impl Bound {
         self.address
     }
 
+    /// The address as a URL.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme().0, self.address)
+    }
+
+    fn scheme(&self) -> Scheme {
+        Scheme(if self.tls.is_some() { "https" } else { "http" })
+    }
+
     /// Serves until it is told to stop; then requests under way are finished.
     pub(super) async fn serve(self, router: Router, stop: CancellationToken) {
+        let router = router.layer(axum::Extension(self.scheme()));
         let under_way = GracefulShutdown::new();
         loop {
             let stream = tokio::select! {
@@ -62,26 +80,42 @@ impl Bound {
                 },
                 () = stop.cancelled() => break,
             };
-            let (router, watcher, head) = (router.clone(), under_way.watcher(), self.head);
-            tokio::spawn(async move { answer(stream, router, watcher, head).await });
+            let (router, watcher) = (router.clone(), under_way.watcher());
+            let (tls, head) = (self.tls.clone(), self.head);
+            tokio::spawn(async move { answer(stream, tls, router, watcher, head).await });
         }
         drop(self.listener);
         under_way.shutdown().await;
     }
 }
 
-async fn answer(stream: TcpStream, router: Router, watcher: hyper_util::server::graceful::Watcher, head: Duration) {
+async fn answer(stream: TcpStream, tls: Option<tls::Acceptor>, router: Router, watcher: Watcher, head: Duration) {
     // Answers are small; without this the last part of one could wait for an acknowledgement.
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!("a connection of the REST API: {e}");
     }
-    connection(stream, router, watcher, head).await;
+    let Some(tls) = tls else { return connection(stream, router, watcher, head).await };
+    match tokio::time::timeout(head, encrypted(stream, &tls)).await {
+        Ok(Ok(stream)) => connection(stream, router, watcher, head).await,
+        // The client's business, like what follows.
+        Ok(Err(e)) => tracing::debug!("a TLS connection of the REST API: {e}"),
+        Err(_) => tracing::debug!("a TLS connection of the REST API was not made within {} s", head.as_secs()),
+    }
+}
+
+async fn encrypted(
+    stream: TcpStream,
+    tls: &tls::Acceptor,
+) -> std::result::Result<SslStream<TcpStream>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut stream = SslStream::new(openssl::ssl::Ssl::new(tls.context())?, stream)?;
+    Pin::new(&mut stream).accept().await?;
+    Ok(stream)
 }
 
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    watcher: Watcher,
     head: Duration,
 ) {
     let connection = hyper::server::conn::http1::Builder::new()
@@ -103,7 +137,7 @@ mod tests {
     use super::*;
 
     async fn started(head: Duration) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
-        let mut bound = Bound::bind("127.0.0.1", 0).await.expect("a port");
+        let mut bound = Bound::bind("127.0.0.1", 0, None, "listeners").await.expect("a port");
         bound.head = head;
         let (address, stop) = (bound.address(), CancellationToken::new());
         let slow = || async {
