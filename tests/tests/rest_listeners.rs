@@ -22,7 +22,7 @@ fn start(dir: &Path, settings: &[(&str, &str)]) -> Connectd {
 /// The last address that the log gives behind these words.
 fn address(connectd: &Connectd, words: &str) -> String {
     let log = connectd.log_text();
-    let found = log.lines().filter_map(|l| l.split_once(words)).last();
+    let found = log.lines().filter_map(|l| l.split_once(words)).next_back();
     found.unwrap_or_else(|| panic!("{words}: {log}")).1.trim().to_owned()
 }
 
@@ -191,8 +191,12 @@ fn log_levels_are_shown_set_and_take_effect() {
     }
     assert_eq!(rest.get("/admin/loggers/nope").message(), "Logger nope not found.");
 
-    let changed = rest.send("PUT", "/admin/loggers/connect_worker::rest", r#"{"level":"debug","x":[]}"#);
-    assert_eq!(changed.status, 500, "{}", changed.text);
+    for (body, part) in
+        [("", "\"levelMap\" is null"), (r#"{"level":["a"]}"#, "Cannot deserialize value of type `java.lang.String`")]
+    {
+        let answer = rest.send("PUT", "/admin/loggers/connect_worker::rest", body);
+        assert!(answer.status == 500 && answer.message().contains(part), "{}", answer.text);
+    }
     let changed = rest.send("PUT", "/admin/loggers/connect_worker::rest", r#"{"level":" debug "}"#);
     let names = changed.json();
     assert_eq!(changed.status, 200);

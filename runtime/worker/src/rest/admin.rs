@@ -33,7 +33,9 @@ pub(super) async fn set(
     RawQuery(query): RawQuery,
     Sent(bytes): Sent,
 ) -> Answer {
-    let body = body::optional_texts(&bytes)?.unwrap_or_default();
+    let body = body::optional_texts(&bytes)?.ok_or_else(|| {
+        ApiError::internal("Cannot invoke \"java.util.Map.get(Object)\" because \"levelMap\" is null")
+    })?;
     let Some(level) = body.get("level").and_then(Option::as_deref) else {
         let text = "Desired 'level' parameter was not specified in request.";
         return Err(ApiError(StatusCode::BAD_REQUEST, text.into()));
