@@ -226,7 +226,9 @@ impl Worker {
             java.extend(&self.own_client_settings());
         }
         java.set("bootstrap.servers", self.config.bootstrap_servers.join(","));
-        java.extend(&self.settings.prefixed(prefix));
+        // admin.listeners and what is below is about the REST API, although it begins like a setting of the client.
+        let own = self.settings.prefixed(prefix);
+        java.extend(&own.iter().filter(|(k, _)| role != Role::Admin || !k.starts_with("listeners")).collect());
         java.extend(&connector.prefixed(overrides));
         let from = |key: &str| {
             if connector.contains(&format!("{overrides}{key}")) {
@@ -318,6 +320,10 @@ mod tests {
         let made = worker.client(Role::Producer, &connector, "connector-producer-c-0").expect("settings");
         assert_eq!(made.native["linger.ms"], "9");
         assert!(!made.native.contains_key("socket.send.buffer.bytes"));
+        let worker = Worker::read(settings(&[("admin.listeners", "http://:9"), ("admin.retries", "3")]), false);
+        let made = worker.as_ref().expect("worker").client(Role::Admin, &Settings::new(), "a").expect("settings");
+        assert!(made.warnings.iter().all(|w| !w.contains("listeners")), "{:?}", made.warnings);
+        let worker = worker.expect("worker");
         let e =
             worker.client(Role::Producer, &Settings::from([("producer.override.acks", "x")]), "i").expect_err("acks");
         assert!(e.message().starts_with("producer.override.acks"), "{e}");
