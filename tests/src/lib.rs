@@ -3,10 +3,12 @@
 //! - [`Connectd`]: the server as a child process, with its REST API
 //! - [`avro`]: the alarm topics as scripts of JLab read and write them
 //! - [`kafka`]: records of a topic, read without a group
+//! - [`rest`]: requests of the REST API and their answers
 //! - [`wait`]: waits for a condition, never for a time
 
 pub mod avro;
 pub mod kafka;
+pub mod rest;
 
 use std::{
     fs::File,
@@ -48,10 +50,13 @@ pub struct Connectd {
 }
 
 impl Connectd {
-    /// Starts it with a free port for the REST API and waits until it is ready. Output goes to `log`.
+    /// Starts it with a free port for the REST API, unless the arguments say where it listens, and waits until it is
+    /// ready. There must be a listener without TLS. Output goes to `log`.
     pub fn start(arguments: &[&str], log: &Path) -> Self {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
-        arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
+        if !arguments.iter().any(|a| a.starts_with("listeners=")) {
+            arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
+        }
         let child = Self::spawn(&arguments, log);
         let mut started = Self { child, url: String::new(), log: log.to_owned(), arguments };
         started.ready();
@@ -77,14 +82,16 @@ impl Connectd {
                 panic!("connectd ended with {status}:\n{}", self.log_text());
             }
             let lines = BufReader::new(File::open(&log).ok()?).lines();
-            let line = lines.map_while(Result::ok).filter(|l| l.contains("the REST API is on ")).last()?;
+            let line = lines.map_while(Result::ok).filter(|l| l.contains("the REST API is on http://")).last()?;
             Some(line.split("the REST API is on ").nth(1)?.trim().to_owned())
         });
         wait("the worker to be healthy", Duration::from_secs(90), || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("connectd ended with {status}:\n{}", self.log_text());
             }
-            (reqwest::blocking::get(format!("{}/health", self.url)).ok()?.status() == 200).then_some(())
+            let status = reqwest::blocking::get(format!("{}/health", self.url)).ok()?.status();
+            // Who asks for credentials does not tell.
+            (status == 200 || status == 401 && self.log_text().contains("the worker is ready")).then_some(())
         });
     }
 

@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
-    fs,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use connect_files::{ConnectorFile, FileError, Tree, connector::from_documents, is_readable, read, read_text};
+use connect_files::{
+    ConnectorFile, FileError, Tree,
+    connector::{from_documents, line_of},
+    files, read, read_text,
+};
 use connect_rest_model::ConfigMap;
 use serde::Serialize;
 
@@ -84,28 +87,6 @@ impl Declared {
     }
 }
 
-/// The line of a key in any of the three forms of a connector.
-fn line_of(document: &Tree, key: &str) -> Option<usize> {
-    let spec = document.entry("spec").map(|e| &e.value);
-    let config = |tree: &Tree| tree.entry("config").and_then(|e| nested(&e.value, key));
-    let own = || match key {
-        "connector.class" => spec?.entry("class").map(|e| e.position.line),
-        "tasks.max" => spec?.entry("tasksMax").map(|e| e.position.line),
-        "name" => document.entry("metadata")?.value.entry("name").map(|e| e.position.line),
-        _ => None,
-    };
-    spec.and_then(config).or_else(|| config(document)).or_else(own).or_else(|| nested(document, key))
-}
-
-/// The line of a key whose dots may be written as nesting.
-fn nested(tree: &Tree, key: &str) -> Option<usize> {
-    let entries = tree.entries()?;
-    if let Some(entry) = entries.iter().find(|e| e.key == key) {
-        return Some(entry.position.line);
-    }
-    entries.iter().find_map(|e| nested(&e.value, key.strip_prefix(&e.key)?.strip_prefix('.')?))
-}
-
 /// Reads all files, folders and standard input (`-`), and says everything that is wrong in them. The same name
 /// in two places is wrong, too.
 pub fn read_all(arguments: &[PathBuf]) -> (Vec<Declared>, Vec<Problem>) {
@@ -138,22 +119,6 @@ pub fn read_all(arguments: &[PathBuf]) -> (Vec<Declared>, Vec<Problem>) {
         }
     }
     (all, problems)
-}
-
-/// The files that an argument names, sorted within a folder.
-fn files(argument: &Path) -> Result<Vec<PathBuf>, FileError> {
-    if !argument.is_dir() {
-        return Ok(vec![argument.to_owned()]);
-    }
-    let fail = |message: String| FileError { file: argument.display().to_string(), position: None, message };
-    let entries = fs::read_dir(argument).map_err(|e| fail(format!("cannot be listed: {e}")))?;
-    let mut inside: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-    inside.retain(|p| p.is_file() && is_readable(p));
-    inside.sort();
-    if inside.is_empty() {
-        return Err(fail("the folder holds no .yaml, .yml, .json or .properties file".into()));
-    }
-    Ok(inside)
 }
 
 fn stdin() -> Result<Vec<Tree>, FileError> {
@@ -193,6 +158,8 @@ fn documents(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn declared(text: &str) -> Declared {
@@ -239,7 +206,7 @@ mod tests {
         for (text, part) in texts.iter().zip([
             "a.yaml:4: the connector has no name",
             "a.yaml:6: ",
-            "none.yaml: cannot be read",
+            "none.yaml: there is no such file or folder",
             "twice",
         ]) {
             assert!(text.contains(part), "{text} lacks {part}");

@@ -150,3 +150,30 @@ async fn wrong_usage_has_its_own_exit_code() {
     let help = bare(&["--help"]).run().await;
     assert!(help.code == 0 && help.out.contains("Exit codes:"), "{help:?}");
 }
+
+#[tokio::test]
+async fn a_worker_that_is_starting_is_told_from_one_without_connectors() {
+    let server = MockServer::start().await;
+    let message = "Worker is still starting up. The worker is currently awaiting startup.";
+    let health = ResponseTemplate::new(503).set_body_json(json!({ "status": "starting", "message": message }));
+    Mock::given(matchers::path("/health")).respond_with(health).mount(&server).await;
+    Mock::given(matchers::path("/connectors"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!([])))
+        .mount(&server)
+        .await;
+    let missing = json!({ "error_code": 404, "message": "HTTP 404 Not Found" });
+    Mock::given(matchers::any()).respond_with(ResponseTemplate::new(404).set_body_json(missing)).mount(&server).await;
+    for arguments in [&["list"][..], &["status", "a"], &["delete", "a"], &["plugins"]] {
+        let run = ctl(&server.uri(), arguments).run().await;
+        assert_eq!(run.code, 3, "{arguments:?}: {run:?}");
+        assert!(run.err.contains("is not ready yet: Worker is still starting up."), "{arguments:?}: {}", run.err);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_gets_one_plain_sentence() {
+    let run = ctl("http://127.0.0.1:1", &["apply", "-f", "/nonexistent"]).run().await;
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.lines().any(|l| l.ends_with("/nonexistent: there is no such file or folder")), "{}", run.err);
+    assert!(!run.err.contains("ending"), "{}", run.err);
+}

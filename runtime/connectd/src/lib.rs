@@ -2,12 +2,13 @@
 //!
 //! A program with plugins of its own is ten lines: `connectd::run(connectd::plugins().source::<Mine>())`.
 //!
-//! - `args`: the command line; `load`: files → settings; `welcome`: what the demo prints
+//! - `args`: the command line; `load`: files → settings; `logging`: the log; `welcome`: what the demo prints
 //! - [`mod@reference`]: the reference pages, made of the plugins' definitions
 //! - [`plugins()`]: the list of the plugins that come with Tocsin
 
 mod args;
 mod load;
+mod logging;
 mod plugins;
 pub mod reference;
 mod welcome;
@@ -15,18 +16,20 @@ mod welcome;
 use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
-use connect_api::{Error, Result, Settings};
+use connect_api::{Error, Result, Settings, config::Config};
 use connect_embedded::{Embedded, EmbeddedOptions};
 use connect_files::{ConnectorFile, InitialState};
 use connect_kafka::{Admin, Role};
 use connect_worker::{
     Controller, Plugins, Worker,
     controller::Refusal,
-    rest::{self, Api},
+    loggers::Loggers,
+    rest::{Api, Bound, Surface},
     state::StateTopic,
     status::Statuses,
     storage::{Configs, SourceOffsets, Target, offset_file::OffsetFile, status_topic::StatusTopic},
     supervisor::Services,
+    worker_config::WorkerConfig,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -47,35 +50,22 @@ pub fn run(plugins: Plugins) -> ExitCode {
             return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    logging(args.log.as_deref());
+    let loggers = match logging::start(args.log.as_deref()) {
+        Ok(loggers) => loggers,
+        Err(text) => return complain(USAGE, &[text]),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
     let mut broker = None;
-    let code = runtime.block_on(start(args, plugins, &mut broker));
+    let code = runtime.block_on(start(args, plugins, loggers, &mut broker));
     // Threads that wait for Kafka must not hold up the exit, and the broker goes last: clients that are
     // still closing would complain of its absence.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(broker);
     code
-}
-
-fn logging(filter: Option<&str>) {
-    use tracing_subscriber::EnvFilter;
-    let filter = match filter {
-        Some(text) => EnvFilter::new(text),
-        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,librdkafka=off,rdkafka=off")),
-    };
-    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    // A program that embeds this library may have a subscriber already.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .with_target(false)
-        .try_init();
 }
 
 fn complain(code: u8, problems: &[String]) -> ExitCode {
@@ -86,7 +76,7 @@ fn complain(code: u8, problems: &[String]) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>) -> ExitCode {
+async fn start(args: args::Args, plugins: Plugins, loggers: Arc<Loggers>, broker: &mut Option<Embedded>) -> ExitCode {
     let file = args.config.as_deref();
     let mut settings = match load::worker_settings(file, &args.settings) {
         Ok(settings) => settings,
@@ -94,12 +84,14 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
     };
     // A broker address on the command line is as good as one in a file.
     let embedded = args.embedded || (file.is_none() && !settings.contains("bootstrap.servers"));
-    let connectors = load::connectors(&args.connectors, &plugins);
+    // Connectors are checked by the worker's settings where those can be read; problems of theirs are said below.
+    let config = WorkerConfig::parse(&settings).ok();
+    let connectors = load::connectors(&args.connectors, &plugins, config.as_ref());
     if args.check {
         if embedded {
             registry(&mut settings, "http://127.0.0.1");
         }
-        let worker = load::worker(settings, embedded, file, &plugins).and_then(|worker| {
+        let worker = load::worker(settings, embedded, file, &args.settings, &plugins).and_then(|worker| {
             if let Some(path) = &worker.config.offset_file {
                 OffsetFile::check(Path::new(path)).map_err(|e| vec![e.one_line()])?;
             }
@@ -131,7 +123,7 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
         }
         registry(&mut settings, broker.registry_url());
     }
-    let worker = match load::worker(settings, embedded, file, &plugins) {
+    let worker = match load::worker(settings, embedded, file, &args.settings, &plugins) {
         Ok(worker) => worker,
         Err(problems) => return complain(WORKER, &problems),
     };
@@ -139,7 +131,7 @@ async fn start(args: args::Args, plugins: Plugins, broker: &mut Option<Embedded>
         Ok(declared) => declared.connectors,
         Err(problems) => return complain(CONNECTOR, &problems),
     };
-    match serve(worker, plugins, connectors, broker.as_ref()).await {
+    match serve(worker, plugins, connectors, loggers, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => complain(WORKER, &[e.one_line()]),
     }
@@ -160,35 +152,39 @@ async fn serve(
     worker: Worker,
     plugins: Plugins,
     connectors: Vec<ConnectorFile>,
+    loggers: Arc<Loggers>,
     broker: Option<&Embedded>,
 ) -> Result<()> {
     for sentence in &worker.warnings {
         tracing::warn!("{sentence}");
     }
-    let (listener, address) = rest::bind(&worker.config.listeners).await?;
+    let surface = Surface::read(&worker)?;
+    let (main, admin) = surface.bind().await?;
+    let id = surface.advertised(&main)?;
+    let urls: Vec<String> = main.iter().map(Bound::url).collect();
+    let admin_urls: Vec<String> = admin.iter().map(Bound::url).collect();
     let offsets = match &worker.config.offset_file {
         Some(path) => SourceOffsets::in_file(Path::new(path))?,
         None => SourceOffsets::in_memory(),
     };
-    let host = worker.config.advertised_host.clone().unwrap_or_else(|| match address.ip() {
-        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
-        ip => ip.to_string(),
-    });
-    let port = worker.config.advertised_port.unwrap_or_else(|| address.port().into());
     let services = Services {
         plugins,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
-        statuses: Arc::new(Statuses::new(format!("{host}:{port}"), Arc::new(StatusTopic::none()))),
+        statuses: Arc::new(Statuses::new(id, Arc::new(StatusTopic::none()))),
         configs: Configs::in_memory(),
         worker: worker.clone(),
     };
     let controller = Controller::new(services);
-    let api = Api::new(controller.clone());
+    let api = Api::new(controller.clone(), loggers);
     let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let served = tokio::spawn(api.clone().serve(listener, async move { stopped.cancelled().await }));
-    tracing::info!("the REST API is on http://{address}");
+    let served = tokio::spawn(api.clone().serve(surface, main, admin, stop.clone()));
+    for url in &urls {
+        tracing::info!("the REST API is on {url}");
+    }
+    for url in &admin_urls {
+        tracing::info!("log levels are set on {url}");
+    }
 
     let work = async {
         if let Some(broker) = broker {
@@ -203,8 +199,11 @@ async fn serve(
         api.set_ready();
         tracing::info!("the worker is ready with {} connectors", connectors.len());
         if let Some(broker) = broker {
-            let places =
-                welcome::Places { rest: address, bootstrap: broker.bootstrap(), registry: broker.registry_url() };
+            let places = welcome::Places {
+                rest: urls.first().cloned().unwrap_or_default(),
+                bootstrap: broker.bootstrap(),
+                registry: broker.registry_url(),
+            };
             // A closed standard output is no reason not to work.
             let _ = std::io::stdout().write_all(welcome::text(&places, &connectors).as_bytes());
         }
@@ -224,10 +223,9 @@ async fn serve(
     controller.shut_down().await;
     stop.cancel();
     match tokio::time::timeout(Duration::from_secs(5), served).await {
-        Ok(Ok(Err(e))) => tracing::warn!("{}", e.one_line()),
         Ok(Err(e)) => tracing::warn!("the REST API: {e}"),
         Err(_) => tracing::warn!("requests were still under way after 5 s"),
-        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(())) => {}
     }
     tracing::info!("stopped");
     result

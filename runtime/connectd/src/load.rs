@@ -2,19 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
-use connect_api::Settings;
+use connect_api::{Settings, config::split_list};
 use connect_files::{
     ConnectorFile, Tree,
     connector::{from_documents, line_of},
-    read, read_worker,
+    files, read, read_worker,
 };
 use connect_kafka::Role;
 use connect_rest_model::ConfigMap;
-use connect_worker::{Plugins, Worker, validation};
+use connect_worker::{Plugins, Worker, rest::Surface, validation, worker_config::WorkerConfig};
 
 /// Worker settings where there is no worker file.
 fn defaults() -> Settings {
@@ -39,24 +38,38 @@ pub(crate) fn worker_settings(file: Option<&Path>, set: &[(String, String)]) -> 
     Ok(settings)
 }
 
-/// Reads worker settings; problems name the file.
+/// Reads worker settings. Problems name where the setting stands: the file, or the command line.
 pub(crate) fn worker(
     settings: Settings,
     embedded: bool,
     file: Option<&Path>,
+    set: &[(String, String)],
     plugins: &Plugins,
 ) -> Result<Worker, Vec<String>> {
-    let place = file.map_or_else(|| "command line".to_owned(), |f| f.display().to_string());
-    let placed = |problems: Vec<String>| problems.iter().map(|p| format!("{place}: {p}")).collect();
-    let worker = Worker::read(settings, embedded)
-        .map_err(|problems| placed(problems.iter().map(|p| p.text.clone()).collect()))?;
-    let problems = [addresses(&worker), clients(&worker), converters(&worker, plugins)].concat();
-    if problems.is_empty() { Ok(worker) } else { Err(placed(problems)) }
+    let place = |key: &str| match file {
+        Some(file) if !set.iter().any(|(k, _)| k == key) => file.display().to_string(),
+        _ => "command line".to_owned(),
+    };
+    let (worker, mut problems) = match Worker::read(settings.clone(), embedded) {
+        Ok(worker) => (Some(worker), Vec::new()),
+        Err(problems) => (None, problems.iter().map(|p| (p.key.clone(), p.text.clone())).collect()),
+    };
+    // What is wrong with other settings is said in the same round.
+    let mut others = [addresses(&settings), converters(&settings, plugins)].concat();
+    others.extend(worker.iter().flat_map(clients));
+    let reached = worker.as_ref().and_then(|w| Surface::read(w).err()).unwrap_or_default();
+    others.extend(reached.iter().map(|p| (p.key.clone(), p.text.clone())));
+    others.retain(|(key, _)| !problems.iter().any(|(k, _)| k == key));
+    problems.extend(others);
+    match worker {
+        Some(worker) if problems.is_empty() => Ok(worker),
+        _ => Err(problems.into_iter().map(|(key, text)| format!("{}: {text}", place(&key))).collect()),
+    }
 }
 
-fn addresses(worker: &Worker) -> Vec<String> {
+fn addresses(settings: &Settings) -> Vec<(String, String)> {
     let mut problems = Vec::new();
-    let brokers = &worker.config.bootstrap_servers;
+    let mut wrong = |key: &str, text: String| problems.push((key.to_owned(), text));
     let right = |broker: &str| {
         let (protocol, address) = broker.split_once("://").unwrap_or(("PLAINTEXT", broker));
         ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"].contains(&protocol)
@@ -64,73 +77,48 @@ fn addresses(worker: &Worker) -> Vec<String> {
                 .rsplit_once(':')
                 .is_some_and(|(h, port)| !h.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
     };
-    if brokers.iter().all(String::is_empty) {
-        problems.push("bootstrap.servers is empty; name a broker as host:port".to_owned());
-    } else if let Some(wrong) = brokers.iter().find(|b| !right(b)) {
-        problems.push(format!("bootstrap.servers: {wrong:?} is not of the form host:port"));
-    }
-    if worker.config.listeners.len() > 1 {
-        let n = worker.config.listeners.len();
-        problems.push(format!("listeners names {n} addresses, but one is supported; remove the others"));
+    const BROKERS: &str = "bootstrap.servers";
+    let brokers = settings.get(BROKERS).map(|text| split_list(text.trim()));
+    if let Some(brokers) = brokers {
+        if brokers.iter().all(String::is_empty) {
+            wrong(BROKERS, "bootstrap.servers is empty; name a broker as host:port".to_owned());
+        } else if let Some(broker) = brokers.iter().find(|b| !right(b)) {
+            wrong(BROKERS, format!("bootstrap.servers: {broker:?} is not of the form host:port"));
+        }
     }
     problems
 }
 
 /// What would fail every client only once connectors run.
-fn clients(worker: &Worker) -> Vec<String> {
+fn clients(worker: &Worker) -> Vec<(String, String)> {
     let roles = [Role::Producer, Role::Consumer, Role::Admin];
     let own = worker.own_client(Role::Admin, "check").map(drop);
     let all = roles.map(|role| worker.client(role, &Settings::new(), "check").map(drop));
     let mut problems: Vec<String> = std::iter::once(own).chain(all).filter_map(|r| Some(r.err()?.one_line())).collect();
     problems.dedup();
-    problems
+    // They begin with the key.
+    let key = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
+    problems.into_iter().map(|text| (key(&text), text)).collect()
 }
 
-fn converters(worker: &Worker, plugins: &Plugins) -> Vec<String> {
+fn converters(settings: &Settings, plugins: &Plugins) -> Vec<(String, String)> {
     let mut problems = Vec::new();
     for key in ["key.converter", "value.converter", "header.converter"] {
-        let Some(class) = worker.settings.get(key) else { continue };
+        let Some(class) = settings.get(key) else { continue };
         match plugins.converters.find(class) {
             Ok(plugin) if plugin.headers_only && key != "header.converter" => {
-                problems.push(format!("{key}: {class} is for headers only; set it to one such as JsonConverter"));
+                let text = format!("{key}: {class} is for headers only; set it to one such as JsonConverter");
+                problems.push((key.to_owned(), text));
             }
             Ok(plugin) => {
-                let values = plugin.definition.validate(&worker.settings.prefixed(&format!("{key}.")));
-                let named = |name: &str, e: &str| format!("{key}.{name}: {e}");
+                let values = plugin.definition.validate(&settings.prefixed(&format!("{key}.")));
+                let named = |name: &str, e: &str| (format!("{key}.{name}"), format!("{key}.{name}: {e}"));
                 problems.extend(values.iter().flat_map(|v| v.errors.iter().map(|e| named(&v.name, e))));
             }
-            Err(e) => problems.push(format!("{key}: {}", e.message())),
+            Err(e) => problems.push((key.to_owned(), format!("{key}: {}", e.message()))),
         }
     }
     problems
-}
-
-/// The files that the arguments name, folders opened; sorted within a folder.
-fn files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<String>> {
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
-    for argument in arguments {
-        if !argument.is_dir() {
-            found.push(argument.clone());
-            continue;
-        }
-        match fs::read_dir(argument) {
-            Ok(entries) => {
-                let mut inside: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-                inside.retain(|p| p.is_file() && connect_files::is_readable(p));
-                inside.sort();
-                if inside.is_empty() {
-                    problems.push(format!(
-                        "{}: the folder holds no .yaml, .yml, .json or .properties file",
-                        argument.display()
-                    ));
-                }
-                found.extend(inside);
-            }
-            Err(e) => problems.push(format!("{}: cannot be listed: {e}", argument.display())),
-        }
-    }
-    if problems.is_empty() { Ok(found) } else { Err(problems) }
 }
 
 /// What the files declare.
@@ -142,10 +130,21 @@ pub(crate) struct Declared {
 }
 
 /// Reads and validates all connectors. Problems name file, line and key.
-pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Declared, Vec<String>> {
+pub(crate) fn connectors(
+    arguments: &[PathBuf],
+    plugins: &Plugins,
+    worker: Option<&WorkerConfig>,
+) -> Result<Declared, Vec<String>> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut all: Vec<(ConnectorFile, Tree)> = Vec::new();
-    for path in files(arguments)? {
+    let mut paths = Vec::new();
+    for argument in arguments {
+        match files(argument) {
+            Ok(inside) => paths.extend(inside),
+            Err(e) => problems.push(e.to_string()),
+        }
+    }
+    for path in paths {
         let documents = read(&path);
         match documents.and_then(|d| Ok((from_documents(&path.display().to_string(), &d)?, d))) {
             Ok((connectors, documents)) => all.extend(connectors.into_iter().zip(documents)),
@@ -163,7 +162,7 @@ pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Dec
             ));
         }
         let placed = |(key, text): (String, String)| format!("{}:{}: connector {}: {text}", c.file, line(&key), c.name);
-        problems.extend(check(c, plugins).into_iter().map(placed));
+        problems.extend(check(c, plugins, worker).into_iter().map(placed));
         warnings.extend(without_effect(c, plugins).into_iter().map(placed));
     }
     if problems.is_empty() {
@@ -174,13 +173,13 @@ pub(crate) fn connectors(arguments: &[PathBuf], plugins: &Plugins) -> Result<Dec
 }
 
 /// What is wrong with a connector, by key.
-fn check(c: &ConnectorFile, plugins: &Plugins) -> Vec<(String, String)> {
+fn check(c: &ConnectorFile, plugins: &Plugins, worker: Option<&WorkerConfig>) -> Vec<(String, String)> {
     let config = config_map(c);
     let class_key = "connector.class".to_owned();
     let Some(Some(class)) = config.get(&class_key) else {
         return vec![(class_key, "connector.class is missing; set it to a plugin such as file-source".into())];
     };
-    let infos = match validation::validate(plugins, &config) {
+    let infos = match validation::validate(plugins, worker, &config) {
         Ok(infos) => infos,
         Err(e) => {
             let known: Vec<&str> = plugins.connectors.all().iter().map(|p| p.info.name).collect();

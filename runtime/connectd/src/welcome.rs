@@ -1,12 +1,12 @@
 //! What the demo prints: where things are, and what to try next.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::fmt::Write;
 
 use connect_files::ConnectorFile;
 
 /// Addresses of the embedded parts.
 pub(crate) struct Places<'a> {
-    pub rest: SocketAddr,
+    pub rest: String,
     pub bootstrap: &'a str,
     pub registry: &'a str,
 }
@@ -24,11 +24,7 @@ pub(crate) fn text(places: &Places<'_>, connectors: &[ConnectorFile]) -> String 
 }
 
 fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile]) -> std::fmt::Result {
-    let url = if places.rest.ip().is_unspecified() {
-        format!("http://127.0.0.1:{}", places.rest.port())
-    } else {
-        format!("http://{}", places.rest)
-    };
+    let url = places.rest.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:");
     writeln!(out, "Tocsin {} is running with its embedded broker.", env!("CARGO_PKG_VERSION"))?;
     writeln!(out)?;
     writeln!(out, "  REST API            {url}")?;
@@ -51,7 +47,7 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
     }
     writeln!(out)?;
     writeln!(out, "Try next:")?;
-    let flag = if places.rest.port() == 8083 { String::new() } else { format!(" --url {url}") };
+    let flag = if url == "http://127.0.0.1:8083" { String::new() } else { format!(" --url {url}") };
     let connectctl = connectctl();
     writeln!(out, "  {connectctl}{flag} status")?;
     for c in connectors.iter().filter(|c| matches!(setting(c, "connector.class"), Some("file-sink"))) {

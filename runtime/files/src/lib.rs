@@ -13,7 +13,10 @@ pub mod node;
 pub mod properties;
 pub mod yaml;
 
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use serde::de::IgnoredAny;
 
@@ -65,10 +68,30 @@ pub fn is_readable(path: &Path) -> bool {
     format(path).is_some()
 }
 
+/// The files that a path names: itself, or those that can be read in a folder, sorted.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let fail = |message: String| FileError { file: path.display().to_string(), position: None, message };
+    let entries = fs::read_dir(path).map_err(|e| fail(format!("cannot be listed: {e}")))?;
+    let mut inside: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+    inside.retain(|p| p.is_file() && is_readable(p));
+    inside.sort();
+    if inside.is_empty() {
+        return Err(fail("the folder holds no .yaml, .yml, .json or .properties file".into()));
+    }
+    Ok(inside)
+}
+
 /// Reads the documents of a file.
 pub fn read(path: &Path) -> Result<Vec<Tree>, FileError> {
     let file = path.display().to_string();
     let fail = |message: String| FileError { file: file.clone(), position: None, message };
+    // Of a path that is not there its ending is of no interest.
+    if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+        return Err(fail("there is no such file or folder".into()));
+    }
     let Some(format) = format(path) else {
         return Err(fail("the ending must be .yaml, .yml, .json or .properties".into()));
     };

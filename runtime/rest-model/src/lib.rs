@@ -253,6 +253,15 @@ pub struct ConfigInfos {
     pub configs: Vec<ConfigInfo>,
 }
 
+/// An entry of `GET /admin/loggers`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggerLevel {
+    /// A level of Log4j, such as `INFO`.
+    pub level: String,
+    /// When the API changed it, in milliseconds since 1970; null before.
+    pub last_modified: Option<u64>,
+}
+
 impl ConfigInfos {
     /// All messages in the order of the keys.
     pub fn errors(&self) -> impl Iterator<Item = &str> {

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     registry::Direction,
+    stage,
     status::State,
     storage::Target,
     supervisor::{Handle, Services},
@@ -89,7 +90,7 @@ impl Controller {
         if class.is_none() {
             return Err(Refusal::Bad(format!("Connector config {} contains no connector type", java_map(config))));
         }
-        validation::validate(&self.services.plugins, config).map_err(|e| {
+        validation::validate(&self.services.plugins, Some(&self.services.worker.config), config).map_err(|e| {
             let known: Vec<&str> = self.services.plugins.connectors.all().iter().map(|p| p.info.class()).collect();
             let class = class.unwrap_or_default();
             let hint = e.message().split_once(" Did you mean").map(|(_, h)| format!(" Did you mean{h}")).unwrap_or_default();
@@ -171,7 +172,7 @@ impl Controller {
         let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;
         drop(one_at_a_time);
         let target = self.services.configs.log().target(name);
-        let started = handle.configure(settings, target).await;
+        let started = stage::during("starting the connector", handle.configure(settings, target)).await;
         // As in Kafka Connect, the connector exists even if it could not be started.
         started?;
         Ok((self.info(name).await?, new))
@@ -293,7 +294,7 @@ impl Controller {
         }
         configs.put_target(name, target).await?;
         if target == Target::Stopped {
-            handle.target(target).await?;
+            stage::during(format!("stopping connector {name}"), handle.target(target)).await?;
         } else {
             // Pause and resume answer 202 before they are carried out.
             tokio::spawn(async move { handle.target(target).await });
@@ -308,7 +309,7 @@ impl Controller {
         self.services.configs.remove_connector(name).await?;
         self.all.lock().await.remove(name);
         drop(one_at_a_time);
-        handle.stop().await;
+        stage::during(format!("stopping connector {name}"), handle.stop()).await;
         self.services.statuses.remove(name);
         Ok(())
     }
@@ -317,7 +318,7 @@ impl Controller {
     pub async fn restart_connector(&self, name: &str) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let failed = |e: Error| Refusal::Failed(format!("Failed to start connector: {name}: {}", e.one_line()));
-        handle.restart(true, Vec::new()).await.map_err(failed)
+        stage::during(format!("restarting connector {name}"), handle.restart(true, Vec::new())).await.map_err(failed)
     }
 
     /// Restarts what the plan of KIP-745 selects, in the background; answers the status with what will be
@@ -346,8 +347,7 @@ impl Controller {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let id = u32::try_from(task).ok().filter(|id| (*id as usize) < self.services.configs.log().tasks(name).len());
         let id = id.ok_or_else(|| Refusal::NotFound(format!("Unknown task: {name}-{task}")))?;
-        handle
-            .restart(false, vec![id])
+        stage::during(format!("restarting task {name}-{id}"), handle.restart(false, vec![id]))
             .await
             .map_err(|e| Refusal::Failed(format!("Failed to start task: {name}-{task}: {}", e.one_line())))
     }

@@ -8,6 +8,17 @@ use connect_api::{
 use crate::registry::Direction;
 
 connect_api::config_enum! {
+    /// What a change of values that config providers give does to a connector.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Reload {
+        /// Nothing.
+        None = "none",
+        /// It is restarted.
+        Restart = "restart",
+    }
+}
+
+connect_api::config_enum! {
     /// What happens to a record that cannot be converted, transformed or written.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Tolerate {
@@ -20,6 +31,50 @@ connect_api::config_enum! {
 
 const COMMON: &str = "Common";
 const ERRORS: &str = "Error Handling";
+const EXACTLY_ONCE: &str = "Exactly Once Support";
+
+/// The key by which a version of the connector is asked for.
+pub(crate) const CONNECTOR_VERSION: &str = "connector.plugin.version";
+
+/// The keys that converters are chosen by, and the key of each one's version.
+pub(crate) const CONVERTERS: [(&str, &str); 3] = [
+    ("key.converter", "key.converter.plugin.version"),
+    ("value.converter", "value.converter.plugin.version"),
+    ("header.converter", "header.converter.plugin.version"),
+];
+
+/// All keys in the order of Kafka Connect 4.1; the last three belong to sinks there, and to sources, too, here.
+const ORDER: &[&str] = &[
+    "name",
+    "connector.class",
+    CONNECTOR_VERSION,
+    "tasks.max",
+    "tasks.max.enforce",
+    "key.converter",
+    "key.converter.plugin.version",
+    "value.converter",
+    "value.converter.plugin.version",
+    "header.converter",
+    "header.converter.plugin.version",
+    "transforms",
+    "predicates",
+    "config.action.reload",
+    "errors.retry.timeout",
+    "errors.retry.delay.max.ms",
+    "errors.tolerance",
+    "errors.log.enable",
+    "errors.log.include.messages",
+    "topic.creation.groups",
+    "exactly.once.support",
+    "transaction.boundary",
+    "transaction.boundary.interval.ms",
+    "offsets.storage.topic",
+    "topics",
+    "topics.regex",
+    "errors.deadletterqueue.topic.name",
+    "errors.deadletterqueue.topic.replication.factor",
+    "errors.deadletterqueue.context.headers.enable",
+];
 
 connect_api::config! {
     /// Settings of every connector.
@@ -49,6 +104,10 @@ connect_api::config! {
         /// Aliases of the predicates used by transformations.
         predicates: Vec<String> = Key::new("predicates").default("").low()
             .form("Predicates", Width::Long, "Predicates").order(13).check(|a: &Vec<String>| aliases_are_unique(a)),
+        /// What is done when a value expires that a config provider gave. There are no config providers here, so that
+        /// nothing expires.
+        reload: Reload = Key::new("config.action.reload").default("restart").low()
+            .form(COMMON, Width::Medium, "Reload Action").order(14),
         /// How long a failed operation is tried again, in milliseconds: 0 is never, -1 for ever.
         retry_timeout: i64 = Key::new("errors.retry.timeout").default("0")
             .form(ERRORS, Width::Medium, "Retry Timeout for Errors").order(1),
@@ -72,6 +131,58 @@ connect_api::config! {
         dlq_headers: bool = Key::new("errors.deadletterqueue.context.headers.enable").default("false")
             .form(ERRORS, Width::Medium, "Enable Error Context Headers").order(8),
     }
+}
+
+connect_api::config! {
+    /// Versions of plugins (KIP-891). Every plugin has one version here; asking for another is refused.
+    #[derive(Debug)]
+    pub struct VersionConfig {
+        /// Version of the connector: exact, or a range such as [1.0,2.0). There is one, that of the worker.
+        connector: Option<String> = Key::new(CONNECTOR_VERSION).form(COMMON, Width::Medium, "Connector version").order(3),
+        /// Version of the key converter; as connector.plugin.version.
+        key_converter: Option<String> = Key::new("key.converter.plugin.version").low()
+            .form(COMMON, Width::Short, "Key converter version").order(7),
+        /// Version of the value converter; as connector.plugin.version.
+        value_converter: Option<String> = Key::new("value.converter.plugin.version").low()
+            .form(COMMON, Width::Short, "Value converter version").order(9),
+        /// Version of the header converter; as connector.plugin.version.
+        header_converter: Option<String> = Key::new("header.converter.plugin.version").low()
+            .form(COMMON, Width::Short, "Header converter version").order(11),
+    }
+}
+
+connect_api::config! {
+    /// Settings that Kafka Connect has for every source connector and that mean nothing where sources deliver at
+    /// least once. What would change something is refused by [`refused`].
+    #[derive(Debug)]
+    pub struct SourceOnlyConfig {
+        /// Groups of topics that are created. Refused: create the topics before, or let the broker create them.
+        topic_groups: Vec<String> = Key::new("topic.creation.groups").default("").low()
+            .form("Topic Creation", Width::Long, "Topic Creation Groups").order(1)
+            .check(|a: &Vec<String>| aliases_are_unique(a)),
+        /// Whether exactly-once delivery is required. Only requested is possible: delivery is at least once.
+        exactly_once: String = Key::new("exactly.once.support").default("requested")
+            .form(EXACTLY_ONCE, Width::Short, "Exactly once support").order(2)
+            .check(|v: &String| one_of(v, &["REQUESTED", "REQUIRED"])),
+        /// Where transactions end. Only poll is possible, and there are no transactions.
+        boundary: String = Key::new("transaction.boundary").default("poll")
+            .form(EXACTLY_ONCE, Width::Short, "Transaction Boundary").order(3)
+            .check(|v: &String| one_of(v, &["INTERVAL", "POLL", "CONNECTOR"])),
+        /// Time between the ends of transactions. Refused: there are none.
+        boundary_interval: Option<i64> = Key::new("transaction.boundary.interval.ms").low()
+            .form(EXACTLY_ONCE, Width::Short, "Transaction boundary interval").order(4)
+            .check(|v: &Option<i64>| if v.is_some_and(|v| v < 0) { Err("Value must be at least 0".into()) } else { Ok(()) }),
+        /// Topic for the connector's own offsets. Refused: the worker keeps them.
+        offsets_topic: Option<String> = Key::new("offsets.storage.topic").low()
+            .form("offsets.topic", Width::Long, "Offsets topic").order(1),
+    }
+}
+
+fn one_of(text: &str, possible: &[&str]) -> Result<(), String> {
+    if possible.iter().any(|p| p.eq_ignore_ascii_case(text)) {
+        return Ok(());
+    }
+    Err(format!("String must be one of (case insensitive): {}", possible.join(", ")))
 }
 
 connect_api::config! {
@@ -105,9 +216,16 @@ fn aliases_are_unique(aliases: &[String]) -> Result<(), String> {
 /// The framework's keys for a connector of that direction.
 pub fn definition(direction: Direction) -> ConfigDef {
     use connect_api::config::Config as _;
-    let mut definition = CommonConfig::definition();
-    if direction == Direction::Sink {
-        definition.embed("", &SinkOnlyConfig::definition());
+    let own = match direction {
+        Direction::Source => SourceOnlyConfig::definition(),
+        Direction::Sink => SinkOnlyConfig::definition(),
+    };
+    let parts = [CommonConfig::definition(), VersionConfig::definition(), own];
+    let mut keys: Vec<ConfigKey> = parts.iter().flat_map(|d| d.keys()).cloned().collect();
+    keys.sort_by_key(|k| ORDER.iter().position(|name| *name == k.name));
+    let mut definition = ConfigDef::new();
+    for key in keys {
+        definition.push(key);
     }
     definition
 }
@@ -116,10 +234,10 @@ pub fn definition(direction: Direction) -> ConfigDef {
 /// refused by name, with the way out.
 pub fn refused(settings: &Settings, direction: Direction) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut refuse =
-        |key: &str, way_out: &str| found.push((key.to_owned(), format!("{key} is not supported: {way_out}")));
     for (key, value) in settings.iter() {
         let value = value.trim();
+        let mut refuse =
+            |key: &str, way_out: &str| found.push((key.to_owned(), format!("{key} is not supported: {way_out}")));
         if is_reference(value) {
             refuse(
                 key,
@@ -128,25 +246,19 @@ pub fn refused(settings: &Settings, direction: Direction) -> Vec<(String, String
             continue;
         }
         match key {
-            "exactly.once.support" if !value.eq_ignore_ascii_case("requested") => {
-                refuse(key, "delivery is at least once; remove it");
+            // Kafka Connect's words where exactly-once delivery is not enabled.
+            "exactly.once.support" if value.eq_ignore_ascii_case("required") && direction == Direction::Source => {
+                found.push((key.to_owned(), "This worker does not have exactly-once source support enabled.".into()));
             }
-            "transaction.boundary" if !value.eq_ignore_ascii_case("poll") => {
-                refuse(key, "there are no transactions; remove it")
+            "transaction.boundary" if ["interval", "connector"].contains(&value.to_ascii_lowercase().as_str()) => {
+                refuse(key, "there are no transactions; remove it");
             }
             "transaction.boundary.interval.ms" => refuse(key, "there are no transactions; remove it"),
             "offsets.storage.topic" if direction == Direction::Source => {
                 refuse(key, "source offsets are kept by the worker (offset.storage.file.filename); remove it");
             }
-            "connector.plugin.version"
-            | "key.converter.plugin.version"
-            | "value.converter.plugin.version"
-            | "header.converter.plugin.version" => refuse(key, "each plugin has one version here; remove it"),
             k if k.starts_with("topic.creation.") && direction == Direction::Source => {
                 refuse(key, "create the topics before, or let the broker create them (auto.create.topics.enable)");
-            }
-            "config.action.reload" if !["none", "restart"].contains(&value) => {
-                refuse(key, "it is none of none, restart");
             }
             _ => {}
         }
@@ -172,15 +284,34 @@ pub fn is_framework_key(key: &str) -> bool {
         "consumer.override.",
         "admin.override.",
     ];
-    const DEFAULTS: &[&str] = &["exactly.once.support", "transaction.boundary", "config.action.reload"];
-    DEFAULTS.contains(&key) || PREFIXES.iter().any(|p| key.starts_with(p))
+    PREFIXES.iter().any(|p| key.starts_with(p))
 }
 
-/// The definition of `KEY.type` of a transform or predicate alias.
-pub fn type_key(name: String, recommended: Vec<String>) -> ConfigKey {
-    let mut key = Key::<ClassName>::new(&name).high().documented("Class of the plugin.");
-    key.recommended = recommended;
-    key
+/// The keys of a transform or predicate (`what`) alias that are not the plugin's own: `type` and `plugin.version`,
+/// which come first, then for transforms `negate` and `predicate`, which come last.
+pub(crate) fn alias_keys(what: &str, alias: &str, classes: Vec<String>) -> ([ConfigKey; 2], Vec<ConfigKey>) {
+    let group = format!("{what}s: {alias}");
+    let noun = if what == "Transform" { "Transformation" } else { "Predicate" };
+    let word = noun.to_lowercase();
+    let mut class = Key::<ClassName>::new("type")
+        .high()
+        .form(&group, Width::Long, &format!("{noun} type for {alias}"))
+        .order(0)
+        .documented(&format!("Class for the '{alias}' {word}."));
+    class.recommended = classes;
+    let version = Key::<Option<String>>::new("plugin.version")
+        .high()
+        .form(&group, Width::Long, &format!("{noun} version for {alias}"))
+        .order(1)
+        .documented(&format!("Version of the '{alias}' {word}."));
+    let mut last = Vec::new();
+    if what == "Transform" {
+        let key = Key::<bool>::new("negate").default("false").form(&group, Width::None, "negate");
+        last.push(key.documented("Whether the configured predicate should be negated."));
+        let key = Key::<Option<String>>::new("predicate").form(&group, Width::None, "predicate");
+        last.push(key.documented("The alias of a predicate used to determine whether to apply this transformation."));
+    }
+    ([class, version], last)
 }
 
 #[cfg(test)]
@@ -197,6 +328,42 @@ mod tests {
         assert!(errors("a/b c").is_empty());
     }
 
+    /// The keys of Kafka Connect 4.1.0 in the order of its answer, a line each: direction, name, type, required, default
+    /// (`*` where it is the worker's), importance, group, order, width, name in forms.
+    const GOLDEN: &str = include_str!("golden/framework.jsonl");
+
+    #[test]
+    fn keys_are_those_of_kafka_connect_in_its_order() {
+        for (direction, name) in [(Direction::Source, "source"), (Direction::Sink, "sink")] {
+            let lines = GOLDEN.lines().map(|l| serde_json::from_str::<Vec<serde_json::Value>>(l).expect("a line"));
+            let wanted: Vec<Vec<serde_json::Value>> = lines.filter(|l| l[0] == name).collect();
+            // Dead letters of sources are ours alone.
+            let ours =
+                |k: &&ConfigKey| !(direction == Direction::Source && k.name.starts_with("errors.deadletterqueue."));
+            let definition = definition(direction);
+            let mut got = definition.keys().iter().filter(ours).map(crate::validation::key_info);
+            for line in wanted {
+                let key = got.next().expect("as many keys");
+                let default = if line[4] == "*" { line[4].clone() } else { key.default_value.into() };
+                let shown: Vec<serde_json::Value> = vec![
+                    name.into(),
+                    key.name.into(),
+                    key.kind.into(),
+                    key.required.into(),
+                    default,
+                    key.importance.into(),
+                    key.group.into(),
+                    key.order.into(),
+                    key.width.into(),
+                    key.display_name.into(),
+                ];
+                assert_eq!(shown, line);
+                assert!(!key.documentation.is_empty());
+            }
+            assert!(got.next().is_none());
+        }
+    }
+
     #[test]
     fn what_would_be_ignored_is_refused() {
         let given = Settings::from([
@@ -204,7 +371,9 @@ mod tests {
             ("topic.creation.default.partitions", "3"),
             ("a", "b"),
         ]);
-        assert_eq!(refused(&given, Direction::Source).len(), 2);
+        let texts = refused(&given, Direction::Source);
+        assert_eq!(texts.len(), 2);
+        assert_eq!(texts[0].1, "This worker does not have exactly-once source support enabled.");
         assert!(refused(&Settings::from([("exactly.once.support", "REQUESTED")]), Direction::Source).is_empty());
         assert_eq!(refused(&Settings::from([("http.password", "${file:/etc/x:pw}")]), Direction::Sink).len(), 1);
         assert!(refused(&Settings::from([("a", "$${b} {{c:d}}")]), Direction::Sink).is_empty());

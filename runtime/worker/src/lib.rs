@@ -11,16 +11,21 @@
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
-//! - [`status`]: states as the REST API shows them; [`rest`]: the API itself
+//! - [`override_policy`], [`versions`]: parts of validation
+//! - `stage`: what is done for a request
+//! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
 pub mod controller;
 pub mod framework;
+pub mod loggers;
 pub mod offsets;
+pub mod override_policy;
 pub mod pipeline;
 pub mod registry;
 pub mod rest;
 pub mod sink_runner;
 pub mod source_runner;
+mod stage;
 pub mod state;
 pub mod status;
 pub mod storage;
@@ -30,6 +35,7 @@ pub mod task_host;
 pub mod tolerance;
 pub mod topic_pattern;
 pub mod validation;
+pub mod versions;
 pub mod worker_config;
 
 pub use controller::Controller;

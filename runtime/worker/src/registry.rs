@@ -82,7 +82,7 @@ impl ConnectorPlugin {
             tasks,
             validate: |settings| {
                 let mut problems = Problems::new();
-                // Keys that cannot be read have been reported; rules across keys need all of them.
+                // A required key that is missing has been reported; rules across keys need all of them.
                 if let Ok(config) = C::Config::parse(settings) {
                     C::validate(&config, &mut problems);
                 }
@@ -109,7 +109,19 @@ impl ConnectorPlugin {
     /// Validates the plugin's own keys: each by itself, then rules across keys.
     pub fn validate(&self, settings: &Settings) -> Vec<ConfigValue> {
         let mut values = self.definition.validate(settings);
-        for problem in (self.validate)(settings).iter() {
+        // Rules across keys are judged without the keys that cannot be read, so that all problems come at once. What
+        // they say of such a key is a consequence.
+        let wrong: Vec<String> = values.iter().filter(|v| !v.errors.is_empty()).map(|v| v.name.clone()).collect();
+        let mut readable = settings.clone();
+        for name in &wrong {
+            readable.remove(name);
+        }
+        let problems = (self.validate)(&readable);
+        let names = |text: &str, key: &str| {
+            text.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c)).any(|word| word == key)
+        };
+        let consequence = |text: &str, key: &str| wrong.iter().any(|w| w == key || names(text, w));
+        for problem in problems.iter().filter(|p| !consequence(&p.text, &p.key)) {
             match values.iter_mut().find(|v| v.name == problem.key) {
                 Some(value) => value.errors.push(problem.text.clone()),
                 None => values.push(ConfigValue {
@@ -254,6 +266,14 @@ impl Plugins {
         }
     }
 
+    /// The class of a plugin of any kind that has this name: one that stands where another kind is wanted.
+    pub fn class_of(&self, name: &str) -> Option<&'static str> {
+        let connector = self.connectors.find(name).map(|p| p.info);
+        let converter = connector.or_else(|_| self.converters.find(name).map(|p| p.info));
+        let transform = converter.or_else(|_| self.transforms.find(name).map(|p| p.info));
+        Some(transform.or_else(|_| self.predicates.find(name).map(|p| p.info)).ok()?.class())
+    }
+
     /// Adds a source connector.
     pub fn source<C: SourceConnector>(mut self) -> Self {
         let tasks = TaskStart::Source(|settings, context| {
@@ -323,8 +343,42 @@ impl Default for Plugins {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    connect_api::config! {
+        /// Settings of the source for tests.
+        #[derive(Debug)]
+        struct Nothing {}
+    }
+
+    struct TestSource;
+
+    #[async_trait]
+    impl Connector for TestSource {
+        type Config = Nothing;
+        const INFO: PluginInfo = PluginInfo { name: "test-source", aliases: &[], version: "1.0", about: "" };
+
+        async fn start(_: Nothing, _: ConnectorContext) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn task_configs(&self, _: usize) -> Result<Vec<Settings>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl SourceConnector for TestSource {
+        async fn start_task(_: Nothing, _: SourceContext) -> Result<Box<dyn SourceTask>> {
+            Err(Error::fatal("there are no tasks"))
+        }
+    }
+
+    /// A source without settings, for tests of what all connectors share.
+    pub(crate) fn plugins() -> Plugins {
+        Plugins::new().source::<TestSource>()
+    }
 
     #[test]
     fn plugins_are_found_by_every_name_and_misspellings_are_met_with_a_hint() {

@@ -5,7 +5,7 @@
 
 /// The pattern to subscribe to; it matches whole names, as Kafka Connect's does. The error is a reason.
 pub fn subscription(java: &str) -> Result<String, String> {
-    regex::Regex::new(java).map_err(|e| format!("Invalid regex: {e}"))?;
+    regex::Regex::new(java).map_err(|e| format!("Invalid regex: {}", reason(&e)))?;
     let refuse =
         |what: &str| Err(format!("{what} cannot be used in topics.regex here; list the topics in topics instead"));
     let mut out = String::from("^(");
@@ -57,6 +57,12 @@ pub fn subscription(java: &str) -> Result<String, String> {
     }
     out.push_str(")$");
     Ok(out)
+}
+
+/// What is wrong with an expression, without the drawing of it that takes several lines.
+fn reason(e: &regex::Error) -> String {
+    let text = e.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]

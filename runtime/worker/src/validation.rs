@@ -1,27 +1,33 @@
 //! Complete validation of a connector's configuration: every problem at once (rest.md §6).
 
 use connect_api::{
-    Result, Settings,
-    config::{ConfigDef, ConfigKey, ConfigValue, Default, KeyType, split_list},
+    PluginInfo, Result, Settings,
+    config::{ConfigDef, ConfigKey, ConfigValue, Default, KeyType, invalid_value, missing_value, split_list},
 };
 use connect_kafka::Role;
 use connect_rest_model::{ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigMap, ConfigValueInfo};
 
 use crate::{
-    framework,
+    framework::{self, CONNECTOR_VERSION, CONVERTERS},
+    override_policy::OverridePolicy,
     registry::{ConnectorPlugin, Direction, Plugins, nearest},
+    versions,
+    worker_config::WorkerConfig,
 };
 
-/// Validates a configuration as it was given, nulls included. An error means that there is no such plugin.
-pub fn validate(plugins: &Plugins, given: &ConfigMap) -> Result<ConfigInfos> {
+/// Validates a configuration as it was given, nulls included; defaults are the worker's, where its settings are
+/// known. An error means that there is no such plugin.
+pub fn validate(plugins: &Plugins, worker: Option<&WorkerConfig>, given: &ConfigMap) -> Result<ConfigInfos> {
     let settings: Settings = given.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_deref()?))).collect();
     let class = settings.get("connector.class").unwrap_or_default();
     let plugin = plugins.connectors.find(class)?;
-    let mut definition = framework::definition(plugin.direction());
-    dynamic_keys(plugins, &settings, &mut definition);
-    let mut infos = Infos { definition, values: Vec::new() };
-    infos.values = infos.definition.validate(&settings);
-    plugin_types(plugins, &settings, &mut infos);
+    let mut infos = Infos::default();
+    infos.framework(plugins, worker, &plugin, &settings);
+    for (list, what) in [("transforms", "Transform"), ("predicates", "Predicate")] {
+        for alias in aliases(&settings, list) {
+            infos.alias(plugins, &settings, what, &alias);
+        }
+    }
     if plugin.direction() == Direction::Sink {
         topics(&settings, &mut infos);
     }
@@ -34,8 +40,9 @@ pub fn validate(plugins: &Plugins, given: &ConfigMap) -> Result<ConfigInfos> {
         }
     }
     infos.plugin(&plugin, &settings);
+    let policy = worker.map_or(OverridePolicy::All, |w| w.override_policy);
+    clients(&settings, plugin.direction(), policy, &mut infos);
     converters(plugins, &settings, &mut infos);
-    clients(&settings, plugin.direction(), &mut infos);
     Ok(infos.finish(class))
 }
 
@@ -56,60 +63,195 @@ pub fn unknown_keys(plugins: &Plugins, settings: &Settings) -> Vec<String> {
         .collect()
 }
 
-struct Infos {
-    definition: ConfigDef,
-    values: Vec<ConfigValue>,
+struct Entry {
+    definition: Option<ConfigKey>,
+    value: ConfigValue,
+    /// However many messages it has, it counts as one, as those of converters and clients do.
+    counts_once: bool,
+}
+
+#[derive(Default)]
+struct Infos(Vec<Entry>);
+
+fn bare(name: &str) -> ConfigValue {
+    ConfigValue {
+        name: name.to_owned(),
+        value: None,
+        recommended_values: Vec::new(),
+        errors: Vec::new(),
+        visible: true,
+    }
+}
+
+/// Validates a key that is written with a prefix. As in Kafka Connect, only the text of a missing one has it.
+fn prefixed(prefix: &str, mut key: ConfigKey, settings: &Settings) -> (ConfigKey, ConfigValue) {
+    let name = format!("{prefix}{}", key.name);
+    let mut value = key.validate(settings.get(&name));
+    let missing = missing_value(&key.name);
+    for e in value.errors.iter_mut().filter(|e| **e == missing) {
+        *e = missing_value(&name);
+    }
+    (key.name, value.name) = (name.clone(), name);
+    (key, value)
 }
 
 impl Infos {
     fn error(&mut self, key: &str, text: String) {
-        match self.values.iter_mut().find(|v| v.name == key) {
-            Some(value) => value.errors.push(text),
-            None => self.values.insert(
-                0,
-                ConfigValue {
-                    name: key.to_owned(),
-                    value: None,
-                    recommended_values: Vec::new(),
-                    errors: vec![text],
-                    visible: true,
-                },
-            ),
+        match self.0.iter_mut().find(|e| e.value.name == key) {
+            Some(entry) => entry.value.errors.push(text),
+            None => {
+                let value = ConfigValue { errors: vec![text], ..bare(key) };
+                self.0.insert(0, Entry { definition: None, value, counts_once: false });
+            }
+        }
+    }
+
+    fn push(&mut self, (definition, value): (ConfigKey, ConfigValue)) {
+        self.0.push(Entry { definition: Some(definition), value, counts_once: false });
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        if let Some(entry) = self.0.iter_mut().find(|e| e.value.name == key) {
+            entry.value.value = Some(value.to_owned());
+        }
+    }
+
+    /// The keys of every connector.
+    fn framework(
+        &mut self,
+        plugins: &Plugins,
+        worker: Option<&WorkerConfig>,
+        plugin: &ConnectorPlugin,
+        settings: &Settings,
+    ) {
+        let mut versions_of: Vec<(&str, &str, PluginInfo)> = vec![("connector.class", CONNECTOR_VERSION, plugin.info)];
+        let worker = worker.map(|w| [&w.key_converter, &w.value_converter, &w.header_converter]);
+        let mut classes: Vec<(&str, &'static str, Vec<String>)> = Vec::new();
+        for (i, (key, version)) in CONVERTERS.into_iter().enumerate() {
+            let headers = key == "header.converter";
+            let default = worker.and_then(|w| plugins.converters.find(&w[i].0).ok());
+            let possible = plugins.converters.all().iter().filter(|p| headers || !p.headers_only);
+            let mut names: Vec<String> = possible.map(|p| p.info.class().to_owned()).collect();
+            names.sort();
+            classes.push((key, default.as_ref().map_or("", |p| p.info.class()), names));
+            let used = settings.get(key).map_or(default, |class| plugins.converters.find(class).ok());
+            if let Some(used) = used {
+                versions_of.push((key, version, used.info));
+            }
+        }
+        for key in framework::definition(plugin.direction()).keys() {
+            let mut key = key.clone();
+            if let Some((_, default, names)) = classes.iter().find(|(name, ..)| *name == key.name) {
+                if !default.is_empty() {
+                    key.default = Default::Text((*default).to_owned());
+                }
+                key.recommended.clone_from(names);
+            }
+            if let Some((.., info)) = versions_of.iter().find(|(_, name, _)| *name == key.name) {
+                key.default = Default::Text(info.version.to_owned());
+                key.recommended = vec![info.version.to_owned()];
+            }
+            let value = key.validate(settings.get(&key.name));
+            self.push((key, value));
+        }
+        for (class_key, version_key, info) in versions_of {
+            if class_key != "connector.class" && settings.contains(class_key) {
+                self.set(class_key, info.class());
+            }
+            if let Some(Err(text)) = settings.get(version_key).map(|wanted| versions::check(&info, wanted)) {
+                self.error(class_key, text.clone());
+                self.error(version_key, text);
+            }
+        }
+    }
+
+    /// The keys of one transform or predicate.
+    fn alias(&mut self, plugins: &Plugins, settings: &Settings, what: &str, alias: &str) {
+        let prefix = format!("{}s.{alias}.", what.to_lowercase());
+        let given = settings.get(&format!("{prefix}type"));
+        let (mut classes, found): (Vec<String>, Option<Result<(PluginInfo, ConfigDef)>>) = if what == "Transform" {
+            let all = &plugins.transforms;
+            let names = all.all().iter().map(|p| p.info.class().to_owned()).collect();
+            (names, given.map(|g| all.find(g).map(|p| (p.info, p.definition.clone()))))
+        } else {
+            let all = &plugins.predicates;
+            let names = all.all().iter().map(|p| p.info.class().to_owned()).collect();
+            (names, given.map(|g| all.find(g).map(|p| (p.info, p.definition.clone()))))
+        };
+        classes.sort();
+        let ([class, mut version], last) = framework::alias_keys(what, alias, classes);
+        let group = class.group.clone();
+        let mut order = 1;
+        let class_at = self.0.len();
+        self.push(prefixed(&prefix, class, settings));
+        let entry = &mut self.0[class_at].value;
+        let mut own = Vec::new();
+        match found {
+            Some(Ok((info, definition))) => {
+                entry.value = Some(info.class().to_owned());
+                version.default = Default::Text(info.version.to_owned());
+                version.recommended = vec![info.version.to_owned()];
+                let wanted = settings.get(&format!("{prefix}plugin.version"));
+                let refused = wanted.and_then(|wanted| versions::check(&info, wanted).err());
+                entry.errors.extend(refused.clone());
+                let (version, mut value) = prefixed(&prefix, version, settings);
+                value.errors.extend(refused);
+                self.push((version, value));
+                own = definition.keys().iter().cloned().chain(last).collect();
+            }
+            other => {
+                if let (Some(Err(e)), Some(class)) = (other, given) {
+                    entry.value = None;
+                    let interface = if what == "Transform" { "Transformation" } else { what };
+                    entry.errors.push(no_such(plugins, class, &format!("{prefix}type"), interface, &e));
+                }
+                self.push(prefixed(&prefix, version, settings));
+            }
+        }
+        for mut key in own {
+            order += 1;
+            (key.group, key.order) = (group.clone(), order);
+            self.push(prefixed(&prefix, key, settings));
+        }
+        if what == "Transform" {
+            self.0[class_at].value.errors.extend(predicate(settings, alias));
         }
     }
 
     fn plugin(&mut self, plugin: &ConnectorPlugin, settings: &Settings) {
         for value in plugin.validate(settings) {
+            let definition = plugin.definition.key(&value.name).cloned();
             // A connector that redefines a key of the framework replaces it.
-            match self.values.iter_mut().find(|v| v.name == value.name) {
+            match self.0.iter_mut().find(|e| e.value.name == value.name) {
                 Some(old) => {
-                    let nulls = old.errors.iter().filter(|e| e.starts_with("Null value")).cloned().collect::<Vec<_>>();
-                    *old = value;
-                    old.errors.extend(nulls);
+                    let nulls =
+                        old.value.errors.iter().filter(|e| e.starts_with("Null value")).cloned().collect::<Vec<_>>();
+                    old.value = value;
+                    old.value.errors.extend(nulls);
+                    old.definition = definition.or_else(|| old.definition.take());
                 }
-                None => self.values.push(value),
+                None => self.0.push(Entry { definition, value, counts_once: false }),
             }
         }
-        self.definition.embed("", &plugin.definition);
     }
 
     fn finish(self, class: &str) -> ConfigInfos {
         let mut groups: Vec<String> = Vec::new();
-        for group in self.definition.keys().iter().filter_map(|k| k.group.clone()) {
+        for group in self.0.iter().filter_map(|e| e.definition.as_ref()?.group.clone()) {
             if !groups.contains(&group) {
                 groups.push(group);
             }
         }
-        let configs: Vec<ConfigInfo> = self
-            .values
-            .into_iter()
-            .map(|v| ConfigInfo { definition: self.definition.key(&v.name).map(key_info), value: value_info(v) })
-            .collect();
+        let count = |e: &Entry| if e.counts_once { e.value.errors.len().min(1) } else { e.value.errors.len() };
         ConfigInfos {
             name: class.to_owned(),
-            error_count: configs.iter().map(|c| c.value.errors.len()).sum(),
+            error_count: self.0.iter().map(count).sum(),
             groups,
-            configs,
+            configs: self
+                .0
+                .into_iter()
+                .map(|e| ConfigInfo { definition: e.definition.as_ref().map(key_info), value: value_info(e.value) })
+                .collect(),
         }
     }
 }
@@ -146,64 +288,32 @@ fn value_info(value: ConfigValue) -> ConfigValueInfo {
 }
 
 fn aliases(settings: &Settings, key: &str) -> Vec<String> {
-    split_list(settings.get(key).unwrap_or_default().trim())
+    let mut all = split_list(settings.get(key).unwrap_or_default().trim());
+    let mut seen = std::collections::BTreeSet::new();
+    all.retain(|alias| seen.insert(alias.clone()));
+    all
 }
 
-fn dynamic_keys(plugins: &Plugins, settings: &Settings, definition: &mut ConfigDef) {
-    for (list, group) in [("transforms", "Transforms"), ("predicates", "Predicates")] {
-        for alias in aliases(settings, list) {
-            let prefix = format!("{list}.{alias}.");
-            let class = settings.get(&format!("{prefix}type")).unwrap_or_default();
-            let (names, own) = if list == "transforms" {
-                let names = plugins.transforms.all().iter().map(|p| p.info.class().to_owned()).collect();
-                (names, plugins.transforms.find(class).map(|p| p.definition.clone()))
-            } else {
-                let names = plugins.predicates.all().iter().map(|p| p.info.class().to_owned()).collect();
-                (names, plugins.predicates.find(class).map(|p| p.definition.clone()))
-            };
-            let mut type_key = framework::type_key(format!("{prefix}type"), names);
-            type_key.group = Some(format!("{group}: {alias}"));
-            definition.push(type_key);
-            if let Ok(own) = own {
-                definition.embed(&prefix, &own);
-            }
-        }
+/// The text for a class that is not one of the kind that the key wants.
+fn no_such(plugins: &Plugins, class: &str, key: &str, interface: &str, e: &connect_api::Error) -> String {
+    match plugins.class_of(class) {
+        Some(other) => format!("Class class {other} does not implement the {interface} interface"),
+        None => invalid_value(class, key, e.message()),
     }
 }
 
-fn plugin_types(plugins: &Plugins, settings: &Settings, infos: &mut Infos) {
-    for (list, kind) in [("transforms", "transform"), ("predicates", "predicate")] {
-        for alias in aliases(settings, list) {
-            let key = format!("{list}.{alias}.type");
-            let Some(class) = settings.get(&key) else { continue };
-            let found = if kind == "transform" {
-                plugins.transforms.find(class).map(drop)
-            } else {
-                plugins.predicates.find(class).map(drop)
-            };
-            if let Err(e) = found {
-                infos.error(&key, connect_api::config::invalid_value(class, &key, e.message()));
-            }
-            let negated = settings.contains(&format!("{list}.{alias}.negate"));
-            let predicate = settings.get(&format!("{list}.{alias}.predicate"));
-            if kind == "transform" && negated && predicate.is_none() {
-                infos.error(
-                    &key,
-                    format!(
-                        "Config 'transforms.{alias}.negate' was provided but there is no config 'transforms.{alias}.predicate' \
-                         defining a predicate to be negated."
-                    ),
-                );
-            }
-            if let Some(p) = predicate
-                .filter(|p| kind == "transform" && !aliases(settings, "predicates").contains(&p.trim().to_owned()))
-            {
-                infos.error(
-                    &key,
-                    format!("the transform {alias} names the predicate {p}, which predicates does not list"),
-                );
-            }
+/// What is wrong with the condition of a transform.
+fn predicate(settings: &Settings, alias: &str) -> Option<String> {
+    let negated = settings.contains(&format!("transforms.{alias}.negate"));
+    match settings.get(&format!("transforms.{alias}.predicate")).map(str::trim) {
+        None if negated => Some(format!(
+            "Config 'transforms.{alias}.negate' was provided but there is no config 'transforms.{alias}.predicate' \
+             defining a predicate to be negated."
+        )),
+        Some(p) if !aliases(settings, "predicates").iter().any(|a| a == p) => {
+            Some(format!("the transform {alias} names the predicate {p}, which predicates does not list"))
         }
+        _ => None,
     }
 }
 
@@ -251,40 +361,118 @@ fn converters(plugins: &Plugins, settings: &Settings, infos: &mut Infos) {
                 );
             }
             Ok(plugin) => {
-                let prefix = format!("{key}.");
-                for value in plugin.definition.validate(&settings.prefixed(&prefix)) {
-                    infos.values.push(ConfigValue { name: format!("{prefix}{}", value.name), ..value });
+                for own in plugin.definition.keys() {
+                    let (definition, value) = prefixed(&format!("{key}."), own.clone(), settings);
+                    infos.0.push(Entry { definition: Some(definition), value, counts_once: true });
                 }
-                infos.definition.embed(&prefix, &plugin.definition);
             }
-            Err(e) => infos.error(key, connect_api::config::invalid_value(class, key, e.message())),
+            Err(e) => {
+                let interface = if key == "header.converter" { "HeaderConverter" } else { "Converter" };
+                infos.error(key, no_such(plugins, class, key, interface, &e));
+            }
         }
     }
 }
 
-fn clients(settings: &Settings, direction: Direction, infos: &mut Infos) {
+/// Settings for the connector's Kafka clients: an entry for each that is given and that the connector has a use for.
+fn clients(settings: &Settings, direction: Direction, policy: OverridePolicy, infos: &mut Infos) {
     let dlq = settings.get("errors.deadletterqueue.topic.name").is_some_and(|t| !t.trim().is_empty());
     let roles: &[(Role, &str)] = match (direction, dlq) {
         (Direction::Source, _) => &[(Role::Producer, "producer.override.")],
         (Direction::Sink, false) => &[(Role::Consumer, "consumer.override.")],
         (Direction::Sink, true) => &[
-            (Role::Consumer, "consumer.override."),
             (Role::Producer, "producer.override."),
+            (Role::Consumer, "consumer.override."),
             (Role::Admin, "admin.override."),
         ],
     };
     for (role, prefix) in roles {
-        if !settings.has_prefix(prefix) {
-            continue;
-        }
+        let given = settings.prefixed(prefix);
         // The worker's own part was checked when it started.
-        if let Err(problems) = connect_kafka::translate(*role, &settings.prefixed(prefix)) {
-            for p in problems {
-                infos.error(
-                    &format!("{prefix}{}", p.key),
-                    format!("Invalid value for configuration {prefix}{}: {}", p.key, p.reason),
-                );
-            }
+        let problems = connect_kafka::translate(*role, &given).err().unwrap_or_default();
+        for (key, text) in given.iter() {
+            let name = format!("{prefix}{key}");
+            let wrong = problems.iter().filter(|p| p.key == key);
+            let shown = if is_secret(key) { "[hidden]" } else { text };
+            let mut errors: Vec<String> = wrong.map(|p| invalid_value(shown, &name, &p.reason)).collect();
+            errors.extend(policy.check(key).err());
+            let value = ConfigValue { value: Some(shown.to_owned()), errors, ..bare(&name) };
+            infos.0.push(Entry { definition: None, value, counts_once: true });
         }
+        // What is wrong with settings that are not there, such as the other one of a pair.
+        for p in problems.iter().filter(|p| !given.contains(&p.key)) {
+            infos.error(&format!("{prefix}{}", p.key), p.reason.clone());
+        }
+    }
+}
+
+/// Whether a client setting is one of Kafka's type PASSWORD.
+fn is_secret(key: &str) -> bool {
+    key.ends_with("password") || key.contains("jaas.config") || key == "ssl.keystore.key" || key.contains("secret")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::tests::plugins;
+
+    fn infos(extra: &[(&str, Option<&str>)]) -> ConfigInfos {
+        let mut given: ConfigMap = [("connector.class", "test-source"), ("name", "c")]
+            .map(|(k, v)| (k.to_owned(), Some(v.to_owned())))
+            .into_iter()
+            .collect();
+        given.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))));
+        validate(&plugins(), None, &given).expect("a plugin")
+    }
+
+    fn errors(infos: &ConfigInfos, key: &str) -> Vec<String> {
+        infos.configs.iter().filter(|c| c.value.name == key).flat_map(|c| c.value.errors.clone()).collect()
+    }
+
+    #[test]
+    fn another_version_than_the_plugins_is_refused_at_both_keys() {
+        let found = infos(&[("connector.plugin.version", Some("[0.5,2)"))]);
+        assert_eq!(found.error_count, 0, "{:?}", found.errors().collect::<Vec<_>>());
+        let found = infos(&[("connector.plugin.version", Some("9"))]);
+        let text = "Plugin test-source not found that matches the version range [9,9], available versions: [1.0]";
+        assert_eq!(errors(&found, "connector.class"), [text]);
+        assert_eq!(errors(&found, "connector.plugin.version"), [text]);
+        assert_eq!(found.error_count, 2);
+    }
+
+    #[test]
+    fn overrides_have_entries_and_their_errors_the_value() {
+        let found = infos(&[
+            ("producer.override.acks", Some("x")),
+            ("producer.override.linger.ms", Some("5")),
+            ("consumer.override.max.poll.records", Some("x")),
+        ]);
+        let text = errors(&found, "producer.override.acks").join("\n");
+        assert!(text.starts_with("Invalid value x for configuration producer.override.acks: "), "{text}");
+        let names: Vec<&str> = found.configs.iter().map(|c| c.value.name.as_str()).collect();
+        assert!(names.contains(&"producer.override.linger.ms"));
+        assert!(!names.contains(&"consumer.override.max.poll.records"), "a source has no use for it");
+        assert_eq!(found.error_count, 1);
+    }
+
+    #[test]
+    fn secrets_of_clients_are_not_shown() {
+        let found = infos(&[("producer.override.sasl.jaas.config", Some("s3cret"))]);
+        assert!(!format!("{found:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_policy_refuses_overrides() {
+        let settings = Settings::from([
+            ("key.converter", "a"),
+            ("value.converter", "b"),
+            ("connector.client.config.override.policy", "None"),
+        ]);
+        let worker = <WorkerConfig as connect_api::config::Config>::parse(&settings).expect("settings");
+        let given = [("connector.class", "test-source"), ("name", "c"), ("producer.override.linger.ms", "5")];
+        let given = given.map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).into_iter().collect();
+        let found = validate(&plugins(), Some(&worker), &given).expect("a plugin");
+        let text = "The 'None' policy does not allow 'linger.ms' to be overridden in the connector configuration.";
+        assert_eq!(errors(&found, "producer.override.linger.ms"), [text]);
     }
 }

@@ -6,7 +6,16 @@ use connect_api::{
 };
 use connect_kafka::{ClientSettings, Role, settings as client};
 
-use crate::registry::nearest;
+use crate::{
+    override_policy::OverridePolicy,
+    registry::nearest,
+    rest::{
+        Listener,
+        basic_auth::{EXTENSION, JAAS_FILE},
+        browsers::header_rules,
+        tls,
+    },
+};
 
 connect_api::config! {
     /// Settings of a standalone worker.
@@ -30,12 +39,40 @@ connect_api::config! {
         flush_timeout: Millis = Key::new("offset.flush.timeout.ms").default("5000").low(),
         /// File that keeps source offsets. Without it, which only the embedded broker allows, they live in memory.
         offset_file: Option<String> = Key::new("offset.storage.file.filename").high(),
-        /// Addresses of the REST API, such as http://127.0.0.1:8083.
+        /// Addresses of the REST API, such as http://127.0.0.1:8083 or https://:8443. For https the ssl.* settings say
+        /// key and certificate; if there is any below listeners.https., only those count.
         listeners: Vec<String> = Key::new("listeners").default("http://:8083").low().check(|l: &Vec<String>| listeners_are_right(l)),
+        /// Addresses for log levels (/admin/loggers) alone. Where it is not set they are on the other listeners, empty
+        /// is nowhere. TLS settings stand below admin.listeners.https.
+        admin_listeners: Option<Vec<String>> = Key::new("admin.listeners").low()
+            .check(|l: &Option<Vec<String>>| l.iter().flatten().try_for_each(|l| listener(l).map(drop))),
+        /// Origins of web pages that may use the REST API, separated by commas; * stands for any text.
+        cors_origin: String = Key::new("access.control.allow.origin").default("").low(),
+        /// Methods that pages of those origins may use; GET, POST and HEAD where it is empty.
+        cors_methods: String = Key::new("access.control.allow.methods").default("").low(),
+        /// Further headers of every answer: rules such as add Cache-Control: no-cache, separated by commas, in double
+        /// quotes where they hold commas; actions are set, add, setDate and addDate.
+        response_headers: String = Key::new("response.http.headers.config").default("").low()
+            .check(|text: &String| header_rules(text).map(drop)),
+        /// Extensions of the REST API. There is one, BasicAuthSecurityRestExtension, which asks for user and password.
+        rest_extensions: Vec<String> = Key::new("rest.extension.classes").default("").low()
+            .check(|all: &Vec<String>| extensions_are_known(all)),
+        /// JAAS file whose entry KafkaConnect names PropertyFileLoginModule and the properties file with users and
+        /// passwords. For a JVM it is a system property.
+        jaas_file: Option<String> = Key::new(JAAS_FILE),
+        /// Which of the listeners statuses show, http or https; http where there is one.
+        advertised_listener: Option<String> = Key::new("rest.advertised.listener").low()
+            .check(|l: &Option<String>| match l.as_deref().map(str::to_ascii_lowercase).as_deref() {
+                None | Some("http" | "https") => Ok(()),
+                Some(_) => Err("it is neither http nor https".into()),
+            }),
         /// Host name that statuses show as part of the worker's id.
         advertised_host: Option<String> = Key::new("rest.advertised.host.name").low(),
         /// Port that statuses show as part of the worker's id.
         advertised_port: Option<i32> = Key::new("rest.advertised.port").low(),
+        /// Which settings of Kafka clients connectors may set: All, None, or Principal, which is sasl.jaas.config,
+        /// sasl.mechanism and security.protocol.
+        override_policy: OverridePolicy = Key::new("connector.client.config.override.policy").default("All"),
         /// Where keyed state of connectors is kept.
         state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
         /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
@@ -50,30 +87,34 @@ fn listeners_are_right(listeners: &[String]) -> Result<(), String> {
     listeners.iter().try_for_each(|l| listener(l).map(drop))
 }
 
-/// Host and port of a listener; an empty host means all interfaces.
-pub fn listener(text: &str) -> Result<(String, u16), String> {
-    let lower = text.to_ascii_lowercase();
-    if lower.starts_with("https://") {
-        return Err(format!("{text}: https listeners are not supported; put a TLS proxy in front of an http one"));
+fn extensions_are_known(all: &[String]) -> Result<(), String> {
+    match all.iter().find(|name| !EXTENSION.contains(&name.as_str())) {
+        Some(other) => Err(format!(
+            "{other} cannot be loaded without a JVM; {} is built in, for anything else put a proxy in front",
+            EXTENSION[1]
+        )),
+        None => Ok(()),
     }
-    let Some(rest) = lower.strip_prefix("http://") else {
-        return Err(format!("{text} is not of the form http://host:port"));
+}
+
+/// An address of the REST API; an empty host means all interfaces.
+pub fn listener(text: &str) -> Result<Listener, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(format!("{text} is not of the form http://host:port or https://host:port")),
     };
     let address = rest.trim_end_matches('/');
     let (host, port) =
-        address.rsplit_once(':').ok_or_else(|| format!("{text} has no port; expected http://host:port"))?;
+        address.rsplit_once(':').ok_or_else(|| format!("{text} has no port; expected {scheme}://host:port"))?;
     let port = port.parse().map_err(|_| format!("{text} has no port from 0 to 65535"))?;
-    Ok((host.trim_matches(['[', ']']).to_owned(), port))
+    Ok(Listener { https, host: host.trim_matches(['[', ']']).to_owned(), port })
 }
 
 /// Keys of Kafka Connect that change what a worker does and that this one cannot honour.
 const REFUSED: &[(&str, &str)] = &[
-    ("admin.listeners", "all of the REST API is on the one listener; remove it"),
-    ("rest.extension.classes", "classes of the JVM cannot be loaded; put a proxy in front for authentication"),
-    ("access.control.allow.origin", "put a proxy in front for CORS"),
-    ("response.http.headers.config", "put a proxy in front for headers"),
     ("config.providers", "write the values themselves, or let the deployment's templates fill them in"),
-    ("connector.client.config.override.policy", "every override is allowed; remove it"),
     ("exactly.once.source.support", "delivery is at least once; remove it"),
 ];
 
@@ -90,8 +131,6 @@ const INERT: &[&str] = &[
     "topic.creation.enable",
     "topic.tracking.enable",
     "topic.tracking.allow.reset",
-    "rest.advertised.listener",
-    "access.control.allow.methods",
 ];
 
 const PREFIXES: &[&str] = &[
@@ -102,7 +141,8 @@ const PREFIXES: &[&str] = &[
     "consumer.",
     "admin.",
     "metrics.context.",
-    "listeners.",
+    "listeners.https.",
+    "admin.listeners.https.",
 ];
 
 /// A worker's settings, read and checked.
@@ -141,6 +181,7 @@ impl Worker {
         for key in settings.keys() {
             let known = definition.key(key).is_some()
                 || INERT.contains(&key)
+                || tls::KNOWN.contains(&key)
                 || REFUSED.iter().any(|(k, _)| *k == key)
                 || PREFIXES.iter().any(|p| key.starts_with(p))
                 || client::is_known(Role::Admin, key)
@@ -185,7 +226,9 @@ impl Worker {
             java.extend(&self.own_client_settings());
         }
         java.set("bootstrap.servers", self.config.bootstrap_servers.join(","));
-        java.extend(&self.settings.prefixed(prefix));
+        // admin.listeners and what is below is about the REST API, although it begins like a setting of the client.
+        let own = self.settings.prefixed(prefix);
+        java.extend(&own.iter().filter(|(k, _)| role != Role::Admin || !k.starts_with("listeners")).collect());
         java.extend(&connector.prefixed(overrides));
         let from = |key: &str| {
             if connector.contains(&format!("{overrides}{key}")) {
@@ -253,7 +296,10 @@ mod tests {
     #[test]
     fn problems_are_named_with_the_way_out() {
         assert!(problems(&[("group.id", "g")])[0].contains("remove group.id"));
-        assert!(problems(&[("listeners", "https://:1")])[0].contains("TLS proxy"));
+        assert!(problems(&[("listeners", "ftp://:1")])[0].contains("http://host:port"));
+        assert!(
+            problems(&[("rest.extension.classes", "x.Y")])[0].contains("BasicAuthSecurityRestExtension is built in")
+        );
         assert!(problems(&[("listeners", "localhost")])[0].contains("http://host:port"));
         assert!(problems(&[("offset.flush.interval.ms", "x")])[0].contains("Not a number of type LONG"));
         let all = Worker::read(Settings::new(), false).expect_err("nothing is set");
@@ -274,6 +320,10 @@ mod tests {
         let made = worker.client(Role::Producer, &connector, "connector-producer-c-0").expect("settings");
         assert_eq!(made.native["linger.ms"], "9");
         assert!(!made.native.contains_key("socket.send.buffer.bytes"));
+        let worker = Worker::read(settings(&[("admin.listeners", "http://:9"), ("admin.retries", "3")]), false);
+        let made = worker.as_ref().expect("worker").client(Role::Admin, &Settings::new(), "a").expect("settings");
+        assert!(made.warnings.iter().all(|w| !w.contains("listeners")), "{:?}", made.warnings);
+        let worker = worker.expect("worker");
         let e =
             worker.client(Role::Producer, &Settings::from([("producer.override.acks", "x")]), "i").expect_err("acks");
         assert!(e.message().starts_with("producer.override.acks"), "{e}");

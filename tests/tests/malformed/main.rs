@@ -104,10 +104,10 @@ fn missing_files_and_folders_without_connectors_are_named() {
     fs::create_dir(path("other")).expect("folder");
     fs::write(path("other/notes.txt"), "x").expect("file");
     let cases: [(&[&str], i32, &str); 4] = [
-        (&[&path("absent.yaml")], CONNECTOR, "absent.yaml: cannot be read: No such file"),
+        (&[&path("absent.yaml")], CONNECTOR, "absent.yaml: there is no such file or folder"),
         (&[&path("empty")], CONNECTOR, "empty: the folder holds no .yaml, .yml, .json or .properties file"),
         (&[&path("other")], CONNECTOR, "other: the folder holds no .yaml, .yml, .json or .properties file"),
-        (&["-c", &path("absent.properties")], WORKER, "absent.properties: cannot be read: No such file"),
+        (&["-c", &path("absent.properties")], WORKER, "absent.properties: there is no such file or folder"),
     ];
     for (arguments, code, part) in cases {
         let output = connectd(&[&["--check"], arguments].concat());

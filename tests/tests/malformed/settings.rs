@@ -129,7 +129,7 @@ pub(crate) const SETTINGS: &[Case] = cases![
     (
         "once.yaml",
         source!("exactly.once.support: required\n"),
-        ["once.yaml:5: ", "exactly.once.support is not supported: delivery is at least once; remove it"]
+        ["once.yaml:5: ", "exactly.once.support: This worker does not have exactly-once source support enabled."]
     ),
     (
         "creation.yaml",

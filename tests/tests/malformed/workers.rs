@@ -17,7 +17,7 @@ pub(crate) const WORKERS: &[Case] = cases![
     (
         "https.yaml",
         worker!("listeners: ['https://:8443']\n"),
-        ["listeners", "https listeners are not supported; put a TLS proxy in front"]
+        ["ssl.keystore.location: https listeners need it: a PEM or PKCS#12 file"]
     ),
     ("listener.yaml", worker!("listeners: localhost:8083\n"), ["localhost:8083 is not of the form http://host:port"]),
     (
@@ -27,8 +27,8 @@ pub(crate) const WORKERS: &[Case] = cases![
     ),
     (
         "listeners.yaml",
-        worker!("listeners: ['http://:0', 'http://127.0.0.1:0']\n"),
-        ["listeners names 2 addresses, but one is supported; remove the others"]
+        worker!("listeners: ['http://:0', 'ftp://127.0.0.1:0']\n"),
+        ["ftp://127.0.0.1:0 is not of the form http://host:port or https://host:port"]
     ),
     ("silent.yaml", worker!("listeners: []\n"), ["at least one listener is needed, such as http://127.0.0.1:8083"]),
     (
@@ -88,14 +88,33 @@ pub(crate) const WORKERS: &[Case] = cases![
     (
         "extension.yaml",
         worker!("rest.extension.classes: a.B\n"),
-        ["rest.extension.classes is not supported", "put a proxy in front"]
+        ["rest.extension.classes", "a.B cannot be loaded without a JVM", "put a proxy in front"]
     ),
     (
         "providers.yaml",
         worker!("config.providers: file\n"),
         ["config.providers is not supported: write the values themselves"]
     ),
-    ("admin.yaml", worker!("admin.listeners: ['http://:9']\n"), ["admin.listeners is not supported", "remove it"]),
+    (
+        "admin.yaml",
+        worker!("admin.listeners: ['http:9']\n"),
+        ["configuration admin.listeners: http:9 is not of the form http://host:port"]
+    ),
+    (
+        "jaas.yaml",
+        worker!("rest.extension.classes: BasicAuthSecurityRestExtension\n"),
+        ["java.security.auth.login.config: basic authentication needs it"]
+    ),
+    (
+        "headers.yaml",
+        worker!("response.http.headers.config: 'put X: y'\n"),
+        ["response.http.headers.config", "the action put is none of set, add, setDate, addDate"]
+    ),
+    (
+        "policy.yaml",
+        worker!("connector.client.config.override.policy: Some\n"),
+        ["connector.client.config.override.policy", "it is none of All, None, Principal"]
+    ),
     ("brokers.yaml", worker!("bootstrap.servers: ''\n"), ["bootstrap.servers is empty; name a broker as host:port"]),
     (
         "broker.yaml",

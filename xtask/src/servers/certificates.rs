@@ -18,7 +18,7 @@ impl Certificates {
     pub const PASSWORD: &'static str = "store-secret";
 
     /// Makes them in a folder.
-    pub(crate) fn make(dir: &Path) -> Result<Self> {
+    pub fn make(dir: &Path) -> Result<Self> {
         Prerequisite::Openssl.check()?;
         let openssl = |line: &str| {
             let words = line.split_whitespace();
@@ -75,7 +75,7 @@ impl Certificates {
     }
 
     /// The broker's key and certificates in one file (PEM).
-    pub(crate) fn broker_bundle(&self) -> PathBuf {
+    pub fn broker_bundle(&self) -> PathBuf {
         self.dir.join("broker-bundle.pem")
     }
 }

@@ -205,13 +205,19 @@ impl ConfigKey {
                 None
             }
         };
-        let mut readable = text.is_some();
+        // Kafka reads the type first: a text that is one is shown even if a validator refuses it.
+        let mut readable = true;
         if let Some(text) = &text
-            && let Some(Err(reason)) = self.checks.iter().map(|check| check(text)).find(Result::is_err)
+            && let Some((i, Err(reason))) =
+                self.checks.iter().map(|check| check(text)).enumerate().find(|(_, r)| r.is_err())
         {
-            let shown = if self.kind == KeyType::Password { "[hidden]" } else { text };
-            errors.push(invalid_value(shown, &self.name, &reason));
-            readable = false;
+            let shown = match self.kind {
+                KeyType::Password => "[hidden]".to_owned(),
+                KeyType::List => format!("[{}]", split_list(text).join(", ")),
+                _ => text.clone(),
+            };
+            errors.push(invalid_value(&shown, &self.name, &reason));
+            readable = i > 0 || matches!(self.kind, KeyType::String | KeyType::List);
         }
         let value = text.filter(|_| readable).map(|text| match self.kind {
             KeyType::Password => "[hidden]".to_owned(),

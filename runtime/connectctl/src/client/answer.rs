@@ -2,7 +2,7 @@
 //!
 //! Kafka Connect sends some error bodies without a content type, so bodies are judged by what they are.
 
-use connect_rest_model::ErrorBody;
+use connect_rest_model::{ErrorBody, Health};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -31,6 +31,16 @@ impl Answer {
     /// Whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.body.trim_ascii().is_empty()
+    }
+
+    /// The status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What the worker says about itself, if this is an answer to that question.
+    pub(super) fn health(&self) -> Option<Health> {
+        serde_json::from_slice(&self.body).ok()
     }
 
     /// Whether the worker refuses for the moment because of a rebalance.

@@ -16,7 +16,7 @@ use connect_rest_model::{
     ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, CreateConnector, ExpandedConnector, PluginInfo,
 };
 use indexmap::IndexMap;
-use reqwest::{Method, Url, header, redirect};
+use reqwest::{Method, StatusCode, Url, header, redirect};
 use serde::Serialize;
 
 use crate::error::Failure;
@@ -61,6 +61,9 @@ impl Client {
     /// Names of all connectors, sorted.
     pub async fn names(&self) -> Result<Vec<String>> {
         let mut names: Vec<String> = self.send(Method::GET, "/connectors", None).await?.json()?;
+        if names.is_empty() {
+            self.started().await?;
+        }
         names.sort();
         Ok(names)
     }
@@ -70,6 +73,9 @@ impl Client {
     pub async fn expanded(&self) -> Result<IndexMap<String, ExpandedConnector>> {
         let path = "/connectors?expand=status&expand=info";
         let mut all: IndexMap<String, ExpandedConnector> = self.send(Method::GET, path, None).await?.json()?;
+        if all.is_empty() {
+            self.started().await?;
+        }
         all.sort_keys();
         Ok(all)
     }
@@ -146,11 +152,31 @@ impl Client {
         let mut pause = Duration::from_millis(100);
         loop {
             let answer = self.once(&method, &url, body.clone()).await?;
+            let answer_status = answer.status();
             if !answer.is_rebalance() || begin.elapsed() + pause > patience {
-                return answer.accepted(&self.address(), &method, path);
+                let judged = answer.accepted(&self.address(), &method, path);
+                if judged.is_err() && answer_may_come(answer_status) {
+                    self.started().await?;
+                }
+                return judged;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Fails where the worker says that it is still starting: what it knows of so far is not all.
+    async fn started(&self) -> Result<()> {
+        let Ok(url) = format!("{}/health", self.base.as_str().trim_end_matches('/')).parse() else { return Ok(()) };
+        // Workers before Kafka 3.9 have no such endpoint, and other servers answer as they like.
+        let Ok(answer) = self.once(&Method::GET, &url, None).await else { return Ok(()) };
+        match answer.health() {
+            Some(health) if health.status == "starting" => Err(Failure::Unreachable(format!(
+                "the worker at {} is not ready yet: {}; try again in a moment",
+                self.address(),
+                health.message.trim_end_matches('.')
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -162,6 +188,11 @@ impl Client {
         let answer = async { Answer::read(request.send().await?).await };
         answer.await.map_err(|e| unreachable::failure(&e, &self.address(), self.timeout))
     }
+}
+
+/// Whether a worker that is starting could have answered so, and would answer otherwise later.
+fn answer_may_come(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn body<T: Serialize>(value: &T) -> Result<Vec<u8>> {

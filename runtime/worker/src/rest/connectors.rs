@@ -1,7 +1,7 @@
 //! `/connectors` and below.
 
 use axum::{
-    body::Bytes,
+    Extension,
     extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -9,18 +9,20 @@ use axum::{
 use connect_rest_model::ConnectorInfo;
 
 use super::{
-    Api, body,
+    Api,
+    body::{self, InitialState},
     error::{ApiError, json},
+    media::Sent,
+    server::Scheme,
 };
 use crate::storage::Target;
 
 type Answer = Result<Response, ApiError>;
 
 /// Values of a query parameter, decoded; one without value is empty.
-fn parameters(query: Option<&str>, name: &str) -> Vec<String> {
-    let pairs = query.unwrap_or_default().split('&').filter(|p| !p.is_empty());
-    let split = pairs.map(|p| p.split_once('=').unwrap_or((p, "")));
-    split.filter(|(k, _)| *k == name).map(|(_, v)| v.replace("%20", " ").replace('+', " ")).collect()
+pub(super) fn parameters(query: Option<&str>, name: &str) -> Vec<String> {
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.filter(|(k, _)| k == name).map(|(_, v)| v.into_owned()).collect()
 }
 
 /// Java's `Boolean.valueOf`: an absent or empty value is the default, anything but `true` false.
@@ -38,36 +40,35 @@ fn task_id(text: &str) -> Result<i32, ApiError> {
 
 pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> Answer {
     let query = query.as_deref();
-    let has_expand = query.unwrap_or_default().split('&').any(|p| p == "expand" || p.starts_with("expand="));
-    if !has_expand {
+    let wanted = parameters(query, "expand");
+    if wanted.is_empty() {
         return Ok(json(StatusCode::OK, &api.controller.names().await));
     }
-    let wanted = parameters(query, "expand");
     let all = api.controller.expanded(wanted.iter().any(|w| w == "status"), wanted.iter().any(|w| w == "info")).await;
     Ok(json(StatusCode::OK, &all))
 }
 
-pub(super) async fn create(State(api): State<Api>, headers: HeaderMap, bytes: Bytes) -> Answer {
+pub(super) async fn create(
+    State(api): State<Api>,
+    Extension(scheme): Extension<Scheme>,
+    headers: HeaderMap,
+    Sent(bytes): Sent,
+) -> Answer {
     let request = body::create(&bytes)?;
-    let target = match request.initial_state.as_deref().map(str::to_ascii_uppercase).as_deref() {
-        None | Some("RUNNING") => Target::Started,
-        Some("PAUSED") => Target::Paused,
-        Some("STOPPED") => Target::Stopped,
-        Some(other) => {
-            return Err(ApiError::internal(format!(
-                "Cannot construct instance of `InitialState`, problem: No enum constant InitialState.{other}"
-            )));
-        }
+    let target = match request.initial_state {
+        None | Some(InitialState::Running) => Target::Started,
+        Some(InitialState::Paused) => Target::Paused,
+        Some(InitialState::Stopped) => Target::Stopped,
     };
     let info = api.controller.create(&request.name, request.config, target).await?;
-    Ok(created(&info, &headers))
+    Ok(created(&info, scheme, &headers))
 }
 
 /// 201 with the connector's place.
-fn created(info: &ConnectorInfo, headers: &HeaderMap) -> Response {
+fn created(info: &ConnectorInfo, Scheme(scheme): Scheme, headers: &HeaderMap) -> Response {
     let mut response = json(StatusCode::CREATED, info);
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
-    let location = format!("http://{host}/connectors/{}", connect_api::template::percent_encode(&info.name));
+    let location = format!("{scheme}://{host}/connectors/{}", connect_api::template::percent_encode(&info.name));
     if let Ok(value) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, value);
     }
@@ -85,14 +86,15 @@ pub(super) async fn config(State(api): State<Api>, Path(name): Path<String>) -> 
 pub(super) async fn put_config(
     State(api): State<Api>,
     Path(name): Path<String>,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
-    bytes: Bytes,
+    Sent(bytes): Sent,
 ) -> Answer {
     let (info, new) = api.controller.put_config(&name, body::config(&bytes)?).await?;
-    Ok(if new { created(&info, &headers) } else { json(StatusCode::OK, &info) })
+    Ok(if new { created(&info, scheme, &headers) } else { json(StatusCode::OK, &info) })
 }
 
-pub(super) async fn patch_config(State(api): State<Api>, Path(name): Path<String>, bytes: Bytes) -> Answer {
+pub(super) async fn patch_config(State(api): State<Api>, Path(name): Path<String>, Sent(bytes): Sent) -> Answer {
     // An unknown connector is 404 whatever the body is.
     api.controller.info(&name).await?;
     Ok(json(StatusCode::OK, &api.controller.patch_config(&name, body::config(&bytes)?).await?))
@@ -156,5 +158,6 @@ mod tests {
         assert!(flag(Some("connectorsOnly="), "connectorsOnly", true));
         assert!(flag(None, "connectorsOnly", true));
         assert_eq!(parameters(Some("expand=info&expand=status&expand"), "expand"), ["info", "status", ""]);
+        assert_eq!(parameters(Some("exp%61nd=inf%6F+x&a=%zz"), "expand"), ["info x"]);
     }
 }

@@ -1,41 +1,59 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
-//! - `body`: reading requests as Jackson would; `error`: the one mapping from refusals to answers
-//! - `connectors`, `plugins`: the endpoints
+//! - `connectors`, `plugins`, `admin`: the endpoints
+//! - `paths`, `media`: what a request must be like; `body` over `jackson`: reading its JSON
+//! - `error`: the one mapping from refusals to answers
+//! - `listeners`: where it is reached; `tls`, `basic_auth`, `browsers`: by whom
+//! - `server`: connections
 
+mod admin;
+pub(crate) mod basic_auth;
 mod body;
+pub(crate) mod browsers;
 mod connectors;
 mod error;
+mod jackson;
+mod listeners;
+mod media;
+mod paths;
 mod plugins;
+mod server;
+pub(crate) mod tls;
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
     Router,
-    extract::State,
-    http::{Method, StatusCode, Uri, header},
-    middleware,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{Method, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post, put},
+    routing::{MethodRouter, get, post, put},
 };
-use connect_api::{Error, Result};
 use connect_rest_model::{Health, ServerInfo};
-use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use crate::controller::Controller;
+use crate::{controller::Controller, loggers::Loggers, stage};
+use basic_auth::BasicAuth;
 use error::ApiError;
+pub use listeners::{Listener, Surface};
+pub use server::Bound;
+
+/// How long a request may take, as in Kafka Connect.
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// What handlers share.
 #[derive(Clone)]
 pub struct Api {
     /// The connectors.
     pub controller: Arc<Controller>,
+    loggers: Arc<Loggers>,
     ready: Arc<AtomicBool>,
 }
 
@@ -44,8 +62,8 @@ pub const API_VERSION: &str = "4.1.0";
 
 impl Api {
     /// The API of these connectors; not ready yet.
-    pub fn new(controller: Arc<Controller>) -> Self {
-        Self { controller, ready: Arc::default() }
+    pub fn new(controller: Arc<Controller>, loggers: Arc<Loggers>) -> Self {
+        Self { controller, loggers, ready: Arc::default() }
     }
 
     /// Says that all connectors given at start have been created.
@@ -53,90 +71,103 @@ impl Api {
         self.ready.store(true, Ordering::Release);
     }
 
-    /// All endpoints.
-    pub fn router(&self) -> Router {
-        let routes = Router::new()
-            .route("/", get(root))
-            .route("/health", get(health))
-            .route("/connectors", get(connectors::list).post(connectors::create))
-            .route("/connectors/{name}", get(connectors::info).delete(connectors::delete))
-            .route(
-                "/connectors/{name}/config",
-                get(connectors::config).put(connectors::put_config).patch(connectors::patch_config),
-            )
-            .route("/connectors/{name}/status", get(connectors::status))
-            .route("/connectors/{name}/tasks", get(connectors::tasks))
-            .route("/connectors/{name}/tasks/{task}/status", get(connectors::task_status))
-            .route("/connectors/{name}/tasks/{task}/restart", post(connectors::restart_task))
-            .route("/connectors/{name}/restart", post(connectors::restart))
-            .route("/connectors/{name}/pause", put(connectors::pause))
-            .route("/connectors/{name}/resume", put(connectors::resume))
-            .route("/connectors/{name}/stop", put(connectors::stop))
-            .route("/connector-plugins", get(plugins::list))
-            .route("/connector-plugins/{plugin}/config", get(plugins::definition))
-            .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate));
-        routes
+    /// All endpoints of the main listeners.
+    fn router(&self, surface: &Surface) -> Router {
+        let json = |route| json(route, surface.auth.as_ref());
+        let plain = |route| plain(route, surface.auth.as_ref());
+        let config = get(connectors::config).put(connectors::put_config).patch(connectors::patch_config);
+        let mut routes = Router::new()
+            .route("/", plain(get(root)))
+            .route("/health", plain(get(health)))
+            .route("/connectors", json(get(connectors::list).post(connectors::create)))
+            .route("/connectors/{name}", json(get(connectors::info).delete(connectors::delete)))
+            .route("/connectors/{name}/config", json(config))
+            .route("/connectors/{name}/status", json(get(connectors::status)))
+            .route("/connectors/{name}/tasks", json(get(connectors::tasks)))
+            .route("/connectors/{name}/tasks/{task}/status", json(get(connectors::task_status)))
+            .route("/connectors/{name}/tasks/{task}/restart", json(post(connectors::restart_task)))
+            .route("/connectors/{name}/restart", json(post(connectors::restart)))
+            .route("/connectors/{name}/pause", json(put(connectors::pause)))
+            .route("/connectors/{name}/resume", json(put(connectors::resume)))
+            .route("/connectors/{name}/stop", json(put(connectors::stop)))
+            .route("/connector-plugins", json(get(plugins::list)))
+            .route("/connector-plugins/{plugin}/config", json(get(plugins::definition)))
+            .route("/connector-plugins/{plugin}/config/validate", json(put(plugins::validate)));
+        if surface.admin_on_main() {
+            routes = routes.merge(log_levels(surface.auth.as_ref()));
+        }
+        let mut router = self.complete(routes);
+        if !surface.headers.is_empty() {
+            let rules = Arc::new(surface.headers.clone());
+            router = router.layer(middleware::from_fn_with_state(rules, browsers::headers));
+        }
+        if let Some(cors) = surface.cors.clone() {
+            router = router.layer(middleware::from_fn_with_state(Arc::new(cors), browsers::cors));
+        }
+        router
+    }
+
+    /// What applies to all requests, whatever the endpoint.
+    fn complete(&self, routes: Router<Self>) -> Router {
+        let routes = routes
             .fallback(|| async { ApiError::status(StatusCode::NOT_FOUND) })
             .method_not_allowed_fallback(|| async { ApiError::status(StatusCode::METHOD_NOT_ALLOWED) })
-            .layer(middleware::from_fn(body::media_types))
-            .layer(axum::extract::DefaultBodyLimit::max(16 << 20))
-            .with_state(self.clone())
+            .layer(DefaultBodyLimit::max(media::LARGEST_BODY))
+            .with_state(self.clone());
+        // These come before anything is routed.
+        Router::new()
+            .fallback_service(routes)
+            .layer(middleware::from_fn(limited))
+            .layer(middleware::from_fn(media::readable))
+            .layer(middleware::from_fn(routed))
     }
 
-    /// Serves on a bound listener until the future resolves; requests under way are finished.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        // A trailing slash is accepted everywhere, so paths are trimmed before they are routed.
-        let service = tower_trim(self.router());
-        axum::serve(listener, service)
-            .with_graceful_shutdown(stop)
-            .await
-            .map_err(|e| Error::fatal("serving the REST API").caused_by(e))
+    /// Serves on what was bound until it is told to stop; requests under way are finished.
+    pub async fn serve(self, surface: Surface, main: Vec<Bound>, admin: Vec<Bound>, stop: CancellationToken) {
+        let all = self.router(&surface);
+        let levels = self.complete(log_levels(None));
+        let main = main.into_iter().map(|bound| bound.serve(all.clone(), stop.clone()));
+        let admin = admin.into_iter().map(|bound| bound.serve(levels.clone(), stop.clone()));
+        futures_util::future::join_all(main.chain(admin)).await;
     }
 }
 
-/// Binds the first listener of the worker. Several are not supported, which is said.
-pub async fn bind(listeners: &[String]) -> Result<(TcpListener, SocketAddr)> {
-    let [text] = listeners else {
-        return Err(Error::fatal(format!("listeners names {} addresses; one is supported", listeners.len())));
-    };
-    let (host, port) = crate::worker_config::listener(text).map_err(Error::fatal)?;
-    let host = if host.is_empty() { "0.0.0.0".to_owned() } else { host };
-    let bound = TcpListener::bind((host.as_str(), port)).await;
-    let listener = bound.map_err(|e| {
-        Error::fatal(format!(
-            "binding the REST API to {host}:{port} (is another worker running? set listeners to another port)"
-        ))
-        .caused_by(e)
-    })?;
-    let address = listener.local_addr().map_err(|e| Error::fatal("asking for the REST API's address").caused_by(e))?;
-    Ok((listener, address))
-}
+// An endpoint judges a request's types and credentials only once path and method have been found to be right.
 
-/// What applies to every request before it is routed: a trailing slash is accepted, `OPTIONS` answered.
-fn tower_trim(router: Router) -> Router {
-    Router::new().fallback_service(router).layer(middleware::from_fn(
-        |mut request: axum::extract::Request, next: middleware::Next| async move {
-            if let Some(uri) = without_slash(request.uri()) {
-                *request.uri_mut() = uri;
-            }
-            if request.method() != Method::OPTIONS {
-                return next.run(request).await;
-            }
-            // The router knows which methods a path has: it names them when it refuses one.
-            *request.method_mut() = Method::TRACE;
-            *request.body_mut() = axum::body::Body::empty();
-            options(next.run(request).await)
-        },
-    ))
-}
-
-fn without_slash(uri: &Uri) -> Option<Uri> {
-    let path = uri.path();
-    if path.len() < 2 || !path.ends_with('/') || path.ends_with("//") {
-        return None;
+fn plain(route: MethodRouter<Api>, auth: Option<&BasicAuth>) -> MethodRouter<Api> {
+    let route = route.route_layer(middleware::from_fn(media::produces));
+    match auth {
+        Some(auth) => route.route_layer(middleware::from_fn_with_state(auth.clone(), basic_auth::authenticate)),
+        None => route,
     }
-    let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
-    format!("{}{query}", path.trim_end_matches('/')).parse().ok()
+}
+
+fn json(route: MethodRouter<Api>, auth: Option<&BasicAuth>) -> MethodRouter<Api> {
+    plain(route.route_layer(middleware::from_fn(media::consumes)), auth)
+}
+
+fn log_levels(auth: Option<&BasicAuth>) -> Router<Api> {
+    Router::new()
+        .route("/admin/loggers", json(get(admin::list), auth))
+        .route("/admin/loggers/{logger}", json(get(admin::get).put(admin::set), auth))
+}
+
+async fn routed(mut request: Request, next: Next) -> Response {
+    match paths::routed(request.uri()) {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(refusal) => return refusal.into_response(),
+    }
+    if request.method() != Method::OPTIONS {
+        return next.run(request).await;
+    }
+    // The router knows which methods a path has: it names them when it refuses one.
+    *request.method_mut() = Method::TRACE;
+    *request.body_mut() = axum::body::Body::empty();
+    options(next.run(request).await)
+}
+
+async fn limited(request: Request, next: Next) -> Response {
+    stage::within(LIMIT, next.run(request)).await.unwrap_or_else(|text| ApiError::internal(text).into_response())
 }
 
 fn options(refusal: Response) -> Response {

@@ -1,7 +1,6 @@
 //! `/connector-plugins`.
 
 use axum::{
-    body::Bytes,
     extract::{Path, RawQuery, State},
     http::StatusCode,
     response::Response,
@@ -11,10 +10,11 @@ use connect_rest_model as model;
 
 use super::{
     Api, body,
-    connectors::flag,
+    connectors::{flag, parameters},
     error::{ApiError, json},
+    media::Sent,
 };
-use crate::{framework, registry::Direction, validation};
+use crate::{framework, registry::Direction, validation, versions};
 
 type Answer = Result<Response, ApiError>;
 
@@ -48,9 +48,13 @@ pub(super) async fn list(State(api): State<Api>, RawQuery(query): RawQuery) -> A
     Ok(json(StatusCode::OK, &answer))
 }
 
-pub(super) async fn definition(State(api): State<Api>, Path(plugin): Path<String>) -> Answer {
+pub(super) async fn definition(
+    State(api): State<Api>,
+    Path(plugin): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let plugins = &api.controller.services().plugins;
-    let definition = if let Ok(p) = plugins.connectors.find(&plugin) {
+    let (info, definition) = if let Ok(p) = plugins.connectors.find(&plugin) {
         // The plugin's own keys first, then the framework's that it does not redefine.
         let mut own = p.definition.clone();
         for key in framework::definition(p.direction()).keys() {
@@ -58,20 +62,23 @@ pub(super) async fn definition(State(api): State<Api>, Path(plugin): Path<String
                 own.push(key.clone());
             }
         }
-        own
+        (p.info, own)
     } else if let Ok(p) = plugins.converters.find(&plugin) {
-        p.definition.clone()
+        (p.info, p.definition.clone())
     } else if let Ok(p) = plugins.transforms.find(&plugin) {
-        p.definition.clone()
+        (p.info, p.definition.clone())
     } else if let Ok(p) = plugins.predicates.find(&plugin) {
-        p.definition.clone()
+        (p.info, p.definition.clone())
     } else {
         return Err(ApiError(StatusCode::NOT_FOUND, format!("Unknown plugin {plugin}.")));
     };
+    if let Some(wanted) = parameters(query.as_deref(), "version").first() {
+        versions::check(&info, wanted).map_err(|text| ApiError(StatusCode::BAD_REQUEST, text))?;
+    }
     Ok(json(StatusCode::OK, &definition.keys().iter().map(validation::key_info).collect::<Vec<_>>()))
 }
 
-pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>, bytes: Bytes) -> Answer {
+pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>, Sent(bytes): Sent) -> Answer {
     let config = body::config(&bytes)?;
     let class = config.get("connector.class").and_then(Option::as_deref);
     if let Some(class) = class {

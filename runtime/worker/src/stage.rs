@@ -1,0 +1,87 @@
+//! What the worker is doing for a request, so that a request that takes too long can say it (KIP-916).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+tokio::task_local! {
+    static STAGE: Arc<Mutex<Option<Stage>>>;
+}
+
+#[derive(Debug, Clone)]
+struct Stage {
+    what: String,
+    began: SystemTime,
+    completed: Option<SystemTime>,
+}
+
+/// Carries out a request's work; when it does not end in time, answers with Kafka Connect's text for that.
+pub(crate) async fn within<T>(limit: std::time::Duration, work: impl Future<Output = T>) -> Result<T, String> {
+    let stage = Arc::new(Mutex::new(None));
+    let done = tokio::time::timeout(limit, STAGE.scope(stage.clone(), work)).await;
+    done.map_err(|_| sentence(stage.lock().unwrap_or_else(PoisonError::into_inner).as_ref()))
+}
+
+/// Does a part of a request's work, known by these words.
+pub(crate) async fn during<T>(what: impl Into<String>, work: impl Future<Output = T>) -> T {
+    let set = |stage: Stage| {
+        // Work that no request waits for has nobody to tell.
+        let _ = STAGE.try_with(|s| *s.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage));
+    };
+    let stage = Stage { what: what.into(), began: SystemTime::now(), completed: None };
+    set(stage.clone());
+    let done = work.await;
+    set(Stage { completed: Some(SystemTime::now()), ..stage });
+    done
+}
+
+fn sentence(stage: Option<&Stage>) -> String {
+    let Some(Stage { what, began, completed }) = stage else { return "Request timed out".into() };
+    let began = instant(*began);
+    match completed {
+        None => format!("Request timed out. The worker is currently {what}, which began at {began}."),
+        Some(at) => format!(
+            "Request timed out. The last operation the worker completed was {what}, which began at {began} and completed at {}.",
+            instant(*at)
+        ),
+    }
+}
+
+fn instant(at: SystemTime) -> String {
+    let ms = at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    connect_api::time::rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, time::Duration};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_says_what_the_worker_does() {
+        let text = within(SOON, during("starting the connector", pending::<()>())).await.expect_err("too long");
+        let began =
+            text.strip_prefix("Request timed out. The worker is currently starting the connector, which began at ");
+        assert!(began.is_some_and(|b| b.ends_with("Z.") && b.contains('T')), "{text}");
+        let text = within(SOON, async {
+            during("restarting task c-0", async {}).await;
+            pending::<()>().await;
+        });
+        let text = text.await.expect_err("too long");
+        assert!(
+            text.starts_with("Request timed out. The last operation the worker completed was restarting task c-0, ")
+        );
+        assert!(text.contains("Z and completed at "), "{text}");
+        assert_eq!(within(SOON, pending::<()>()).await, Err("Request timed out".into()));
+    }
+
+    #[tokio::test]
+    async fn work_that_ends_in_time_is_handed_on() {
+        assert_eq!(within(Duration::from_secs(60), during("a", async { 1 })).await, Ok(1));
+        assert_eq!(during("without a request", async { 2 }).await, 2);
+    }
+}
