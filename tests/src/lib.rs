@@ -63,6 +63,18 @@ impl Connectd {
         started
     }
 
+    /// Starts it where it must refuse to, and answers what it says; waits until it has ended.
+    pub fn refused(arguments: &[&str], log: &Path) -> String {
+        let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
+        let child = Self::spawn(&arguments, log);
+        let mut started = Self { child, url: String::new(), log: log.to_owned(), arguments };
+        let status =
+            wait("connectd to refuse to start", Duration::from_secs(60), || started.child.try_wait().ok().flatten());
+        assert!(!status.success(), "{}", started.log_text());
+        started.log_text()
+    }
+
     fn spawn(arguments: &[String], log: &Path) -> Child {
         let output = File::options().create(true).append(true).open(log).expect("log file");
         let errors = output.try_clone().expect("log file");

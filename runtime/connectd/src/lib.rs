@@ -19,10 +19,12 @@ use clap::Parser;
 use connect_api::{Error, Result, Settings, config::Config};
 use connect_embedded::{Embedded, EmbeddedOptions};
 use connect_files::{ConnectorFile, InitialState};
-use connect_kafka::{Admin, Role};
+use connect_kafka::{Admin, Role, Seat};
+use connect_rest_model::ConfigMap;
 use connect_worker::{
-    Controller, Plugins, Worker,
+    Controller, Plugins, Worker, cluster,
     controller::Refusal,
+    distributed::DistributedConfig,
     loggers::Loggers,
     rest::{Api, Bound, Surface},
     state::StateTopic,
@@ -31,6 +33,8 @@ use connect_worker::{
     supervisor::Services,
     worker_config::WorkerConfig,
 };
+use indexmap::IndexMap;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use plugins::plugins;
@@ -163,16 +167,19 @@ async fn serve(
     let id = surface.advertised(&main)?;
     let urls: Vec<String> = main.iter().map(Bound::url).collect();
     let admin_urls: Vec<String> = admin.iter().map(Bound::url).collect();
+    let distributed = worker.distributed.is_some();
     let offsets = match &worker.config.offset_file {
+        _ if distributed => SourceOffsets::in_topic(),
         Some(path) => SourceOffsets::in_file(Path::new(path))?,
         None => SourceOffsets::in_memory(),
     };
+    let status_topic = Arc::new(if distributed { StatusTopic::in_topic() } else { StatusTopic::none() });
     let services = Services {
         plugins,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
-        statuses: Arc::new(Statuses::new(id, Arc::new(StatusTopic::none()))),
-        configs: Configs::in_memory(),
+        statuses: Arc::new(Statuses::new(id, status_topic.clone())),
+        configs: if distributed { Configs::in_topic() } else { Configs::in_memory() },
         worker: worker.clone(),
     };
     let controller = Controller::new(services);
@@ -186,6 +193,7 @@ async fn serve(
         tracing::info!("log levels are set on {url}");
     }
 
+    let seat = Mutex::new(None);
     let work = async {
         if let Some(broker) = broker {
             for topic in load::topics(&connectors) {
@@ -195,6 +203,11 @@ async fn serve(
         } else {
             controller.set_cluster_id(reach(&worker).await?);
         }
+        if let Some(config) = &worker.distributed {
+            *seat.lock().await = Some(open_topics(&controller, config, &status_topic).await?);
+        }
+        controller.set_opened();
+        controller.resume_stored().await;
         create(&controller, &connectors).await;
         api.set_ready();
         tracing::info!("the worker is ready with {} connectors", connectors.len());
@@ -207,20 +220,22 @@ async fn serve(
             // A closed standard output is no reason not to work.
             let _ = std::io::stdout().write_all(welcome::text(&places, &connectors).as_bytes());
         }
-        Ok::<(), Error>(())
+        match &mut *seat.lock().await {
+            Some(seat) => Err(seat.lost().await.context("the worker has lost its place in the cluster")),
+            None => std::future::pending::<Result<()>>().await,
+        }
     };
     let result = tokio::select! {
         () = signalled() => Ok(()),
-        worked = work => match worked {
-            Ok(()) => {
-                signalled().await;
-                Ok(())
-            }
-            Err(e) => Err(e),
-        },
+        worked = work => worked,
     };
     tracing::info!("stopping");
     controller.shut_down().await;
+    status_topic.close(LAST_STATES).await;
+    // The group is left last: the next worker may go on from what this one has stored.
+    if let Some(seat) = seat.into_inner() {
+        seat.leave(LAST_STATES).await;
+    }
     stop.cancel();
     match tokio::time::timeout(Duration::from_secs(5), served).await {
         Ok(Err(e)) => tracing::warn!("the REST API: {e}"),
@@ -231,7 +246,27 @@ async fn serve(
     result
 }
 
-/// Creates the declared connectors one after the other; one that cannot be started shows as FAILED.
+const LAST_STATES: Duration = Duration::from_secs(5);
+
+/// Reads what the cluster has stored and joins it.
+async fn open_topics(controller: &Controller, config: &DistributedConfig, states: &StatusTopic) -> Result<Seat> {
+    let services = controller.services();
+    let (worker, all) = (&services.worker, &services.worker.settings);
+    services.configs.open(worker, config.configs(all)).await?;
+    let seat = cluster::join(worker, config).await?;
+    services.offsets.open(worker, config.offsets(all)).await?;
+    let said = states.open(worker, config.statuses(all)).await?;
+    let known = {
+        let log = services.configs.log();
+        log.names().map(|n| (n.to_owned(), u32::try_from(log.tasks(n).len()).unwrap_or(u32::MAX))).collect()
+    };
+    services.statuses.forget_others(&said, &known);
+    tracing::info!("the worker is the one of its group {}", config.group_id);
+    Ok(seat)
+}
+
+/// Creates the declared connectors one after the other; one that cannot be started shows as FAILED. What a cluster
+/// knows already gets the declared configuration and keeps its state.
 async fn create(controller: &Controller, connectors: &[ConnectorFile]) {
     for c in connectors {
         let target = match c.initial_state {
@@ -239,12 +274,20 @@ async fn create(controller: &Controller, connectors: &[ConnectorFile]) {
             Some(InitialState::Paused) => Target::Paused,
             Some(InitialState::Stopped) => Target::Stopped,
         };
-        if let Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) =
-            controller.create(&c.name, load::config_map(c), target).await
-        {
+        let config = load::config_map(c);
+        let done = match controller.info(&c.name).await {
+            Ok(known) if same(&known.config, &config) => Ok(()),
+            Ok(_) => controller.put_config(&c.name, config).await.map(drop),
+            Err(_) => controller.create(&c.name, config, target).await.map(drop),
+        };
+        if let Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) = done {
             tracing::error!(connector = %c.name, "{}:{}: {e}", c.file, c.position.line);
         }
     }
+}
+
+fn same(known: &IndexMap<String, String>, declared: &ConfigMap) -> bool {
+    known.len() == declared.len() && known.iter().all(|(k, v)| declared.get(k).is_some_and(|d| d.as_ref() == Some(v)))
 }
 
 const REACH: Duration = Duration::from_secs(60);

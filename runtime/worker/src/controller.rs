@@ -7,7 +7,7 @@ use connect_rest_model::{
     ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, ConnectorType, ExpandedConnector, TaskId, TaskInfo,
     TaskState,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, SetOnce};
 
 use crate::{
     registry::Direction,
@@ -50,6 +50,7 @@ pub struct Controller {
     all: Mutex<BTreeMap<String, Connector>>,
     /// Held while a change is stored, or two requests could create the same connector.
     changing: Mutex<()>,
+    opened: SetOnce<()>,
     cluster_id: std::sync::Mutex<Option<String>>,
 }
 
@@ -60,6 +61,7 @@ impl Controller {
             services,
             all: Mutex::default(),
             changing: Mutex::default(),
+            opened: SetOnce::new(),
             cluster_id: std::sync::Mutex::default(),
         })
     }
@@ -67,6 +69,17 @@ impl Controller {
     /// What connectors run on.
     pub fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// Says that what is stored has been read: requests about connectors can be served.
+    pub fn set_opened(&self) {
+        // It may have been said before.
+        let _ = self.opened.set(());
+    }
+
+    /// Resolves when what is stored has been read.
+    pub async fn opened(&self) {
+        self.opened.wait().await;
     }
 
     /// Sets the id of the Kafka cluster.

@@ -15,7 +15,9 @@
 //! - `stage`: what is done for a request
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
+pub mod cluster;
 pub mod controller;
+pub mod distributed;
 pub mod framework;
 pub mod loggers;
 pub mod offsets;

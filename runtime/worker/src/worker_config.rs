@@ -7,6 +7,7 @@ use connect_api::{
 use connect_kafka::{ClientSettings, Role, settings as client};
 
 use crate::{
+    distributed::{BETWEEN_WORKERS, DistributedConfig},
     override_policy::OverridePolicy,
     registry::nearest,
     rest::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 connect_api::config! {
-    /// Settings of a standalone worker.
+    /// Settings of every worker.
     #[derive(Debug, Clone)]
     pub struct WorkerConfig {
         /// Kafka brokers as host:port, separated by commas.
@@ -133,6 +134,9 @@ const INERT: &[&str] = &[
     "topic.tracking.allow.reset",
 ];
 
+/// Further settings of the topics that keep state.
+const STORAGE: &[&str] = &["config.storage.", "offset.storage.", "status.storage."];
+
 const PREFIXES: &[&str] = &[
     "key.converter.",
     "value.converter.",
@@ -156,6 +160,8 @@ pub struct Worker {
     pub warnings: Vec<String>,
     /// Whether the broker is the embedded one, which has no admin requests.
     pub embedded: bool,
+    /// Settings of a distributed worker; a standalone one has none.
+    pub distributed: Option<DistributedConfig>,
 }
 
 impl Worker {
@@ -163,13 +169,23 @@ impl Worker {
     pub fn read(settings: Settings, embedded: bool) -> Result<Self, Problems> {
         let mut problems = Problems::new();
         let mut warnings = Vec::new();
-        if settings.contains("group.id") {
-            problems.add(
-                "group.id",
-                "group.id asks for a distributed worker, which is not supported; remove group.id and the *.storage.topic keys \
-                 and set offset.storage.file.filename for a standalone one",
-            );
-        }
+        let distributed = match settings.contains("group.id").then(|| DistributedConfig::parse(&settings)).transpose() {
+            Ok(_) if embedded && settings.contains("group.id") => {
+                problems.add(
+                    "group.id",
+                    "group.id asks for a distributed worker, which the embedded broker cannot have because its topics are \
+                     not compacted; remove group.id, or start without --embedded",
+                );
+                None
+            }
+            Ok(distributed) => distributed,
+            Err(found) => {
+                for p in found.iter() {
+                    problems.add(p.key.clone(), p.text.clone());
+                }
+                None
+            }
+        };
         for (key, way_out) in REFUSED {
             let harmless =
                 |v: &str| v.trim().is_empty() || (*key == "exactly.once.source.support" && v.trim() == "disabled");
@@ -178,17 +194,20 @@ impl Worker {
             }
         }
         let definition = WorkerConfig::definition();
+        let of_cluster = DistributedConfig::definition();
         for key in settings.keys() {
             let known = definition.key(key).is_some()
+                || of_cluster.key(key).is_some()
+                || BETWEEN_WORKERS.contains(&key)
                 || INERT.contains(&key)
                 || tls::KNOWN.contains(&key)
                 || REFUSED.iter().any(|(k, _)| *k == key)
                 || PREFIXES.iter().any(|p| key.starts_with(p))
                 || client::is_known(Role::Admin, key)
-                || ["group.id", "config.storage.topic", "offset.storage.topic", "status.storage.topic"].contains(&key)
-                || key.contains(".storage.");
+                || STORAGE.iter().any(|p| key.starts_with(p));
             if !known {
                 let mut all: Vec<String> = definition.keys().iter().map(|k| k.name.clone()).collect();
+                all.extend(of_cluster.keys().iter().map(|k| k.name.clone()));
                 all.extend(INERT.iter().copied().chain(client::known_keys(Role::Admin)).map(str::to_owned));
                 let hint = nearest(key, all.iter().map(String::as_str))
                     .map(|n| format!("; did you mean {n}?"))
@@ -196,11 +215,11 @@ impl Worker {
                 warnings.push(format!("the worker setting {key} is unknown and has no effect{hint}"));
             }
         }
-        if !embedded && !settings.contains("offset.storage.file.filename") {
+        if !embedded && !settings.contains("group.id") && !settings.contains("offset.storage.file.filename") {
             problems.add("offset.storage.file.filename", missing_value("offset.storage.file.filename"));
         }
         match WorkerConfig::parse(&settings) {
-            Ok(config) if problems.is_empty() => Ok(Self { config, settings, warnings, embedded }),
+            Ok(config) if problems.is_empty() => Ok(Self { config, settings, warnings, embedded, distributed }),
             Ok(_) => Err(problems),
             Err(mut all) => {
                 for p in problems.iter() {
@@ -295,7 +314,8 @@ mod tests {
 
     #[test]
     fn problems_are_named_with_the_way_out() {
-        assert!(problems(&[("group.id", "g")])[0].contains("remove group.id"));
+        let all = problems(&[("group.id", "g"), ("status.storage.topic", "s")]);
+        assert!(all[0].contains("config.storage.topic") && all[1].contains("offset.storage.topic"), "{all:?}");
         assert!(problems(&[("listeners", "ftp://:1")])[0].contains("http://host:port"));
         assert!(
             problems(&[("rest.extension.classes", "x.Y")])[0].contains("BasicAuthSecurityRestExtension is built in")

@@ -75,21 +75,23 @@ impl Api {
     fn router(&self, surface: &Surface) -> Router {
         let json = |route| json(route, surface.auth.as_ref());
         let plain = |route| plain(route, surface.auth.as_ref());
+        let opened = middleware::from_fn_with_state(self.controller.clone(), opened);
+        let stored = |route: MethodRouter<Self>| json(route.route_layer(opened.clone()));
         let config = get(connectors::config).put(connectors::put_config).patch(connectors::patch_config);
         let mut routes = Router::new()
             .route("/", plain(get(root)))
             .route("/health", plain(get(health)))
-            .route("/connectors", json(get(connectors::list).post(connectors::create)))
-            .route("/connectors/{name}", json(get(connectors::info).delete(connectors::delete)))
-            .route("/connectors/{name}/config", json(config))
-            .route("/connectors/{name}/status", json(get(connectors::status)))
-            .route("/connectors/{name}/tasks", json(get(connectors::tasks)))
-            .route("/connectors/{name}/tasks/{task}/status", json(get(connectors::task_status)))
-            .route("/connectors/{name}/tasks/{task}/restart", json(post(connectors::restart_task)))
-            .route("/connectors/{name}/restart", json(post(connectors::restart)))
-            .route("/connectors/{name}/pause", json(put(connectors::pause)))
-            .route("/connectors/{name}/resume", json(put(connectors::resume)))
-            .route("/connectors/{name}/stop", json(put(connectors::stop)))
+            .route("/connectors", stored(get(connectors::list).post(connectors::create)))
+            .route("/connectors/{name}", stored(get(connectors::info).delete(connectors::delete)))
+            .route("/connectors/{name}/config", stored(config))
+            .route("/connectors/{name}/status", stored(get(connectors::status)))
+            .route("/connectors/{name}/tasks", stored(get(connectors::tasks)))
+            .route("/connectors/{name}/tasks/{task}/status", stored(get(connectors::task_status)))
+            .route("/connectors/{name}/tasks/{task}/restart", stored(post(connectors::restart_task)))
+            .route("/connectors/{name}/restart", stored(post(connectors::restart)))
+            .route("/connectors/{name}/pause", stored(put(connectors::pause)))
+            .route("/connectors/{name}/resume", stored(put(connectors::resume)))
+            .route("/connectors/{name}/stop", stored(put(connectors::stop)))
             .route("/connector-plugins", json(get(plugins::list)))
             .route("/connector-plugins/{plugin}/config", json(get(plugins::definition)))
             .route("/connector-plugins/{plugin}/config/validate", json(put(plugins::validate)));
@@ -130,6 +132,12 @@ impl Api {
         let admin = admin.into_iter().map(|bound| bound.serve(levels.clone(), stop.clone()));
         futures_util::future::join_all(main.chain(admin)).await;
     }
+}
+
+/// Requests about connectors wait until the worker knows them.
+async fn opened(State(controller): State<Arc<Controller>>, request: Request, next: Next) -> Response {
+    stage::during("reading the topics of the cluster", controller.opened()).await;
+    next.run(request).await
 }
 
 // An endpoint judges a request's types and credentials only once path and method have been found to be right.

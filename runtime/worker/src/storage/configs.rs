@@ -8,6 +8,7 @@ use std::{
 
 use connect_api::{Error, Result, Settings};
 use connect_kafka::TopicSpec;
+use tokio::sync::SetOnce;
 
 use super::{
     Target,
@@ -19,7 +20,7 @@ use super::{
 #[derive(Clone)]
 pub struct Configs {
     log: Arc<Mutex<ConfigLog>>,
-    topic: Option<Arc<InternalTopic>>,
+    topic: Option<Arc<SetOnce<InternalTopic>>>,
 }
 
 /// As in Kafka Connect, for writing and reading back together.
@@ -31,8 +32,14 @@ impl Configs {
         Self { log: Arc::default(), topic: None }
     }
 
+    /// For a distributed worker; changes wait until [`Configs::open`] has read the topic.
+    pub fn in_topic() -> Self {
+        Self { log: Arc::default(), topic: Some(Arc::default()) }
+    }
+
     /// Reads the configuration topic to its end and follows it.
-    pub async fn in_topic(worker: &crate::Worker, topic: TopicSpec) -> Result<Self> {
+    pub async fn open(&self, worker: &crate::Worker, topic: TopicSpec) -> Result<()> {
+        let Some(cell) = &self.topic else { return Ok(()) };
         let plan = Plan {
             topic,
             key: "config.storage.topic",
@@ -40,15 +47,14 @@ impl Configs {
             client: "configs",
             one_partition: true,
         };
-        let log: Arc<Mutex<ConfigLog>> = Arc::default();
-        let target = log.clone();
+        let target = self.log.clone();
         let take_up = move |record: &connect_kafka::RawRecord| {
             let mut log = target.lock().unwrap_or_else(PoisonError::into_inner);
             // This worker alone writes, and acts on what it wrote itself.
             log.apply(record.key.as_deref(), record.value.as_deref());
         };
         let topic = InternalTopic::open(worker, &plan, take_up).await?;
-        Ok(Self { log, topic: Some(Arc::new(topic)) })
+        cell.set(topic).map_err(|_| Error::fatal("the configuration topic is opened once only"))
     }
 
     /// What is known now.
@@ -62,7 +68,7 @@ impl Configs {
             entries.iter().for_each(|(key, value)| drop(log.apply(Some(key), value.as_deref())));
             return Ok(());
         };
-        let written = tokio::time::timeout(LIMIT, topic.write(entries)).await;
+        let written = tokio::time::timeout(LIMIT, async { topic.wait().await.write(entries).await }).await;
         let late = || Error::retriable(format!("kafka did not answer within {} s", LIMIT.as_secs()));
         written.unwrap_or_else(|_| Err(late())).map_err(|e| e.context(format!("Error writing {what} to Kafka")))
     }

@@ -10,6 +10,7 @@ use std::{
 use connect_api::{Error, OffsetMap, Result};
 use connect_kafka::TopicSpec;
 use serde_json::Value;
+use tokio::sync::SetOnce;
 
 use super::{
     offset_file::OffsetFile,
@@ -29,7 +30,7 @@ pub struct SourceOffsets {
 enum Kept {
     Memory,
     File(tokio::sync::Mutex<OffsetFile>),
-    Topic(InternalTopic),
+    Topic(SetOnce<InternalTopic>),
 }
 
 impl SourceOffsets {
@@ -48,8 +49,14 @@ impl SourceOffsets {
         Ok(Self { table: Arc::new(Mutex::new(table)), kept: Arc::new(Kept::File(tokio::sync::Mutex::new(file))) })
     }
 
+    /// For a distributed worker; commits wait until [`SourceOffsets::open`] has read the topic.
+    pub fn in_topic() -> Self {
+        Self { table: Arc::default(), kept: Arc::new(Kept::Topic(SetOnce::new())) }
+    }
+
     /// Reads the offset topic to its end and follows it.
-    pub async fn in_topic(worker: &crate::Worker, topic: TopicSpec) -> Result<Self> {
+    pub async fn open(&self, worker: &crate::Worker, topic: TopicSpec) -> Result<()> {
+        let Kept::Topic(cell) = &*self.kept else { return Ok(()) };
         let plan = Plan {
             topic,
             key: "offset.storage.topic",
@@ -57,14 +64,13 @@ impl SourceOffsets {
             client: "offsets",
             one_partition: false,
         };
-        let table: Arc<Mutex<Table>> = Arc::default();
-        let target = table.clone();
+        let target = self.table.clone();
         let take_up = move |record: &connect_kafka::RawRecord| {
             let Some(key) = &record.key else { return };
             target.lock().unwrap_or_else(PoisonError::into_inner).apply(key, record.value.as_deref());
         };
         let topic = InternalTopic::open(worker, &plan, take_up).await?;
-        Ok(Self { table, kept: Arc::new(Kept::Topic(topic)) })
+        cell.set(topic).map_err(|_| Error::fatal("the offset topic is opened once only"))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -117,7 +123,7 @@ impl SourceOffsets {
                 return Ok(());
             }
             // The follower takes them up.
-            Kept::Topic(topic) => return topic.write(&entries).await,
+            Kept::Topic(topic) => return topic.wait().await.write(&entries).await,
         }
         self.take_up(&entries);
         Ok(())

@@ -21,6 +21,7 @@ use super::{
 #[derive(Debug, Default)]
 pub struct StatusTopic {
     entries: Mutex<Option<UnboundedSender<Entry>>>,
+    queued: Mutex<Option<UnboundedReceiver<Entry>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -30,8 +31,14 @@ impl StatusTopic {
         Self::default()
     }
 
-    /// Reads the status topic to its end; also answers what it said.
-    pub async fn open(worker: &crate::Worker, topic: TopicSpec) -> Result<(Self, StatusLog)> {
+    /// For a distributed worker; records wait until [`StatusTopic::open`] has read the topic.
+    pub fn in_topic() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self { entries: Mutex::new(Some(sender)), queued: Mutex::new(Some(receiver)), writer: Mutex::default() }
+    }
+
+    /// Reads the status topic to its end and answers what it said; from now on records are written.
+    pub async fn open(&self, worker: &crate::Worker, topic: TopicSpec) -> Result<StatusLog> {
         let plan = Plan {
             topic,
             key: "status.storage.topic",
@@ -47,9 +54,11 @@ impl StatusTopic {
         };
         let topic = InternalTopic::open(worker, &plan, take_up).await?;
         let said = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let writer = tokio::spawn(write(topic, receiver));
-        Ok((Self { entries: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) }, said))
+        if let Some(queued) = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let writer = tokio::spawn(write(topic, queued));
+            *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
+        }
+        Ok(said)
     }
 
     /// Queues a record.
