@@ -181,7 +181,8 @@ impl Controller {
         if !new && target.is_some() {
             return Err(Refusal::Conflict(format!("Connector {name} already exists")));
         }
-        self.services.configs.put_connector(name, &settings, target).await?;
+        let writing = format!("writing a config for connector {name} to the config topic");
+        stage::during(writing, self.services.configs.put_connector(name, &settings, target)).await?;
         let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;
         drop(one_at_a_time);
         let target = self.services.configs.log().target(name);

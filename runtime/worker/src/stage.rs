@@ -17,10 +17,20 @@ struct Stage {
 }
 
 /// Carries out a request's work; when it does not end in time, answers with Kafka Connect's text for that.
-pub(crate) async fn within<T>(limit: std::time::Duration, work: impl Future<Output = T>) -> Result<T, String> {
+///
+/// The work goes on all the same, also when the client goes away: a change that has been begun is completed.
+pub(crate) async fn within<T: Send + 'static>(
+    limit: std::time::Duration,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, String> {
     let stage = Arc::new(Mutex::new(None));
-    let done = tokio::time::timeout(limit, STAGE.scope(stage.clone(), work)).await;
-    done.map_err(|_| sentence(stage.lock().unwrap_or_else(PoisonError::into_inner).as_ref()))
+    match tokio::time::timeout(limit, tokio::spawn(STAGE.scope(stage.clone(), work))).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(e)) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        // The runtime is ending.
+        Ok(Err(_)) => Err("Worker is shutting down".into()),
+        Err(_) => Err(sentence(stage.lock().unwrap_or_else(PoisonError::into_inner).as_ref())),
+    }
 }
 
 /// Does a part of a request's work, known by these words.
@@ -77,6 +87,20 @@ mod tests {
         );
         assert!(text.contains("Z and completed at "), "{text}");
         assert_eq!(within(SOON, pending::<()>()).await, Err("Request timed out".into()));
+    }
+
+    #[tokio::test]
+    async fn work_is_completed_although_nobody_waits_for_it() {
+        let (begun, wait) = tokio::sync::oneshot::channel();
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let work = within(Duration::from_secs(60), async move {
+            let waited = wait.await;
+            // Nobody hears of it if the test has failed meanwhile.
+            let _ = end.send(waited);
+        });
+        assert!(tokio::time::timeout(SOON, work).await.is_err(), "the client goes away");
+        begun.send(()).expect("the work goes on");
+        assert_eq!(ended.await, Ok(Ok(())));
     }
 
     #[tokio::test]

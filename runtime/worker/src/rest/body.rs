@@ -6,7 +6,8 @@ use connect_rest_model::ConfigMap;
 
 use super::{
     error::ApiError,
-    jackson::{Parser, Token, Wrong},
+    jackson::Parser,
+    tokens::{Token, Wrong},
 };
 
 impl From<Wrong> for ApiError {

@@ -1,7 +1,7 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
 //! - `connectors`, `plugins`, `admin`: the endpoints
-//! - `paths`, `media`: what a request must be like; `body` over `jackson`: reading its JSON
+//! - `paths`, `media`: what a request must be like; `body` over `jackson` and `tokens`: reading its JSON
 //! - `error`: the one mapping from refusals to answers
 //! - `listeners`: where it is reached; `tls`, `basic_auth`, `browsers`: by whom
 //! - `server`: connections
@@ -19,6 +19,7 @@ mod paths;
 mod plugins;
 mod server;
 pub(crate) mod tls;
+mod tokens;
 
 use std::{
     sync::{
