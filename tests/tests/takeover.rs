@@ -171,15 +171,7 @@ fn a_distributed_worker_takes_over_from_kafka_connect_and_hands_back() {
     running(&url_of_ours, "out");
     arrived(20);
     assert_eq!(get(format!("{url_of_ours}/connectors/out/config")), config);
-    let with_class = |tasks: &serde_json::Value| {
-        tasks
-            .as_array()
-            .expect("tasks")
-            .iter()
-            .map(|t| (t["id"].clone(), t["config"]["topics"].clone()))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(with_class(&get(format!("{url_of_ours}/connectors/out/tasks"))), with_class(&tasks));
+    assert_eq!(get(format!("{url_of_ours}/connectors/out/tasks")), tasks);
     let (state, tasks) = ours.states("idle");
     assert_eq!((state.as_str(), tasks.len()), ("STOPPED", 0));
     let second = Connectd::refused(&["-c", &worker], &dir.path().join("second"));

@@ -25,6 +25,13 @@ impl PluginInfo {
     pub fn class(&self) -> &'static str {
         self.aliases.first().copied().unwrap_or(self.name)
     }
+
+    /// What stored task configurations have as `task.class`: the class of the tasks by the JVM's habit, so that a
+    /// worker there can take them over.
+    pub fn task_class(&self) -> String {
+        let class = self.class();
+        class.strip_suffix("Connector").map_or_else(|| class.to_owned(), |stem| format!("{stem}Task"))
+    }
 }
 
 /// What source and sink connectors have in common.

@@ -210,7 +210,7 @@ async fn serve(
         controller.resume_stored().await;
         create(&controller, &connectors).await;
         api.set_ready();
-        tracing::info!("the worker is ready with {} connectors", connectors.len());
+        tracing::info!("the worker is ready with {} connectors", controller.names().await.len());
         if let Some(broker) = broker {
             let places = welcome::Places {
                 rest: urls.first().cloned().unwrap_or_default(),

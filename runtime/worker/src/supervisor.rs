@@ -290,7 +290,7 @@ impl Actor {
             tracing::warn!("{text}");
         }
         for settings in &mut made {
-            settings.set("task.class", plugin.info.class());
+            settings.set("task.class", plugin.info.task_class());
             for key in ["topics", "topics.regex"] {
                 if let Some(value) = self.settings.get(key) {
                     settings.set(key, value);
