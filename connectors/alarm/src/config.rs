@@ -15,10 +15,10 @@ connect_api::config! {
     pub struct AlarmConfig {
         /// Topic of the active alarms. It is also followed, so that acknowledgements are kept and only changes
         /// are written.
-        topic: String = Key::new("topic").default("active-alarms").non_empty(),
+        topic: String = Key::new("topic").default("active-alarms").non_empty().topic(),
         /// Topic of the registered alarms, which says which of them are latching: those clear only when all is well and
         /// somebody has acknowledged them. Empty: none is.
-        registered_topic: String = Key::new("registered.topic").default("alarms"),
+        registered_topic: String = Key::new("registered.topic").default("alarms").topic(),
         /// What the alarms' source field says, as a template. At its start a source clears the alarms of its own
         /// that are no longer among what it watches, so two sources must not have the same.
         source: TemplateText = Key::new("source").default("{{connector}}"),

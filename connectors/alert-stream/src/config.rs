@@ -21,7 +21,7 @@ connect_api::config! {
     #[derive(Debug, Clone)]
     pub struct AlertStreamConfig {
         /// Topic that the packets go to.
-        topic: String = Key::new("topic").high().non_empty(),
+        topic: String = Key::new("topic").high().non_empty().topic(),
         /// What to play: Avro object container files, folders (all files in them that end in `.avro`), and file names with
         /// `*` or `?`. They are looked up anew in each round and played in the order of their paths.
         files: Vec<String> = Key::new("alert.stream.files").high().check(|files: &Vec<String>| {

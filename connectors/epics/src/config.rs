@@ -69,7 +69,7 @@ connect_api::config! {
         /// `value` (empty if it cannot be read), `error` (empty if it can) and `time`.
         mode: Mode = Key::new("epics.mode").default("changes").high(),
         /// Topic of the changes of channels that name none.
-        topic: String = Key::new("epics.topic").default("epics").non_empty(),
+        topic: String = Key::new("epics.topic").default("epics").non_empty().topic(),
         /// What servers report of channels that say nothing else, in letters: `v` value, `l` archived value, `a` alarm,
         /// `p` property. Default: `a` where only alarms are written, else `va`.
         mask: Option<String> = Key::new("epics.mask"),

@@ -43,7 +43,7 @@ connect_api::config! {
         /// Path of the file to follow. It may be missing at first, and may be rotated or truncated.
         file: String = Key::new("file").high().non_empty().form("File", Width::Long, "File"),
         /// Topic to write to.
-        topic: String = Key::new("topic").high().non_empty().form("File", Width::Medium, "Topic"),
+        topic: String = Key::new("topic").high().non_empty().topic().form("File", Width::Medium, "Topic"),
         /// Most lines of one batch.
         batch_size: i32 = Key::new("batch.size").default("2000").low().at_least(1).form("File", Width::Short, "Batch size"),
         /// What the bytes of a line are: utf-8, where a line with anything else is a bad record (errors.tolerance decides);

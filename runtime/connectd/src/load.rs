@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use connect_api::{Settings, config::split_list};
+use connect_api::{
+    Settings,
+    config::{split_list, topic_name},
+};
 use connect_files::{
     ConnectorFile, Tree,
     connector::{from_documents, line_of},
@@ -233,11 +236,8 @@ pub(crate) fn topics(connectors: &[ConnectorFile]) -> Vec<String> {
     for (key, value) in connectors.iter().flat_map(|c| &c.config) {
         let names_topics =
             key == "topics" || key == "topic" || key.ends_with(".topic") || key == "errors.deadletterqueue.topic.name";
-        let legal = |t: &str| {
-            !t.is_empty() && t.len() < 250 && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
         if names_topics {
-            topics.extend(value.split(',').map(str::trim).filter(|t| legal(t)).map(str::to_owned));
+            topics.extend(value.split(',').map(str::trim).filter(|t| topic_name(t).is_ok()).map(str::to_owned));
         }
     }
     topics.sort();

@@ -7,7 +7,9 @@ use connect_api::{
     PluginInfo,
     config::{Config, ConfigDef, ConfigKey, Default},
 };
-use connect_worker::{Plugins, framework, registry::Direction, worker_config::WorkerConfig};
+use connect_worker::{
+    Plugins, distributed::DistributedConfig, framework, registry::Direction, worker_config::WorkerConfig,
+};
 
 /// File names and texts of all pages, sorted by name.
 pub fn pages(plugins: &Plugins) -> Vec<(String, String)> {
@@ -35,6 +37,15 @@ pub fn pages(plugins: &Plugins) -> Vec<(String, String)> {
     pages.push(("converters-and-transforms.md".into(), page));
     let mut page = "# Worker and connectors\n\n## Settings of the worker\n".to_owned();
     table(&mut page, &WorkerConfig::definition());
+    line(
+        &mut page,
+        "\n## Settings of a distributed worker\n\nWith `group.id` a worker is a distributed one. Further settings below",
+    );
+    line(
+        &mut page,
+        "`config.storage.`, `offset.storage.` and `status.storage.` are those of the topics where they are created.",
+    );
+    table(&mut page, &DistributedConfig::definition());
     for (direction, title) in [(Direction::Source, "source"), (Direction::Sink, "sink")] {
         line(&mut page, &format!("\n## Settings of every {title} connector\n"));
         table(&mut page, &framework::definition(direction));

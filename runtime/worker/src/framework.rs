@@ -2,7 +2,7 @@
 
 use connect_api::{
     Settings,
-    config::{ClassName, ConfigDef, ConfigKey, Key, Millis, Width},
+    config::{ClassName, ConfigDef, ConfigKey, Key, Millis, Width, topic_name},
 };
 
 use crate::registry::Direction;
@@ -122,7 +122,7 @@ connect_api::config! {
         log_messages: bool = Key::new("errors.log.include.messages").default("false")
             .form(ERRORS, Width::Short, "Log Error Details").order(5),
         /// Topic for records that fail; empty is none. Here sources have it, too.
-        dlq_topic: String = Key::new("errors.deadletterqueue.topic.name").default("")
+        dlq_topic: String = Key::new("errors.deadletterqueue.topic.name").default("").topic()
             .form(ERRORS, Width::Medium, "Dead Letter Queue Topic Name").order(6),
         /// Replication factor of the dead letter queue's topic where it has to be created.
         dlq_replication: i16 = Key::new("errors.deadletterqueue.topic.replication.factor").default("3")
@@ -190,7 +190,8 @@ connect_api::config! {
     #[derive(Debug)]
     pub struct SinkOnlyConfig {
         /// Topics to consume, separated by commas.
-        topics: Vec<String> = Key::new("topics").default("").high().form(COMMON, Width::Long, "Topics").order(4),
+        topics: Vec<String> = Key::new("topics").default("").high()
+            .check(|all: &Vec<String>| all.iter().filter(|t| !t.is_empty()).try_for_each(|t| topic_name(t))).form(COMMON, Width::Long, "Topics").order(4),
         /// Regular expression that the names of the topics to consume match as a whole.
         topics_regex: String = Key::new("topics.regex").default("").high().form(COMMON, Width::Long, "Topics regex").order(4)
             .check(|r: &String| crate::topic_pattern::subscription(r).map(drop)),

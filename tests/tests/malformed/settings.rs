@@ -19,6 +19,16 @@ pub(crate) const SETTINGS: &[Case] = cases![
         ["unknown.properties:2: connector c: connector.class: ", "JdbcSinkConnector is none of", "influxdb-sink"]
     ),
     (
+        "topic.yaml",
+        "name: c\nconnector.class: file-sink\nfile: f\ntopics: [alarms of mine]\n",
+        ["topic.yaml:4: ", "topics", "alarms of mine holds ' '; names of topics consist of"]
+    ),
+    (
+        "letters.yaml",
+        sink!("errors.deadletterqueue.topic.name: dead/letters\n"),
+        ["letters.yaml:5: ", "errors.deadletterqueue.topic.name", "dead/letters holds '/'"]
+    ),
+    (
         "converter.yaml",
         sink!("value.converter: JsonConvertor\n"),
         ["converter.yaml:5: ", "value.converter", "Did you mean JsonConverter?"]

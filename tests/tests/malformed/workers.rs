@@ -6,13 +6,17 @@ pub(crate) const WORKERS: &[Case] = cases![
     (
         "group.yaml",
         worker!("group.id: g\n"),
-        ["group.id asks for a distributed worker", "set offset.storage.file.filename"]
+        [
+            "Missing required configuration \"config.storage.topic\"",
+            "\"offset.storage.topic\"",
+            "\"status.storage.topic\""
+        ]
     ),
     (
         "distributed.properties",
         "bootstrap.servers=h:1\ngroup.id=connect\nkey.converter=JsonConverter\nvalue.converter=JsonConverter\n\
-         offset.storage.topic=o\nconfig.storage.topic=c\nstatus.storage.topic=s\n",
-        ["group.id asks for a distributed worker", "remove group.id and the *.storage.topic keys"]
+         offset.storage.topic=o\nconfig.storage.topic=c\nstatus.storage.topic=s\nstatus.storage.replication.factor=0\n",
+        ["status.storage.replication.factor", "Replication factor must be positive"]
     ),
     (
         "https.yaml",

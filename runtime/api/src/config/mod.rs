@@ -15,5 +15,5 @@ pub mod types;
 
 pub use def::{ConfigDef, ConfigKey, ConfigValue, Default, Importance, KeyType, Width, invalid_value, missing_value};
 pub use settings::Settings;
-pub use typed::{Config, Key, Problem, Problems, Reader};
+pub use typed::{Config, Key, Problem, Problems, Reader, topic_name};
 pub use types::{ClassName, ConfigType, Millis, Secret, split_list};
