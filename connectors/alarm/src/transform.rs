@@ -92,7 +92,7 @@ mod tests {
             Err(error)
         }
 
-        fn request_commit(&self) {}
+        fn request(&self, _request: connect_api::SinkRequest) {}
     }
 
     async fn build(settings: &[(&str, &str)]) -> Result<Box<dyn Transform>> {

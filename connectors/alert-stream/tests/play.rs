@@ -65,7 +65,7 @@ impl TaskHost for Worker {
         Err(error)
     }
 
-    fn request_commit(&self) {}
+    fn request(&self, _request: connect_api::SinkRequest) {}
 }
 
 /// A file with so many copies of the alert.

@@ -64,7 +64,7 @@ impl TaskHost for Kafka {
         Err(error)
     }
 
-    fn request_commit(&self) {}
+    fn request(&self, _request: connect_api::SinkRequest) {}
 }
 
 impl Kafka {

@@ -5,7 +5,9 @@ use std::{fmt, ops::Deref, sync::Arc};
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, OffsetMap, Result, Settings, SinkRecord, SourceRecord, State, Table};
+use crate::{
+    Error, OffsetMap, PartitionOffset, Result, Settings, SinkRecord, SourceRecord, State, Table, TopicPartition,
+};
 
 /// What a connector gets.
 #[derive(Debug, Clone)]
@@ -36,8 +38,21 @@ pub trait TaskHost: Send + Sync {
     /// See [`SinkContext::report`].
     async fn report_sink(&self, record: &SinkRecord, error: Error) -> Result<()>;
 
+    /// What a sink task asks of its consumer.
+    fn request(&self, request: SinkRequest);
+}
+
+/// What a sink task asks of its consumer; carried out in order, soon after `put` or `flush` returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkRequest {
     /// See [`SinkContext::request_commit`].
-    fn request_commit(&self);
+    Commit,
+    /// See [`SinkContext::seek`].
+    Seek(Vec<PartitionOffset>),
+    /// See [`SinkContext::pause`].
+    Pause(Vec<TopicPartition>),
+    /// See [`SinkContext::resume`].
+    Resume(Vec<TopicPartition>),
 }
 
 struct Inner {
@@ -156,6 +171,23 @@ impl SinkContext {
 
     /// Asks for an offset commit soon, without waiting for `offset.flush.interval.ms`.
     pub fn request_commit(&self) {
-        self.0.0.host.request_commit();
+        self.0.0.host.request(SinkRequest::Commit);
+    }
+
+    /// Reads partitions from other offsets on, as a sink does that keeps offsets with its data. Those offsets count as
+    /// committed; partitions that the task does not have are passed over.
+    pub fn seek(&self, offsets: Vec<PartitionOffset>) {
+        self.0.0.host.request(SinkRequest::Seek(offsets));
+    }
+
+    /// Takes no more records of these partitions until they are resumed, also when they are taken away and come back.
+    /// A batch that is under way still comes.
+    pub fn pause(&self, partitions: Vec<TopicPartition>) {
+        self.0.0.host.request(SinkRequest::Pause(partitions));
+    }
+
+    /// Takes records of these partitions again.
+    pub fn resume(&self, partitions: Vec<TopicPartition>) {
+        self.0.0.host.request(SinkRequest::Resume(partitions));
     }
 }

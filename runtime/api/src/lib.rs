@@ -42,7 +42,7 @@ pub use config::Settings;
 pub use connector::{
     Connector, PartitionOffset, PluginInfo, SinkConnector, SinkTask, SourceConnector, SourceTask, TopicPartition,
 };
-pub use context::{ConnectorContext, SinkContext, SourceContext, TaskContext, TaskHost};
+pub use context::{ConnectorContext, SinkContext, SinkRequest, SourceContext, TaskContext, TaskHost};
 pub use error::{Error, ErrorClass, Result};
 pub use plugin::{
     Converter, ConverterPlugin, Predicate, PredicatePlugin, Prepare, RecordMeta, Role, SchemaAndValue, Step, Transform,

@@ -22,7 +22,7 @@
 //! thread pauses all partitions and polls on, so that the group does not expel the member.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -113,6 +113,9 @@ pub(crate) struct Bridge {
     pub(crate) runtime: Handle,
     pub(crate) closing: AtomicBool,
     pub(crate) paused: AtomicBool,
+    /// Partitions that the task itself paused.
+    pub(crate) held: Mutex<BTreeSet<TopicPartition>>,
+    pub(crate) held_changed: AtomicBool,
     pub(crate) assigned: AtomicBool,
     pub(crate) revoked: Mutex<Vec<TopicPartition>>,
     /// Subscribed topics that do not exist.
@@ -240,6 +243,8 @@ impl Consumer {
             runtime: Handle::current(),
             closing: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            held: Mutex::default(),
+            held_changed: AtomicBool::new(false),
             assigned: AtomicBool::new(false),
             revoked: Mutex::default(),
             missing: Mutex::default(),
@@ -335,6 +340,20 @@ impl Consumer {
     /// Stops or resumes the flow of records; rebalances go on. A batch or two may still come.
     pub fn set_paused(&self, paused: bool) {
         self.inner.context().paused.store(paused, Ordering::Release);
+    }
+
+    /// Stops or resumes the flow of records of these partitions, whether they are assigned now or later.
+    pub fn hold(&self, partitions: Vec<TopicPartition>, held: bool) {
+        let context = self.inner.context();
+        let mut all = context.held.lock().unwrap_or_else(PoisonError::into_inner);
+        for partition in partitions {
+            if held {
+                all.insert(partition);
+            } else {
+                all.remove(&partition);
+            }
+        }
+        context.held_changed.store(true, Ordering::Release);
     }
 
     /// Looks for partitions whose committed offset lies before the first record that Kafka still has: what

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connect_api::Error;
+use connect_api::{Error, TopicPartition};
 use rdkafka::{
-    Offset,
+    Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
@@ -75,12 +75,22 @@ impl PollLoop {
         let wanted = context.paused.load(Ordering::Acquire);
         // New partitions start unpaused, so an assignment is a reason to pause again.
         let assigned = context.assigned.swap(false, Ordering::AcqRel);
-        if wanted == self.paused && !(wanted && assigned) {
+        let held = context.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let held_changed = context.held_changed.swap(false, Ordering::AcqRel);
+        if wanted == self.paused && !held_changed && !(assigned && (wanted || !held.is_empty())) {
             return;
         }
         self.paused = wanted;
-        let all = self.consumer.assignment();
-        let done = all.and_then(|all| if wanted { self.consumer.pause(&all) } else { self.consumer.resume(&all) });
+        let done = self.consumer.assignment().and_then(|all| {
+            let (mut stop, mut go) = (TopicPartitionList::new(), TopicPartitionList::new());
+            for element in all.elements() {
+                let partition = TopicPartition { topic: element.topic().into(), partition: element.partition() };
+                let list = if wanted || held.contains(&partition) { &mut stop } else { &mut go };
+                list.add_partition(element.topic(), element.partition());
+            }
+            self.consumer.pause(&stop)?;
+            self.consumer.resume(&go)
+        });
         if let Err(e) = done {
             tracing::debug!("pausing or resuming partitions: {e}");
         }
@@ -211,6 +221,8 @@ impl PollLoop {
                 if let Some(Err(e)) = paused.as_ref().map(|all| self.consumer.pause(all)) {
                     tracing::warn!("pausing partitions: {e}");
                 }
+                // What the task itself holds is paused again after the resumption below.
+                context.held_changed.store(true, Ordering::Release);
             }
             if paused.is_some() {
                 self.poll(Duration::ZERO);

@@ -2,17 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_api::{
-    CancellationToken, Error, OffsetMap, Result, Row, Settings, SinkContext, SinkRecord, SourceContext, SourceRecord,
-    State, Table, TableWriter, TaskContext, TaskHost,
+    CancellationToken, Error, OffsetMap, Result, Row, Settings, SinkContext, SinkRecord, SinkRequest, SourceContext,
+    SourceRecord, State, Table, TableWriter, TaskContext, TaskHost,
 };
 
 /// Offsets, tables and state in memory; takes reports of bad records as `errors.tolerance=all` does, unless
@@ -24,7 +21,7 @@ pub struct Host {
     states: Mutex<BTreeMap<String, Arc<Memory>>>,
     reports: Mutex<Vec<(Option<i64>, Error)>>,
     intolerant: Mutex<bool>,
-    commits: AtomicUsize,
+    requests: Mutex<Vec<SinkRequest>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -66,9 +63,9 @@ impl Host {
         lock(&self.reports).clone()
     }
 
-    /// How often a commit was asked for.
-    pub fn commits_requested(&self) -> usize {
-        self.commits.load(Ordering::Relaxed)
+    /// What a sink task asked of its consumer, in order.
+    pub fn requests(&self) -> Vec<SinkRequest> {
+        lock(&self.requests).clone()
     }
 
     fn context(self: &Arc<Self>, settings: &Settings) -> (TaskContext, CancellationToken) {
@@ -116,8 +113,8 @@ impl TaskHost for Host {
         self.report(Some(record.origin.offset), error)
     }
 
-    fn request_commit(&self) {
-        self.commits.fetch_add(1, Ordering::Relaxed);
+    fn request(&self, request: SinkRequest) {
+        lock(&self.requests).push(request);
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use connect_api::{Error, ErrorClass, PartitionOffset, Result, SinkRecord, SinkTask, TopicPartition};
+use connect_api::{Error, ErrorClass, PartitionOffset, Result, SinkRecord, SinkRequest, SinkTask, TopicPartition};
 use connect_kafka::{Consumer, Event, Handover, RawRecord};
 use tokio::{
     task::JoinHandle,
@@ -125,7 +125,7 @@ impl SinkRunner {
                 },
                 _ = health.tick() => self.report_health(),
                 answer = answered(&mut self.in_flight) => self.committed(answer, positions)?,
-                () = self.host.commit_requested.notified() => self.commit_or_rewind(positions, &mut pending).await?,
+                () = self.host.requested.notified() => self.carry_out(positions, &mut pending).await?,
                 _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
                 () = std::future::ready(()), if waiting => {
                     if let Some(batch) = pending.pop_front()
@@ -168,6 +168,32 @@ impl SinkRunner {
             Some(Event::Revoked(handover)) => self.hand_over(handover, positions, pending).await?,
             Some(Event::Failed(e)) => return Err(e),
             None => return Err(Error::fatal("the consumer's thread has ended")),
+        }
+        Ok(())
+    }
+
+    /// Does what the task asked of its consumer.
+    async fn carry_out(&mut self, positions: &mut Positions, pending: &mut VecDeque<Vec<RawRecord>>) -> Result<()> {
+        let requests = std::mem::take(&mut *self.host.requests.lock().unwrap_or_else(PoisonError::into_inner));
+        for request in requests {
+            match request {
+                SinkRequest::Commit => self.commit_or_rewind(positions, pending).await?,
+                SinkRequest::Pause(partitions) => self.consumer.hold(partitions, true),
+                SinkRequest::Resume(partitions) => self.consumer.hold(partitions, false),
+                SinkRequest::Seek(mut offsets) => {
+                    offsets.retain(|o| positions.assigned.contains(&o.partition) && o.offset >= 0);
+                    drop_of(pending, &offsets);
+                    if let Some(commit) = &mut self.in_flight {
+                        commit.offsets.retain(|c| !offsets.iter().any(|o| o.partition == c.partition));
+                    }
+                    for o in &offsets {
+                        // As in Kafka Connect, the new place counts as committed.
+                        positions.put.insert(o.partition.clone(), o.offset);
+                        positions.safe.insert(o.partition.clone(), o.offset);
+                    }
+                    self.consumer.seek(offsets).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -430,10 +456,7 @@ impl SinkRunner {
             .into_iter()
             .filter_map(|o| positions.safe.get(&o.partition).map(|s| PartitionOffset { offset: *s, ..o }))
             .collect();
-        for batch in pending.iter_mut() {
-            batch
-                .retain(|r| !back.iter().any(|o| o.partition.partition == r.partition && o.partition.topic == r.topic));
-        }
+        drop_of(pending, &back);
         for o in &back {
             positions.put.remove(&o.partition);
         }
@@ -519,6 +542,13 @@ async fn answered(in_flight: &mut Option<InFlight>) -> Result<()> {
         }
         None => std::future::pending().await,
     }
+}
+
+/// Drops what was read of these partitions and not put: it comes again from elsewhere.
+fn drop_of(pending: &mut VecDeque<Vec<RawRecord>>, moved: &[PartitionOffset]) {
+    let stays =
+        |r: &RawRecord| !moved.iter().any(|o| o.partition.partition == r.partition && o.partition.topic == r.topic);
+    pending.iter_mut().for_each(|batch| batch.retain(stays));
 }
 
 fn list(partitions: &[TopicPartition]) -> String {

@@ -53,7 +53,8 @@ pub async fn start_task(
         converters: converters.clone(),
         tolerance: tolerance.clone(),
         current: Mutex::default(),
-        commit_requested: Notify::new(),
+        requests: Mutex::default(),
+        requested: Notify::new(),
         plugin: plugin.info.class(),
     });
     let context = TaskContext::new(name.clone(), id, settings.clone(), control.stop.clone(), host.clone());

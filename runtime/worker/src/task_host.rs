@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connect_api::{
-    Error, OffsetMap, Result, Row, SinkRecord, SourceRecord, State, Table, TableWriter, TaskHost, Value, async_trait,
+    Error, OffsetMap, Result, Row, SinkRecord, SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, Value,
+    async_trait,
 };
 use connect_kafka::{CompactedLog, RawRecord, Role};
 use tokio::sync::{Notify, oneshot};
@@ -27,7 +28,9 @@ pub struct Host {
     pub(crate) tolerance: Arc<Tolerance>,
     /// The records of the current `put` as Kafka had them, for dead letters.
     pub(crate) current: Mutex<Vec<RawRecord>>,
-    pub(crate) commit_requested: Notify,
+    /// What the task asked of its consumer since the runner last looked.
+    pub(crate) requests: Mutex<Vec<SinkRequest>>,
+    pub(crate) requested: Notify,
     pub(crate) plugin: &'static str,
 }
 
@@ -84,8 +87,9 @@ impl TaskHost for Host {
         self.tolerance.decide(Failure { stage: Stage::TaskPut, class: self.plugin.to_owned(), error }, Some(&raw)).await
     }
 
-    fn request_commit(&self) {
-        self.commit_requested.notify_one();
+    fn request(&self, request: SinkRequest) {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.requested.notify_one();
     }
 }
 

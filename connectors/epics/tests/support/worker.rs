@@ -83,7 +83,7 @@ impl TaskHost for Worker {
         Err(error)
     }
 
-    fn request_commit(&self) {}
+    fn request(&self, _request: connect_api::SinkRequest) {}
 }
 
 /// Polls until so many records are there.
