@@ -39,7 +39,7 @@ impl SourceOffsets {
         Self { table: Arc::default(), kept: Arc::new(Kept::Memory) }
     }
 
-    /// Reads the file of a standalone worker; see [`OffsetFile::open`].
+    /// Reads the file of a standalone worker. A damaged one, or one that another worker uses, is an error.
     pub fn in_file(path: &Path) -> Result<Self> {
         let (file, entries) = OffsetFile::open(path)?;
         let mut table = Table::default();
