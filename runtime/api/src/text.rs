@@ -33,7 +33,7 @@ impl fmt::Display for Value {
                 f.write_str("}")
             }
             Self::Struct(s) => write!(f, "{s}"),
-            Self::Decimal(d) => f.write_str(&d.to_plain_string()),
+            Self::Decimal(d) => f.write_str(&crate::decimal_text(d)),
             Self::Date(days) => f.write_str(&time::date(i64::from(*days))),
             Self::Time(ms) => f.write_str(&time::time_of_day(i64::from(*ms))),
             Self::Timestamp(ms) => f.write_str(&time::rfc3339(*ms)),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use connect_api::{
     Error, Map, Result, Schema, Struct, Type, Value,
     logical::{self, Logical},
+    parse_decimal,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -14,10 +15,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{
-    json_read::{Schemaless, Text},
-    value_parse::decimal,
-};
+use crate::json_read::{Schemaless, Text};
 
 /// The value of a well-formed document that follows the schema.
 pub(crate) fn typed(schema: &Schema, text: &[u8], replace_null_with_default: bool) -> Result<Value> {
@@ -115,7 +113,7 @@ impl<'a> Typed<'a> {
             Some(b'{') => "OBJECT",
             Some(b'[') => "ARRAY",
             Some(b't' | b'f') => "BOOLEAN",
-            _ => match decimal(text) {
+            _ => match parse_decimal(text) {
                 Some(d) => return Ok(Value::Decimal(Arc::new(d))),
                 None => "NUMBER",
             },

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use connect_api::{
-    Error, Result, Schema, Type, Value, float32, float64,
+    Error, Result, Schema, Type, Value, decimal_text, float32, float64,
     json::base64,
     logical::{self, Logical},
 };
 
-use crate::{DecimalFormat, value_text::decimal_text};
+use crate::DecimalFormat;
 
 /// How values are written.
 #[derive(Debug, Clone, Copy)]

@@ -6,8 +6,7 @@
 //!   `json_typed`, `json_write`)
 //! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas
 //! - [`SchemaRegistry`]: client of a schema registry, usable by itself
-//! - [`SimpleHeaderConverter`]: headers as readable texts; [`parse_value`] and [`value_text`] are its rules,
-//!   which some transforms share
+//! - [`SimpleHeaderConverter`]: headers as readable texts, by the rules of [`connect_api::parse_value`]
 //! - `cache`: bounded maps that all of them use
 
 mod avro;
@@ -24,8 +23,6 @@ mod simple_header;
 mod string;
 #[cfg(test)]
 mod testing;
-mod value_parse;
-mod value_text;
 
 pub use self::{
     avro::{AvroConfig, AvroConverter, BearerSource, CredentialsSource, SubjectStrategy, connect_schema_from_avro},
@@ -34,8 +31,6 @@ pub use self::{
     registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry},
     simple_header::SimpleHeaderConverter,
     string::{StringConfig, StringConverter},
-    value_parse::parse_value,
-    value_text::{decimal_text, value_text},
 };
 
 connect_api::config! {

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use connect_api::{
     Converter, ConverterPlugin, PluginInfo, Result, Role, Schema, SchemaAndValue, Settings, Step, Topic, Value,
+    parse_value, value_text,
 };
 
-use crate::{NoSettings, parse_value, value_text};
+use crate::NoSettings;
 
 /// Writes headers as texts and guesses their types when it reads them.
 #[derive(Debug)]

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use connect_api::{BigDecimal, Error, Map, Result, Schema, SchemaAndValue, Type, Value, logical, time};
+use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
+
+use crate::{Error, Map, Result, Schema, SchemaAndValue, Type, Value, logical, time};
 
 /// The value that a text stands for: numbers in the smallest type that holds them, booleans, dates, lists
 /// and maps; everything else is the text itself. Times are UTC.
@@ -261,7 +263,7 @@ fn align(schema: &Schema, value: Value) -> Result<Value> {
 }
 
 fn number(text: &str) -> Option<SchemaAndValue> {
-    let d = decimal(text)?;
+    let d = parse_decimal(text)?;
     let scale = d.as_bigint_and_exponent().1;
     if let Some(v) = whole(&d) {
         return Some(match v {
@@ -282,7 +284,7 @@ fn number(text: &str) -> Option<SchemaAndValue> {
     Some(SchemaAndValue { schema: Some(schema), value: Value::Decimal(Arc::new(d)) })
 }
 
-// The number if it is mathematically whole and within 64 bits. Exponents are bounded by `decimal`.
+// The number if it is mathematically whole and within 64 bits. Exponents are bounded by `parse_decimal`.
 fn whole(d: &BigDecimal) -> Option<i64> {
     let (unscaled, scale) = d.as_bigint_and_exponent();
     let ten = BigInt::from(10);
@@ -298,7 +300,7 @@ fn whole(d: &BigDecimal) -> Option<i64> {
 const MOST_DIGITS: usize = 4096;
 
 /// A decimal number with all its digits, in Java's syntax; `None` also for absurdly many digits.
-pub(crate) fn decimal(text: &str) -> Option<BigDecimal> {
+pub fn parse_decimal(text: &str) -> Option<BigDecimal> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
         None => (text, 0),
