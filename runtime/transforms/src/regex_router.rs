@@ -6,7 +6,7 @@ use connect_api::{
 };
 use regex::{Captures, Regex};
 
-use crate::whole;
+use crate::{anywhere, whole};
 
 connect_api::config! {
     /// Settings of the router.
@@ -22,14 +22,20 @@ connect_api::config! {
 /// `org.apache.kafka.connect.transforms.RegexRouter`
 #[derive(Debug)]
 pub struct RegexRouter {
-    regex: Regex,
+    whole: Regex,
+    part: Regex,
     replacement: String,
     last: Option<(Topic, Topic)>,
 }
 
 impl RegexRouter {
     fn new(config: RegexRouterConfig) -> Result<Self> {
-        Ok(Self { regex: whole(&config.regex).map_err(Error::fatal)?, replacement: config.replacement, last: None })
+        Ok(Self {
+            whole: whole(&config.regex).map_err(Error::fatal)?,
+            part: anywhere(&config.regex).map_err(Error::fatal)?,
+            replacement: config.replacement,
+            last: None,
+        })
     }
 }
 
@@ -58,8 +64,14 @@ impl Transform for RegexRouter {
             record.topic = to.clone();
             return Ok(Some(record));
         }
-        let to = match self.regex.captures(&record.topic) {
-            Some(groups) => Topic::from(expand(&self.replacement, &groups)?),
+        // As in Java, the expression must match the whole name, but what is replaced is its first match in it,
+        // which an alternative can make shorter.
+        let found = self.part.captures(&record.topic).filter(|_| self.whole.is_match(&record.topic));
+        let to = match found.as_ref().and_then(|groups| groups.get(0).map(|all| (groups, all.range()))) {
+            Some((groups, all)) => {
+                let new = expand(&self.replacement, groups)?;
+                Topic::from(format!("{}{new}{}", &record.topic[..all.start], &record.topic[all.end..]))
+            }
             None => record.topic.clone(),
         };
         self.last = Some((record.topic, to.clone()));
@@ -118,6 +130,7 @@ mod tests {
     fn only_whole_names_are_routed() {
         assert_eq!(route("foo-(.*)", "bar-$1", "foo-x").expect("routed"), "bar-x");
         assert_eq!(route("foo", "bar", "foo-x").expect("kept"), "foo-x");
+        assert_eq!(route("foo|foobar", "x", "foobar").expect("the first match"), "xbar");
         assert_eq!(route("(a)(b)", "$2$10", "ab").expect("group 1 and a zero"), "ba0");
         assert_eq!(route("(?<n>a).*", "${n}\\$1", "ab").expect("named"), "a$1");
     }
