@@ -83,13 +83,17 @@ impl Transform for RegexRouter {
 /// Java's replacement syntax: `$1`, `${name}`, and a backslash in front of what is meant literally. A group
 /// number takes as many digits as there are groups for.
 fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
-    let unknown =
-        |name: &str| Error::data(format!("the replacement {replacement} names group {name}, which the regex has not"));
+    let wrong =
+        |why: String, exception| Error::data(format!("the replacement {replacement:?} {why}")).exception(exception);
+    let unknown = |name: &str| {
+        wrong(format!("names group {name}, which the regex has not"), "java.lang.IndexOutOfBoundsException")
+    };
+    let illegal = |why: &str| wrong(why.to_owned(), "java.lang.IllegalArgumentException");
     let mut out = String::new();
     let mut rest = replacement.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
-            '\\' => out.extend(rest.next()),
+            '\\' => out.push(rest.next().ok_or_else(|| illegal("ends with a backslash, which escapes nothing"))?),
             '$' if rest.peek() == Some(&'{') => {
                 let name: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
                 out.push_str(groups.name(&name).ok_or_else(|| unknown(&name))?.as_str());
@@ -104,7 +108,7 @@ fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
                     number = Some(longer);
                     rest.next();
                 }
-                let number = number.ok_or_else(|| unknown("$"))?;
+                let number = number.ok_or_else(|| illegal("has a $ without a group; write \\$ for the sign"))?;
                 if number >= groups.len() {
                     return Err(unknown(&number.to_string()));
                 }
@@ -139,5 +143,6 @@ mod tests {
     fn groups_that_do_not_exist_are_errors() {
         assert!(route("a", "$1", "a").is_err());
         assert!(route("a", "$x", "a").is_err());
+        assert!(route("a", "x\\", "a").is_err());
     }
 }

@@ -27,16 +27,16 @@ impl Moment {
     }
 
     pub(super) fn day_of_year(&self) -> i64 {
-        self.day - day_of(self.year, 0) + 1
+        self.day - january(self.year) + 1
     }
 
     /// Year and number of the week; the week of 1 January is the first one.
     pub(super) fn week(&self) -> (i64, i64) {
         let start = week_start(self.day);
-        if start == week_start(day_of(self.year + 1, 0)) {
+        if start == week_start(january(self.year + 1)) {
             return (self.year + 1, 1);
         }
-        (self.year, (start - week_start(day_of(self.year, 0))) / 7 + 1)
+        (self.year, (start - week_start(january(self.year))) / 7 + 1)
     }
 
     pub(super) fn week_of_month(&self) -> i64 {
@@ -53,16 +53,34 @@ fn week_start(day: i64) -> i64 {
     day - day_of_week(day)
 }
 
+fn january(year: i64) -> i64 {
+    in_calendar(|first| first(year, 0))
+}
+
 /// The last day of the week's day `wanted` (0 is Sunday, 7 is Sunday again) that is not behind `day`.
 fn on_or_before(day: i64, wanted: i64) -> i64 {
     day - (day_of_week(day) - wanted).rem_euclid(7)
 }
 
-// Days since 1970 in the Julian calendar, by the arithmetic of `connect_api::time`.
-fn julian_day(year: i64, month: u32) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let mp = (i64::from(month) + 9) % 12;
+/// First day of a month in one of the two calendars; months are counted from 0 and roll over.
+type FirstOfMonth = fn(i64, i64) -> i64;
+
+fn gregorian_month(year: i64, month: i64) -> i64 {
+    time::days(year + month.div_euclid(12), month.rem_euclid(12) as u32 + 1, 1)
+}
+
+// By the arithmetic of `connect_api::time`.
+fn julian_month(year: i64, month: i64) -> i64 {
+    let (year, month) = (year + month.div_euclid(12), month.rem_euclid(12));
+    let y = if month < 2 { year - 1 } else { year };
+    let mp = (month + 10) % 12;
     365 * y + y.div_euclid(4) + (153 * mp + 2) / 5 - 719_470
+}
+
+/// A day of the calendar of its time, given as a sum that begins with the first day of a month.
+fn in_calendar(day: impl Fn(FirstOfMonth) -> i64) -> i64 {
+    let gregorian = day(gregorian_month);
+    if gregorian >= CUTOVER { gregorian } else { day(julian_month) }
 }
 
 fn julian(day: i64) -> (i64, u32, u32) {
@@ -75,17 +93,6 @@ fn julian(day: i64) -> (i64, u32, u32) {
     let day_of_month = (doy - (153 * mp + 2) / 5 + 1) as u32;
     let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
     (era * 4 + yoe + i64::from(month <= 2), month, day_of_month)
-}
-
-/// First day of a month, counted from 0 and rolling over.
-fn day_of(year: i64, month: i64) -> i64 {
-    day_in(year, month, 0)
-}
-
-fn day_in(year: i64, month: i64, offset: i64) -> i64 {
-    let (year, month) = (year + month.div_euclid(12), month.rem_euclid(12) as u32 + 1);
-    let gregorian = time::days(year, month, 1) + offset;
-    if gregorian >= CUTOVER { gregorian } else { julian_day(year, month) + offset }
 }
 
 /// Fields that have been read, each with when it was read: of fields that exclude each other the later counts.
@@ -153,21 +160,22 @@ impl Fields {
             of(Field::Hour, 0) + 12 * of(Field::AmPm, 0)
         };
         let ms = ((hours * 60 + of(Field::Minute, 0)) * 60 + of(Field::Second, 0)) * 1000 + of(Field::Millisecond, 0);
-        let day = self.day(ms.div_euclid(DAY_MS.into()));
+        let more = ms.div_euclid(DAY_MS.into());
+        let day = in_calendar(|first| self.day(first) + more);
         // Numbers are read as 32 bits, so that only a year in the millions of millennia gets out of range.
         day.saturating_mul(DAY_MS.into()).saturating_add(ms.rem_euclid(DAY_MS.into())) - of(Field::Zone, 0)
     }
 
-    fn day(&self, offset: i64) -> i64 {
+    fn day(&self, first: FirstOfMonth) -> i64 {
         use Field as F;
         let of = |field, default| self.get(field).unwrap_or(default);
         if self.stamp(F::WeekYear) > self.stamp(F::Year) {
-            let first = week_start(day_of(of(F::WeekYear, 0), 0));
-            return first + 7 * (of(F::WeekOfYear, 1) - 1) + of(F::DayOfWeek, 0) + offset;
+            let start = week_start(first(of(F::WeekYear, 0), 0));
+            return start + 7 * (of(F::WeekOfYear, 1) - 1) + of(F::DayOfWeek, 0);
         }
         let year = of(F::Year, 1970);
         let year = if self.get(F::Era) == Some(0) { 1 - year } else { year };
-        let month = day_in(year, of(F::Month, 0), offset);
+        let month = first(year, of(F::Month, 0));
         let weekday = self.stamp(F::DayOfWeek);
         let mut by_week_of_month = self.both(F::WeekOfMonth, F::DayOfWeek);
         let mut by_nth_weekday = self.both(F::DayOfWeekInMonth, F::DayOfWeek);
@@ -184,21 +192,21 @@ impl Fields {
         }
         let week_is_later = |field| self.stamp(field) >= self.stamp(F::WeekOfYear);
         if latest.is_none() || latest == by_day {
-            return day_in(year, of(F::Month, 0), offset + of(F::DayOfMonth, 1) - 1);
+            return month + of(F::DayOfMonth, 1) - 1;
         }
         if latest == by_week_of_month && week_is_later(F::WeekOfMonth) {
-            let first = week_start(month) + weekday.map_or(0, |_| of(F::DayOfWeek, 0));
-            return first + 7 * (of(F::WeekOfMonth, 1) - 1);
+            let start = week_start(month) + weekday.map_or(0, |_| of(F::DayOfWeek, 0));
+            return start + 7 * (of(F::WeekOfMonth, 1) - 1);
         }
         if latest == by_nth_weekday && week_is_later(F::DayOfWeekInMonth) {
             let (wanted, nth) = (of(F::DayOfWeek, 0), of(F::DayOfWeekInMonth, 1));
             if nth >= 0 {
                 return on_or_before(month + 7 * nth - 1, wanted);
             }
-            let next = day_in(year, of(F::Month, 0) + 1, offset);
+            let next = first(year, of(F::Month, 0) + 1);
             return on_or_before(next + 7 * (nth + 1) - 1, wanted);
         }
-        let january = day_in(year, 0, offset);
+        let january = first(year, 0);
         if latest == by_day_of_year {
             return january + of(F::DayOfYear, 1) - 1;
         }
@@ -221,7 +229,7 @@ mod tests {
         assert_eq!(day(-62_135_769_600_000), (1, 1, 1));
         for at in (-1_000_000..CUTOVER).step_by(101) {
             let (y, m, d) = julian(at);
-            assert_eq!(day_in(y, i64::from(m) - 1, i64::from(d) - 1), at);
+            assert_eq!(in_calendar(|first| first(y, i64::from(m) - 1) + i64::from(d) - 1), at);
         }
     }
 

@@ -107,8 +107,13 @@ impl Scan<'_> {
             'F' => (Field::DayOfWeekInMonth, value),
             'w' => (Field::WeekOfYear, value),
             'W' => (Field::WeekOfMonth, value),
-            // Only u is left of the letters that a pattern can have: 1 is Monday, 7 Sunday.
-            _ => (Field::DayOfWeek, if value == 7 { 0 } else { value }),
+            // Only u is left of the letters that a pattern can have: 1 is Monday, 7 Sunday. What is beyond is
+            // counted as Java counts, from Sunday as 1.
+            _ => match value {
+                1..=6 => (Field::DayOfWeek, value),
+                7 => (Field::DayOfWeek, 0),
+                beyond => (Field::DayOfWeek, beyond - 1),
+            },
         };
         self.fields.set(field, value);
         Some(())
