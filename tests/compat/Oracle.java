@@ -152,8 +152,9 @@ public class Oracle {
 
     private static ObjectNode write(SchemaAndValue both) {
         ObjectNode node = NODES.objectNode();
-        node.set("schema", write(both.schema()));
-        node.set("value", write(both.value()));
+        // A header that says null has neither, and is no object at all.
+        node.set("schema", both == null ? NODES.nullNode() : write(both.schema()));
+        node.set("value", both == null ? NODES.nullNode() : write(both.value()));
         return node;
     }
 

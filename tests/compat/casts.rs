@@ -3,7 +3,7 @@
 use connect_api::{Schema, SchemaBuilder, Type, Value, logical};
 
 use crate::{
-    Deliberate, ZERO_WITHOUT_SCALE, compare,
+    BEFORE_1970, Deliberate, ZERO_WITHOUT_SCALE, compare,
     ours::Case,
     text, transform,
     values::{built, bytes, decimal, digits, record, structure},
@@ -183,12 +183,5 @@ const DELIBERATE: &[Deliberate] = &[
                     || text(own, "message").starts_with("Unable to convert ٣ (class java.lang.String) to "))
         },
     },
-    Deliberate {
-        reason: "before 1970 dates and moments are written as such, not as times of day",
-        is: |case, java, own| {
-            let (asked, java, own) = (case.asked().to_string(), java.to_string(), own.to_string());
-            (asked.contains("{\"date\":-86400000}") && java.replace("00:00:00.000Z", "1969-12-31") == own)
-                || (asked.contains("{\"date\":-1}") && java.replace("23:59:59.999Z", "1969-12-31T23:59:59.999Z") == own)
-        },
-    },
+    BEFORE_1970,
 ];

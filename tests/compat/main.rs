@@ -16,6 +16,7 @@ mod values;
 
 use std::{io::Write, path::Path};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value as Json;
 use xtask::servers::{Kafka, without};
 
@@ -50,6 +51,26 @@ pub const ZERO_WITHOUT_SCALE: Deliberate = Deliberate {
         case.class.contains("MaskField$") && value == *own
     },
 };
+
+/// In several areas.
+pub const BEFORE_1970: Deliberate = Deliberate {
+    reason: "before 1970 dates and moments are written as such, not as times of day",
+    is: |case, java, own| {
+        let asked = case.asked().to_string();
+        let same = |asked_for: &str, time: &str, own_text: &str| {
+            let as_ours = |answer: &Json| plain(answer).replace(time, own_text);
+            asked.contains(asked_for) && as_ours(java) == plain(own)
+        };
+        same("{\"date\":-86400000}", "00:00:00.000Z", "1969-12-31")
+            || same("{\"date\":-1}", "23:59:59.999Z", "1969-12-31T23:59:59.999Z")
+    },
+};
+
+/// An answer as text, with the bytes that a converter wrote shown.
+pub fn plain(answer: &Json) -> String {
+    let bytes = answer["ok"].as_str().and_then(|text| STANDARD.decode(text).ok());
+    bytes.map_or_else(|| answer.to_string(), |b| String::from_utf8_lossy(&b).into_owned())
+}
 
 /// A part of an answer as text; empty where there is none.
 pub fn text<'a>(answer: &'a Json, member: &str) -> &'a str {

@@ -124,9 +124,17 @@ impl<'a> Typed<'a> {
     fn bytes<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
         let decoded = match STANDARD.decode(text) {
             Ok(decoded) => Value::Bytes(Bytes::from(decoded)),
-            Err(e) => return self.context.fail(Error::data("Invalid bytes field").caused_by(e)),
+            Err(e) => return self.context.fail(Error::data(self.invalid_bytes()).caused_by(e)),
         };
-        logical::from_physical(self.schema, decoded).or_else(|e| self.context.fail(e))
+        let logical = logical::from_physical(self.schema, decoded);
+        logical.or_else(|e| self.context.fail(Error::data(self.invalid_bytes()).caused_by(e)))
+    }
+
+    fn invalid_bytes(self) -> &'static str {
+        match Logical::of(self.schema) {
+            Some(Logical::Decimal) => "Invalid bytes for Decimal field",
+            _ => "Invalid bytes field",
+        }
     }
 
     fn whole<E: serde::de::Error>(self, v: i64) -> Result<Value, E> {

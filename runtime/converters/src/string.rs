@@ -34,7 +34,9 @@ impl ConverterPlugin for StringConverter {
         name: "string",
         aliases: &["org.apache.kafka.connect.storage.StringConverter"],
         version: env!("CARGO_PKG_VERSION"),
-        about: "Writes the text form of any value and reads UTF-8 text.",
+        about: "Writes the text form of any value and reads UTF-8 text. Bytes that are no UTF-8 are read as the \
+                replacement character U+FFFD, as in Kafka Connect; where they must survive use the byte-array \
+                converter.",
     };
 
     fn build(_config: StringConfig, _settings: &Settings, _role: Role) -> Result<Box<dyn Converter>> {
