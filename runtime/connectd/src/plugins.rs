@@ -62,3 +62,67 @@ pub fn plugins() -> Plugins {
 fn both<T: Sided>(plugins: Plugins) -> Plugins {
     plugins.transform::<OfKey<T>>().transform::<OfValue<T>>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_transform_converter_and_predicate_of_kafka_is_found_by_all_of_its_names() {
+        let plugins = plugins();
+        for name in [
+            "Cast",
+            "ExtractField",
+            "Flatten",
+            "HeaderFrom",
+            "HoistField",
+            "InsertField",
+            "MaskField",
+            "ReplaceField",
+            "SetSchemaMetadata",
+            "TimestampConverter",
+        ] {
+            for side in ["Key", "Value"] {
+                let class = format!("org.apache.kafka.connect.transforms.{name}${side}");
+                for name in [class.clone(), format!("{name}${side}"), dashed(&format!("{name}{side}"))] {
+                    assert_eq!(plugins.transforms.find(&name).expect("found").info.class(), class);
+                }
+            }
+        }
+        for name in ["DropHeaders", "Filter", "InsertHeader", "RegexRouter", "TimestampRouter", "ValueToKey"] {
+            let class = format!("org.apache.kafka.connect.transforms.{name}");
+            for name in [class.clone(), name.to_owned(), dashed(name)] {
+                assert_eq!(plugins.transforms.find(&name).expect("found").info.class(), class);
+            }
+        }
+        for name in ["HasHeaderKey", "RecordIsTombstone", "TopicNameMatches"] {
+            let class = format!("org.apache.kafka.connect.transforms.predicates.{name}");
+            for name in [class.clone(), name.to_owned(), dashed(name)] {
+                assert_eq!(plugins.predicates.find(&name).expect("found").info.class(), class);
+            }
+        }
+        for (package, name) in [
+            ("json", "Json"),
+            ("storage", "String"),
+            ("storage", "SimpleHeader"),
+            ("converters", "ByteArray"),
+            ("converters", "Boolean"),
+            ("converters", "Double"),
+            ("converters", "Float"),
+            ("converters", "Integer"),
+            ("converters", "Long"),
+            ("converters", "Short"),
+        ] {
+            let class = format!("org.apache.kafka.connect.{package}.{name}Converter");
+            for name in [class.clone(), format!("{name}Converter"), name.to_owned(), dashed(name)] {
+                assert_eq!(plugins.converters.find(&name).expect("found").info.class(), class);
+            }
+        }
+    }
+
+    /// `CastKey` as `cast-key`.
+    fn dashed(name: &str) -> String {
+        let dash = |(i, c): (usize, char)| if i > 0 && c.is_uppercase() { vec!['-', c] } else { vec![c] };
+        name.chars().enumerate().flat_map(dash).collect::<String>().to_lowercase()
+    }
+}

@@ -120,3 +120,33 @@ impl Rules {
         Ok((builder.build()?, sources.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(exclude: &[&str], pairs: &[&str], mut record: Record) -> Record {
+        let owned = |items: &[&str]| items.iter().map(|i| (*i).to_owned()).collect();
+        let config = ReplaceFieldConfig {
+            exclude: owned(exclude),
+            include: Vec::new(),
+            renames: owned(pairs),
+            replace_null_with_default: true,
+        };
+        let mut transform = ReplaceField::new(config).expect("settings");
+        transform.change(Side::Value, &mut record, &RecordMeta::default()).expect("changed");
+        record
+    }
+
+    #[test]
+    fn fields_keep_their_own_values_whatever_others_would_be_renamed_to() {
+        let schema =
+            Schema::structure().field("a", Schema::int32()).field("b", Schema::int32()).build().expect("schema");
+        let mut s = Struct::new(&schema).expect("struct");
+        s.put("a", 1).and_then(|s| s.put("b", 2)).expect("put");
+        let mut record = Record::new("t");
+        (record.value_schema, record.value) = (Some(schema), s.into_value());
+        assert_eq!(apply(&["a"], &["a:b"], record.clone()).value.to_string(), "Struct{b=2}");
+        assert_eq!(apply(&[], &["a:b", "b:a"], record).value.to_string(), "Struct{b=1,a=2}");
+    }
+}
