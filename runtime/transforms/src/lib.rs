@@ -8,7 +8,8 @@
 //!   [`TemplateField`], text made of them
 //! - [`Sided`]: transforms of the key or the value, of which [`OfKey`] and [`OfValue`] make two plugins
 //! - `rebuild`: taking structs and maps apart and putting them together; `field_path`: paths to nested fields
-//! - `date_format`: Java's date patterns; `numbers`: Java's conversions of numbers
+//! - `date_format`: Java's date patterns; `numbers`: Java's conversions of numbers; `regex`: its
+//!   regular expressions
 
 mod cast;
 mod date_format;
@@ -27,6 +28,7 @@ mod mask_field;
 mod numbers;
 mod rebuild;
 mod record_is_tombstone;
+mod regex;
 mod regex_router;
 mod replace_field;
 mod set_schema_metadata;
@@ -64,15 +66,4 @@ connect_api::config! {
     /// Settings of the plugins that have none.
     #[derive(Debug)]
     pub struct NoSettings {}
-}
-
-fn anywhere(pattern: &str) -> Result<regex::Regex, String> {
-    regex::Regex::new(pattern).map_err(|e| format!("Invalid regex: {e}"))
-}
-
-/// A regular expression that has to match a whole text, as Java's `matches` does.
-///
-/// Java's look-around and back references do not exist here; they are refused with the place.
-fn whole(pattern: &str) -> Result<regex::Regex, String> {
-    anywhere(&format!("^(?:{pattern})$"))
 }

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use connect_api::{
     Error, PluginInfo, Record, RecordMeta, Result, TaskContext, Topic, Transform, TransformPlugin, config::Key,
 };
-use regex::{Captures, Regex};
+use fancy_regex::{Captures, Regex};
 
-use crate::{anywhere, whole};
+use crate::regex::{anywhere, gave_up, whole};
 
 connect_api::config! {
     /// Settings of the router.
@@ -66,10 +66,14 @@ impl Transform for RegexRouter {
         }
         // As in Java, the expression must match the whole name, but what is replaced is its first match in it,
         // which an alternative can make shorter.
-        let found = self.part.captures(&record.topic).filter(|_| self.whole.is_match(&record.topic));
+        let failed = |e| gave_up(&record.topic, e);
+        let found = match self.whole.is_match(&*record.topic).map_err(failed)? {
+            true => self.part.captures(&*record.topic).map_err(failed)?,
+            false => None,
+        };
         let to = match found.as_ref().and_then(|groups| groups.get(0).map(|all| (groups, all.range()))) {
             Some((groups, all)) => {
-                let new = expand(&self.replacement, groups)?;
+                let new = expand(&self.replacement, &self.part, groups)?;
                 Topic::from(format!("{}{new}{}", &record.topic[..all.start], &record.topic[all.end..]))
             }
             None => record.topic.clone(),
@@ -82,12 +86,10 @@ impl Transform for RegexRouter {
 
 /// Java's replacement syntax: `$1`, `${name}`, and a backslash in front of what is meant literally. A group
 /// number takes as many digits as there are groups for.
-fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
+fn expand(replacement: &str, regex: &Regex, groups: &Captures<'_, str>) -> Result<String> {
     let wrong =
         |why: String, exception| Error::data(format!("the replacement {replacement:?} {why}")).exception(exception);
-    let unknown = |name: &str| {
-        wrong(format!("names group {name}, which the regex has not"), "java.lang.IndexOutOfBoundsException")
-    };
+    let unknown = |name: &str, exception| wrong(format!("names group {name}, which the regex has not"), exception);
     let illegal = |why: &str| wrong(why.to_owned(), "java.lang.IllegalArgumentException");
     let mut out = String::new();
     let mut rest = replacement.chars().peekable();
@@ -96,7 +98,10 @@ fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
             '\\' => out.push(rest.next().ok_or_else(|| illegal("ends with a backslash, which escapes nothing"))?),
             '$' if rest.peek() == Some(&'{') => {
                 let name: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
-                out.push_str(groups.name(&name).ok_or_else(|| unknown(&name))?.as_str());
+                if !regex.capture_names().flatten().any(|known| known == name) {
+                    return Err(unknown(&name, "java.lang.IllegalArgumentException"));
+                }
+                out.push_str(groups.name(&name).map_or("", |m| m.as_str()));
             }
             '$' => {
                 let mut number = None;
@@ -110,7 +115,7 @@ fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
                 }
                 let number = number.ok_or_else(|| illegal("has a $ without a group; write \\$ for the sign"))?;
                 if number >= groups.len() {
-                    return Err(unknown(&number.to_string()));
+                    return Err(unknown(&number.to_string(), "java.lang.IndexOutOfBoundsException"));
                 }
                 out.push_str(groups.get(number).map_or("", |m| m.as_str()));
             }
