@@ -116,9 +116,6 @@ pub fn compare(cases: &[Case], deliberate: &[Deliberate]) {
     }
     let unmet = deliberate.iter().zip(&met).filter(|(_, n)| **n == 0).map(|(d, _)| d.reason);
     let unmet: Vec<_> = unmet.collect();
-    if let Some(file) = std::env::var_os("COMPAT_OUT") {
-        std::fs::write(file, differences.join("\n")).expect("out");
-    }
     let shown = differences.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
     assert!(differences.is_empty(), "{} of {} cases differ:\n{shown}", differences.len(), cases.len());
     assert!(unmet.is_empty(), "deliberate differences that do not occur: {unmet:?}");

@@ -2,6 +2,7 @@
 //! Connect's.
 //!
 //! - [`StringConverter`], [`ByteArrayConverter`], [`numbers`]: plain texts, bytes and fixed-width numbers
+//!   ([`Charset`]: how texts become bytes)
 //! - [`JsonConverter`]: JSON with or without the schema envelope (`json`, `json_schema`, `json_read`,
 //!   `json_typed`, `json_write`)
 //! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas
@@ -12,6 +13,7 @@
 mod avro;
 mod bytes;
 mod cache;
+mod charset;
 mod json;
 mod json_read;
 mod json_schema;
@@ -27,6 +29,7 @@ mod testing;
 pub use self::{
     avro::{AvroConfig, AvroConverter, BearerSource, CredentialsSource, SubjectStrategy, connect_schema_from_avro},
     bytes::ByteArrayConverter,
+    charset::Charset,
     json::{DecimalFormat, JsonConfig, JsonConverter},
     registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry},
     simple_header::SimpleHeaderConverter,
