@@ -109,4 +109,20 @@ mod tests {
             assert_eq!(format.parse(&format.format(ms)), Some(ms), "{pattern}");
         }
     }
+    #[test]
+    fn two_digits_mean_a_year_from_eighty_years_ago_on() {
+        let now = connect_api::time::civil(connect_api::time::now_ms() / 86_400_000).0;
+        for (pattern, first) in [("yy-DDD", "001"), ("YY-w-u", "2-1")] {
+            let format = DateFormat::new(pattern).expect("pattern");
+            let read = |year: i64, day: &str| {
+                let text = format!("{:02}-{day}", year.rem_euclid(100));
+                let ms = format.parse(&text).expect("moment");
+                connect_api::time::civil(ms.div_euclid(86_400_000)).0
+            };
+            // Of 80 years ago itself, what is more than 80 years ago is 20 years ahead.
+            assert!((now - 80..=now + 20).contains(&read(now - 80, first)), "{pattern}");
+            assert_eq!(read(now - 79, first), now - 79, "{pattern}");
+            assert_eq!(read(now + 19, first), now + 19, "{pattern}");
+        }
+    }
 }

@@ -134,6 +134,13 @@ impl Fields {
         self.set.push((field, value));
     }
 
+    /// Adds to a field that has been set, which does not make it a later one.
+    pub(super) fn add(&mut self, field: Field, more: i64) {
+        for (_, value) in self.set.iter_mut().filter(|(f, _)| *f == field) {
+            *value += more;
+        }
+    }
+
     pub(super) fn get(&self, field: Field) -> Option<i64> {
         self.set.iter().find(|(f, _)| *f == field).map(|(_, v)| *v)
     }

@@ -55,8 +55,8 @@ impl Scan<'_> {
             start.set(Field::DayOfMonth, now.day_of_month.into());
             start.set(Field::Millisecond, now.ms_of_day);
             if ms < start.milliseconds() {
-                let year = self.fields.get(Field::Year)? + 100;
-                self.fields.set(Field::Year, year);
+                self.fields.add(Field::Year, 100);
+                self.fields.add(Field::WeekYear, 100);
                 return Some(self.fields.milliseconds());
             }
         }
