@@ -109,6 +109,8 @@ impl Error {
         let mut text = self.message().to_owned();
         let mut cause = self.source();
         while let Some(e) = cause {
+            // Some of Kafka's messages end as if the cause followed.
+            text.truncate(text.trim_end_matches([':', ' ']).len());
             text.push_str("\nCaused by: ");
             text.push_str(&e.to_string());
             cause = e.source();
@@ -165,5 +167,11 @@ mod tests {
         assert_eq!(e.one_line(), "writing 2 points: posting to http://x: connection refused");
         assert!(e.trace().starts_with("writing 2 points: connection refused\nCaused by: posting"));
         assert_eq!(Error::fatal("alone").trace(), "alone");
+        let kafkas = Error::data("serialization error: ").caused_by(Error::data("eof"));
+        assert_eq!(
+            (kafkas.message(), kafkas.one_line().as_str()),
+            ("serialization error: ", "serialization error: eof")
+        );
+        assert!(kafkas.trace().starts_with("serialization error: eof\n"));
     }
 }

@@ -2,6 +2,7 @@
 //! traits of connectors, tasks, converters, transforms and predicates, in Kafka Connect's vocabulary.
 //!
 //! - [`Value`], [`Schema`], [`Struct`], [`logical`], [`validate()`], [`project`]: the data model
+//! - [`parse_value`], [`value_text`]: values from texts and back, as headers carry them
 //! - [`Record`], [`SourceRecord`], [`SinkRecord`], [`Headers`]: what travels
 //! - [`mod@config`]: one struct per plugin → parsing, validation, reference page
 //! - [`Connector`], [`SourceConnector`], [`SourceTask`], [`SinkConnector`], [`SinkTask`]: connectors
@@ -32,6 +33,8 @@ mod text;
 pub mod time;
 mod validate;
 mod value;
+mod value_parse;
+mod value_text;
 
 pub use async_trait::async_trait;
 pub use bigdecimal::BigDecimal;
@@ -57,3 +60,5 @@ pub use table::{Row, State, Table, TableWriter};
 pub use text::{float32, float64};
 pub use validate::validate;
 pub use value::{Map, TextKey, Value};
+pub use value_parse::{parse_decimal, parse_value};
+pub use value_text::{decimal_text, value_text};

@@ -122,6 +122,9 @@ pub fn to_physical(schema: &Schema, value: &Value) -> Result<Value> {
 pub fn from_physical(schema: &Schema, value: Value) -> Result<Value> {
     Ok(match (Logical::of(schema), value) {
         (Some(Logical::Decimal), Value::Bytes(b)) => {
+            if b.is_empty() {
+                return Err(Error::data("Zero length BigInteger"));
+            }
             let unscaled = BigInt::from_signed_bytes_be(&b);
             Value::Decimal(Arc::new(BigDecimal::new(unscaled, decimal_scale(schema)?)))
         }

@@ -39,7 +39,7 @@ impl Headers {
         Self(Vec::new())
     }
 
-    /// Appends a header after checking the value against the schema.
+    /// Appends a header after checking the value against the schema. A struct brings its own.
     pub fn add(
         &mut self,
         key: impl Into<Arc<str>>,
@@ -47,6 +47,10 @@ impl Headers {
         schema: Option<Schema>,
     ) -> Result<&mut Self> {
         let value = value.into();
+        let schema = schema.or_else(|| match &value {
+            Value::Struct(s) => Some(s.schema().clone()),
+            _ => None,
+        });
         if let Some(schema) = &schema {
             if value.is_null() && !schema.is_optional() {
                 return Err(Error::data(format!("A null value requires an optional schema but was {schema}")));

@@ -263,6 +263,14 @@ impl Schema {
         SchemaBuilder { inner: (*self.0).clone(), optional_set: true, error: None }
     }
 
+    /// The same schema of that name and version, without anything else changed. Nothing is checked: the
+    /// default stays although a new name may stand for another type of values.
+    pub fn with_name_and_version(&self, name: Option<&str>, version: Option<i32>) -> Schema {
+        let mut inner = (*self.0).clone();
+        (inner.name, inner.version) = (name.map(Arc::from), version);
+        Schema(Arc::new(inner))
+    }
+
     /// The same schema, optional or required, without anything else changed.
     pub fn with_optional(&self, optional: bool) -> Schema {
         if self.is_optional() == optional {

@@ -33,7 +33,7 @@ impl fmt::Display for Value {
                 f.write_str("}")
             }
             Self::Struct(s) => write!(f, "{s}"),
-            Self::Decimal(d) => f.write_str(&d.to_plain_string()),
+            Self::Decimal(d) => f.write_str(&crate::decimal_text(d)),
             Self::Date(days) => f.write_str(&time::date(i64::from(*days))),
             Self::Time(ms) => f.write_str(&time::time_of_day(i64::from(*ms))),
             Self::Timestamp(ms) => f.write_str(&time::rfc3339(*ms)),
@@ -57,12 +57,18 @@ impl fmt::Display for Struct {
 
 /// Java's `Double.toString`: at least one digit behind the point, exponent form below 1e-3 and from 1e7.
 pub fn float64(v: f64) -> String {
-    java_float(v, v.abs(), &format!("{:e}", v.abs()), &v.abs().to_string())
+    java_float(v, v.abs(), &scientific(v.abs()), &v.abs().to_string())
 }
 
 /// Java's `Float.toString`.
 pub fn float32(v: f32) -> String {
-    java_float(f64::from(v), f64::from(v.abs()), &format!("{:e}", v.abs()), &v.abs().to_string())
+    java_float(f64::from(v), f64::from(v.abs()), &scientific(v.abs()), &v.abs().to_string())
+}
+
+// Java writes at least two digits, and where one is enough to tell the number, the two that are nearest to it.
+fn scientific(v: impl fmt::LowerExp) -> String {
+    let shortest = format!("{v:e}");
+    if shortest.contains('.') { shortest } else { format!("{v:.1e}") }
 }
 
 fn java_float(v: f64, abs: f64, scientific: &str, plain: &str) -> String {
@@ -78,8 +84,7 @@ fn java_float(v: f64, abs: f64, scientific: &str, plain: &str) -> String {
         return format!("{sign}{plain}{point}");
     }
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    let point = if mantissa.contains('.') { "" } else { ".0" };
-    format!("{sign}{mantissa}{point}E{exponent}")
+    format!("{sign}{mantissa}E{exponent}")
 }
 
 #[cfg(test)]
@@ -103,6 +108,7 @@ mod tests {
         }
         assert_eq!(float64(f64::NEG_INFINITY), "-Infinity");
         assert_eq!(float32(12.2), "12.2");
+        assert_eq!((float32(1e-45), float64(5e-324)), ("1.4E-45".into(), "4.9E-324".into()));
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(crate) fn check(schema: &Schema, value: &Value, place: &Place<'_>) -> Result
     if !fits {
         let name = schema.name().map(|n| format!(" \"{n}\"")).unwrap_or_default();
         return Err(Error::data(format!(
-            "Invalid Java object for schema{name} with type {}: {} for {place}",
+            "Invalid Java object for schema{name} with type {}: class {} for {place}",
             schema.kind(),
             value.java_class()
         )));
@@ -111,12 +111,12 @@ mod tests {
         );
         assert_eq!(
             text(&Schema::int32(), Value::Int64(1)),
-            "Invalid Java object for schema with type INT32: java.lang.Long for value"
+            "Invalid Java object for schema with type INT32: class java.lang.Long for value"
         );
         let list = Schema::array(Schema::array(Schema::int8()).build().expect("inner")).build().expect("outer");
         assert_eq!(
             text(&list, Value::array(vec![Value::array(vec![Value::from("x")])])),
-            "Invalid Java object for schema with type INT8: java.lang.String for element of array element of array value"
+            "Invalid Java object for schema with type INT8: class java.lang.String for element of array element of array value"
         );
     }
 
@@ -126,7 +126,7 @@ mod tests {
         assert!(validate(&date, &Value::Date(3)).is_ok());
         assert_eq!(
             text(&date, Value::Int32(3)),
-            "Invalid Java object for schema \"org.apache.kafka.connect.data.Date\" with type INT32: java.lang.Integer for value"
+            "Invalid Java object for schema \"org.apache.kafka.connect.data.Date\" with type INT32: class java.lang.Integer for value"
         );
         assert!(validate(&Schema::int32(), &Value::Date(3)).is_err());
     }

@@ -5,6 +5,7 @@ use connect_api::{
     Converter, ConverterPlugin, Error, PluginInfo, Result, Role, Schema, SchemaAndValue, Settings, Step, Topic, Value,
     config::{ConfigType, Key, KeyType, Width},
 };
+use serde::de::IgnoredAny;
 
 use crate::{
     cache::Cache,
@@ -28,7 +29,7 @@ impl ConfigType for DecimalFormat {
         match text.to_ascii_uppercase().as_str() {
             "BASE64" => Ok(Self::Base64),
             "NUMERIC" => Ok(Self::Numeric),
-            _ => Err("String must be one of (case insensitive): BASE64, NUMERIC".into()),
+            _ => Err("String must be one of (case insensitive): NUMERIC, BASE64".into()),
         }
     }
 
@@ -61,6 +62,9 @@ connect_api::config! {
 const ENVELOPE: &str = "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not \
     contain additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your \
     converter configuration.";
+
+// Some editors put it in front of a text; it says nothing in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 enum Failure {
     Syntax(serde_json::Error),
@@ -104,18 +108,23 @@ impl JsonConverter {
 
     fn read_document(&self, text: &[u8]) -> Result<SchemaAndValue, Failure> {
         if !self.config.schemas_enable {
+            // No document at all is null, as in Java.
             if text.iter().all(u8::is_ascii_whitespace) {
-                return Err(Failure::Data(Error::data("Unknown schema type: null")));
+                return Ok(SchemaAndValue::default());
             }
             return Ok(SchemaAndValue { schema: None, value: json_read::schemaless(text)? });
         }
         let envelope = match serde_json::from_slice::<Envelope<'_>>(text) {
             Ok(envelope) => envelope,
-            // Well-formed, but something else.
-            Err(e) if e.is_data() => return Err(Failure::Data(Error::data(ENVELOPE))),
+            Err(_) if text.iter().all(u8::is_ascii_whitespace) => return Err(Failure::Data(Error::data(ENVELOPE))),
+            // Something else, if it is well-formed to its end.
+            Err(e) if e.is_data() => {
+                serde_json::from_slice::<IgnoredAny>(text)?;
+                return Err(Failure::Data(Error::data(ENVELOPE)));
+            }
             Err(e) => return Err(Failure::Syntax(e)),
         };
-        let (Some(schema), Some(payload), 2) = (envelope.schema, envelope.payload, envelope.members) else {
+        let (Some(schema), Some(payload), false) = (envelope.schema, envelope.payload, envelope.others) else {
             return Err(Failure::Data(Error::data(ENVELOPE)));
         };
         match self.schema_of(schema.get())? {
@@ -160,7 +169,8 @@ impl ConverterPlugin for JsonConverter {
         aliases: &["org.apache.kafka.connect.json.JsonConverter"],
         version: env!("CARGO_PKG_VERSION"),
         about: "Writes and reads JSON, with schemas in an envelope or, with schemas.enable=false, plain. \
-                Integers of plain documents beyond 64 bits become FLOAT64.",
+                Integers of plain documents beyond 64 bits become FLOAT64. A document that is not UTF-8, or that has \
+                more behind its end, is an error of the record.",
     };
 
     fn build(config: JsonConfig, _settings: &Settings, _role: Role) -> Result<Box<dyn Converter>> {
@@ -191,6 +201,7 @@ impl Converter for JsonConverter {
 
     fn deserialize(&self, _topic: &Topic, bytes: Option<&Bytes>) -> Result<Step<SchemaAndValue>> {
         let Some(bytes) = bytes else { return Ok(Step::Done(SchemaAndValue::default())) };
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let made = match self.read_document(bytes) {
             // Jackson is told to accept leading zeros, so they are taken out before giving up.
             Err(Failure::Syntax(e)) => match json_read::without_leading_zeros(bytes) {
@@ -270,9 +281,9 @@ mod tests {
             (Schema::float64(), 1e10.into(), r#"{"type":"double","optional":false}"#, "1.0E10"),
             (
                 Schema::optional_string(),
-                "x\"\n\u{1}é".into(),
+                "x\"\n\u{1}é😀".into(),
                 r#"{"type":"string","optional":true}"#,
-                r#""x\"\n\u0001é""#,
+                r#""x\"\n\u0001é\uD83D\uDE00""#,
             ),
             (
                 Schema::bytes(),
@@ -420,11 +431,15 @@ mod tests {
             assert_eq!(failure(read(&[], text)), ENVELOPE, "{text}");
         }
         assert_eq!(done(read(&[], r#"{"payload":1,"schema":null}"#)).value, Value::Int64(1));
-        for text in ["", "{", "{\"a\":", "nul", "\u{0}", "[1,]", "{} x"] {
-            let e = failure(read(PLAIN, text));
+        for text in ["{", "{\"a\":", "nul", "\u{0}", "[1,]", "{} x"] {
             let expected = "Converting byte[] to Kafka Connect data failed due to serialization error: ";
-            assert!(e == expected || text.is_empty(), "{text}: {e}");
+            assert_eq!((failure(read(PLAIN, text)), failure(read(&[], text))), (expected.into(), expected.into()));
         }
+        for text in ["", " \n"] {
+            assert_eq!(done(read(PLAIN, text)), SchemaAndValue::default());
+            assert_eq!(failure(read(&[], text)), ENVELOPE);
+        }
+        assert_eq!(done(read(PLAIN, "\u{feff}1")).value, Value::Int64(1));
         assert_eq!(done(converter(&[]).deserialize(&topic(), None)), SchemaAndValue::default());
     }
 

@@ -9,12 +9,13 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The outer object of a document with a schema; how many members it has is for the caller to judge.
+/// The outer object of a document with a schema. A member that stands twice counts as its last.
 #[derive(Default)]
 pub(crate) struct Envelope<'a> {
     pub(crate) schema: Option<&'a RawValue>,
     pub(crate) payload: Option<&'a RawValue>,
-    pub(crate) members: usize,
+    /// Whether there are members of other names.
+    pub(crate) others: bool,
 }
 
 impl<'de> Deserialize<'de> for Envelope<'de> {
@@ -35,9 +36,9 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                         "payload" => envelope.payload = Some(map.next_value()?),
                         _ => {
                             map.next_value::<IgnoredAny>()?;
+                            envelope.others = true;
                         }
                     }
-                    envelope.members += 1;
                 }
                 Ok(envelope)
             }

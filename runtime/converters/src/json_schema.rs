@@ -196,10 +196,9 @@ fn structure(node: &Node<'_>, replace: bool) -> Result<SchemaBuilder> {
     let fields: Vec<&RawValue> = serde_json::from_str(fields.get()).map_err(|e| wrong().caused_by(e))?;
     let mut builder = Schema::structure();
     for field in fields {
-        let field = parse(field.get())?;
-        let Some(name) = field.field.as_ref().and_then(Json::as_str) else {
-            return Err(Error::data("Struct schema's field name not specified properly"));
-        };
+        let unnamed = || Error::data("Struct schema's field name not specified properly");
+        let field = parse(field.get()).map_err(|e| unnamed().caused_by(e))?;
+        let name = field.field.as_ref().and_then(Json::as_str).ok_or_else(unnamed)?;
         builder = builder.field(name, build(&field, replace)?);
     }
     Ok(builder)

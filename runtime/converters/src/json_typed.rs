@@ -7,6 +7,7 @@ use bytes::Bytes;
 use connect_api::{
     Error, Map, Result, Schema, Struct, Type, Value,
     logical::{self, Logical},
+    parse_decimal,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -14,10 +15,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{
-    json_read::{Schemaless, Text},
-    value_parse::decimal,
-};
+use crate::json_read::{Schemaless, Text};
 
 /// The value of a well-formed document that follows the schema.
 pub(crate) fn typed(schema: &Schema, text: &[u8], replace_null_with_default: bool) -> Result<Value> {
@@ -115,7 +113,7 @@ impl<'a> Typed<'a> {
             Some(b'{') => "OBJECT",
             Some(b'[') => "ARRAY",
             Some(b't' | b'f') => "BOOLEAN",
-            _ => match decimal(text) {
+            _ => match parse_decimal(text) {
                 Some(d) => return Ok(Value::Decimal(Arc::new(d))),
                 None => "NUMBER",
             },
@@ -126,9 +124,17 @@ impl<'a> Typed<'a> {
     fn bytes<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
         let decoded = match STANDARD.decode(text) {
             Ok(decoded) => Value::Bytes(Bytes::from(decoded)),
-            Err(e) => return self.context.fail(Error::data("Invalid bytes field").caused_by(e)),
+            Err(e) => return self.context.fail(Error::data(self.invalid_bytes()).caused_by(e)),
         };
-        logical::from_physical(self.schema, decoded).or_else(|e| self.context.fail(e))
+        let logical = logical::from_physical(self.schema, decoded);
+        logical.or_else(|e| self.context.fail(Error::data(self.invalid_bytes()).caused_by(e)))
+    }
+
+    fn invalid_bytes(self) -> &'static str {
+        match Logical::of(self.schema) {
+            Some(Logical::Decimal) => "Invalid bytes for Decimal field",
+            _ => "Invalid bytes field",
+        }
     }
 
     fn whole<E: serde::de::Error>(self, v: i64) -> Result<Value, E> {

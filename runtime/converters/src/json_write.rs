@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use connect_api::{
-    Error, Result, Schema, Type, Value, float32, float64,
+    Error, Result, Schema, Type, Value, decimal_text, float32, float64,
     json::base64,
     logical::{self, Logical},
 };
 
-use crate::{DecimalFormat, value_text::decimal_text};
+use crate::DecimalFormat;
 
 /// How values are written.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +121,7 @@ impl Writer {
             separate(i, out);
             if as_object {
                 let Value::String(name) = k else {
-                    return Err(Error::data(format!("Invalid type for MAP: class {}", k.java_class())));
+                    return Err(Error::data(format!("Invalid type for STRING: class {}", k.java_class())));
                 };
                 string(name, out);
                 out.push(b':');
@@ -175,8 +175,9 @@ fn separate(index: usize, out: &mut Vec<u8>) {
 
 /// Appends a JSON string.
 pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
-    // Most texts need no escape; they are copied in one piece.
-    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+    // Most texts need no escape; they are copied in one piece. Bytes from 0xf0 on begin the characters that Java
+    // escapes, for which a key would otherwise have other bytes here, and be another key to Kafka.
+    if text.bytes().all(|b| (0x20..0xf0).contains(&b) && b != b'"' && b != b'\\') {
         return quoted(text, out);
     }
     out.push(b'"');
@@ -190,6 +191,11 @@ pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
             '\u{c}' => out.extend_from_slice(b"\\f"),
             '\r' => out.extend_from_slice(b"\\r"),
             c if c < ' ' => out.extend_from_slice(format!("\\u{:04X}", c as u32).as_bytes()),
+            c if c > '\u{ffff}' => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.extend_from_slice(format!("\\u{unit:04X}").as_bytes());
+                }
+            }
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }

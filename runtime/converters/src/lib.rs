@@ -2,17 +2,18 @@
 //! Connect's.
 //!
 //! - [`StringConverter`], [`ByteArrayConverter`], [`numbers`]: plain texts, bytes and fixed-width numbers
+//!   ([`Charset`]: how texts become bytes)
 //! - [`JsonConverter`]: JSON with or without the schema envelope (`json`, `json_schema`, `json_read`,
 //!   `json_typed`, `json_write`)
 //! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas
 //! - [`SchemaRegistry`]: client of a schema registry, usable by itself
-//! - [`SimpleHeaderConverter`]: headers as readable texts; [`parse_value`] and [`value_text`] are its rules,
-//!   which some transforms share
+//! - [`SimpleHeaderConverter`]: headers as readable texts, by the rules of [`connect_api::parse_value`]
 //! - `cache`: bounded maps that all of them use
 
 mod avro;
 mod bytes;
 mod cache;
+mod charset;
 mod json;
 mod json_read;
 mod json_schema;
@@ -24,18 +25,15 @@ mod simple_header;
 mod string;
 #[cfg(test)]
 mod testing;
-mod value_parse;
-mod value_text;
 
 pub use self::{
     avro::{AvroConfig, AvroConverter, BearerSource, CredentialsSource, SubjectStrategy, connect_schema_from_avro},
     bytes::ByteArrayConverter,
+    charset::Charset,
     json::{DecimalFormat, JsonConfig, JsonConverter},
     registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry},
     simple_header::SimpleHeaderConverter,
     string::{StringConfig, StringConverter},
-    value_parse::parse_value,
-    value_text::{decimal_text, value_text},
 };
 
 connect_api::config! {

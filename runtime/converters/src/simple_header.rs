@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use connect_api::{
     Converter, ConverterPlugin, PluginInfo, Result, Role, Schema, SchemaAndValue, Settings, Step, Topic, Value,
+    parse_value, value_text,
 };
 
-use crate::{NoSettings, parse_value, value_text};
+use crate::NoSettings;
 
 /// Writes headers as texts and guesses their types when it reads them.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ impl ConverterPlugin for SimpleHeaderConverter {
         aliases: &["org.apache.kafka.connect.storage.SimpleHeaderConverter"],
         version: env!("CARGO_PKG_VERSION"),
         about: "Writes header values as texts and, reading them, finds numbers, booleans, dates, lists and maps \
-                by their looks. Times are UTC.",
+                by their looks. Times are UTC. Bytes that are no UTF-8 are read as the replacement character U+FFFD.",
     };
 
     fn build(_config: NoSettings, _settings: &Settings, _role: Role) -> Result<Box<dyn Converter>> {

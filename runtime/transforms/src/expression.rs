@@ -11,8 +11,8 @@ connect_api::config! {
     /// Settings of the predicate.
     #[derive(Debug)]
     pub struct ExpressionConfig {
-        /// Condition in Jinja's syntax over topic, partition, timestamp, key, value and headers, such as
-        /// `value.duration > 60`. What does not exist is undefined, which is false.
+        /// Condition in Jinja's syntax over topic, partition, timestamp, key, value, headers and, in sinks, offset,
+        /// such as `value.duration > 60`. What does not exist is undefined, which is false.
         expression: String = Key::new("expression").high()
             .check(|e: &String| Expression::parse(e).map(drop).map_err(|e| e.to_string())),
     }
@@ -37,8 +37,12 @@ impl PredicatePlugin for ExpressionPredicate {
 }
 
 impl Predicate for ExpressionPredicate {
-    fn test(&self, record: &Record, _meta: &RecordMeta) -> Result<bool> {
-        self.0.holds(&Json::Object(record_names(record))).map_err(|e| Error::data("testing the predicate").caused_by(e))
+    fn test(&self, record: &Record, meta: &RecordMeta) -> Result<bool> {
+        let mut names = record_names(record);
+        if let Some(offset) = meta.kafka_offset {
+            names.insert("offset".into(), offset.into());
+        }
+        self.0.holds(&Json::Object(names)).map_err(|e| Error::data("testing the predicate").caused_by(e))
     }
 }
 

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use connect_api::{
     Error, PluginInfo, Record, RecordMeta, Result, TaskContext, Topic, Transform, TransformPlugin, config::Key,
 };
-use regex::{Captures, Regex};
+use fancy_regex::{Captures, Regex};
 
-use crate::whole;
+use crate::regex::{anywhere, gave_up, whole};
 
 connect_api::config! {
     /// Settings of the router.
@@ -22,14 +22,20 @@ connect_api::config! {
 /// `org.apache.kafka.connect.transforms.RegexRouter`
 #[derive(Debug)]
 pub struct RegexRouter {
-    regex: Regex,
+    whole: Regex,
+    part: Regex,
     replacement: String,
     last: Option<(Topic, Topic)>,
 }
 
 impl RegexRouter {
     fn new(config: RegexRouterConfig) -> Result<Self> {
-        Ok(Self { regex: whole(&config.regex).map_err(Error::fatal)?, replacement: config.replacement, last: None })
+        Ok(Self {
+            whole: whole(&config.regex).map_err(Error::fatal)?,
+            part: anywhere(&config.regex).map_err(Error::fatal)?,
+            replacement: config.replacement,
+            last: None,
+        })
     }
 }
 
@@ -58,8 +64,18 @@ impl Transform for RegexRouter {
             record.topic = to.clone();
             return Ok(Some(record));
         }
-        let to = match self.regex.captures(&record.topic) {
-            Some(groups) => Topic::from(expand(&self.replacement, &groups)?),
+        // As in Java, the expression must match the whole name, but what is replaced is its first match in it,
+        // which an alternative can make shorter.
+        let failed = |e| gave_up(&record.topic, e);
+        let found = match self.whole.is_match(&*record.topic).map_err(failed)? {
+            true => self.part.captures(&*record.topic).map_err(failed)?,
+            false => None,
+        };
+        let to = match found.as_ref().and_then(|groups| groups.get(0).map(|all| (groups, all.range()))) {
+            Some((groups, all)) => {
+                let new = expand(&self.replacement, &self.part, groups)?;
+                Topic::from(format!("{}{new}{}", &record.topic[..all.start], &record.topic[all.end..]))
+            }
             None => record.topic.clone(),
         };
         self.last = Some((record.topic, to.clone()));
@@ -70,17 +86,22 @@ impl Transform for RegexRouter {
 
 /// Java's replacement syntax: `$1`, `${name}`, and a backslash in front of what is meant literally. A group
 /// number takes as many digits as there are groups for.
-fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
-    let unknown =
-        |name: &str| Error::data(format!("the replacement {replacement} names group {name}, which the regex has not"));
+fn expand(replacement: &str, regex: &Regex, groups: &Captures<'_, str>) -> Result<String> {
+    let wrong =
+        |why: String, exception| Error::data(format!("the replacement {replacement:?} {why}")).exception(exception);
+    let unknown = |name: &str, exception| wrong(format!("names group {name}, which the regex has not"), exception);
+    let illegal = |why: &str| wrong(why.to_owned(), "java.lang.IllegalArgumentException");
     let mut out = String::new();
     let mut rest = replacement.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
-            '\\' => out.extend(rest.next()),
+            '\\' => out.push(rest.next().ok_or_else(|| illegal("ends with a backslash, which escapes nothing"))?),
             '$' if rest.peek() == Some(&'{') => {
                 let name: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
-                out.push_str(groups.name(&name).ok_or_else(|| unknown(&name))?.as_str());
+                if !regex.capture_names().flatten().any(|known| known == name) {
+                    return Err(unknown(&name, "java.lang.IllegalArgumentException"));
+                }
+                out.push_str(groups.name(&name).map_or("", |m| m.as_str()));
             }
             '$' => {
                 let mut number = None;
@@ -92,9 +113,9 @@ fn expand(replacement: &str, groups: &Captures<'_>) -> Result<String> {
                     number = Some(longer);
                     rest.next();
                 }
-                let number = number.ok_or_else(|| unknown("$"))?;
+                let number = number.ok_or_else(|| illegal("has a $ without a group; write \\$ for the sign"))?;
                 if number >= groups.len() {
-                    return Err(unknown(&number.to_string()));
+                    return Err(unknown(&number.to_string(), "java.lang.IndexOutOfBoundsException"));
                 }
                 out.push_str(groups.get(number).map_or("", |m| m.as_str()));
             }
@@ -118,6 +139,7 @@ mod tests {
     fn only_whole_names_are_routed() {
         assert_eq!(route("foo-(.*)", "bar-$1", "foo-x").expect("routed"), "bar-x");
         assert_eq!(route("foo", "bar", "foo-x").expect("kept"), "foo-x");
+        assert_eq!(route("foo|foobar", "x", "foobar").expect("the first match"), "xbar");
         assert_eq!(route("(a)(b)", "$2$10", "ab").expect("group 1 and a zero"), "ba0");
         assert_eq!(route("(?<n>a).*", "${n}\\$1", "ab").expect("named"), "a$1");
     }
@@ -126,5 +148,6 @@ mod tests {
     fn groups_that_do_not_exist_are_errors() {
         assert!(route("a", "$1", "a").is_err());
         assert!(route("a", "$x", "a").is_err());
+        assert!(route("a", "x\\", "a").is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use connect_api::{Error, PluginInfo, Predicate, PredicatePlugin, Record, RecordMeta, Result, config::Key};
 
-use crate::whole;
+use crate::regex::{gave_up, whole};
 
 connect_api::config! {
     /// Settings of the predicate.
@@ -15,7 +15,7 @@ connect_api::config! {
 
 /// `org.apache.kafka.connect.transforms.predicates.TopicNameMatches`
 #[derive(Debug)]
-pub struct TopicNameMatches(regex::Regex);
+pub struct TopicNameMatches(fancy_regex::Regex);
 
 impl PredicatePlugin for TopicNameMatches {
     type Config = TopicNameMatchesConfig;
@@ -33,7 +33,7 @@ impl PredicatePlugin for TopicNameMatches {
 
 impl Predicate for TopicNameMatches {
     fn test(&self, record: &Record, _meta: &RecordMeta) -> Result<bool> {
-        Ok(self.0.is_match(&record.topic))
+        self.0.is_match(&*record.topic).map_err(|e| gave_up(&record.topic, e))
     }
 }
 

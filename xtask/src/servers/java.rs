@@ -20,7 +20,7 @@ pub(crate) struct Java {
 impl Java {
     /// Finds it in `$JAVA_HOME`, else on the search path, and checks its version.
     pub fn find() -> Result<Self> {
-        let program = candidate().ok_or_else(|| Error::missing(format!("Java {OLDEST} or newer"), WAY))?;
+        let program = tool("java").ok_or_else(|| Error::missing(format!("Java {OLDEST} or newer"), WAY))?;
         let old = |what: &str| {
             let found = program.display();
             Error::missing(format!("Java {OLDEST} or newer ({found} is {what})"), WAY)
@@ -71,9 +71,10 @@ impl Java {
     }
 }
 
-fn candidate() -> Option<PathBuf> {
-    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
-    home.filter(|java| java.is_file()).or_else(|| prerequisites::on_path("java"))
+/// A program of the Java that is used: in `$JAVA_HOME`, else on the search path.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let home = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin").join(name));
+    home.filter(|program| program.is_file()).or_else(|| prerequisites::on_path(name))
 }
 
 /// Major and full version from what `java --version` prints.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::java::Java;
+use super::prerequisites::Prerequisite;
 use super::process::{self, Launch, Process, Server};
 use super::{Cache, Certificates, Port, Result, command, maven};
 
@@ -28,6 +29,8 @@ const ARTIFACTS: [&str; 7] = [
     "org.slf4j:slf4j-simple:1.7.36",
 ];
 const TOOL_WITHIN: Duration = Duration::from_secs(60);
+/// A program is compiled first.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
 /// A broker without security.
 #[derive(Debug)]
@@ -99,6 +102,19 @@ impl Kafka {
     pub fn tool(&self, class: &str, args: &[&str]) -> Result<String> {
         let mut tool = self.install.class(class, self.process.dir());
         command::run(tool.args(args), &format!("running {class} {}", args.join(" ")), TOOL_WITHIN)
+    }
+
+    /// Runs a Java program of a single file, with the classes of Kafka and Kafka Connect, and returns what it prints.
+    ///
+    /// Time is UTC and names are English. There need not be a broker.
+    pub fn ask(program: &Path, argument: &Path) -> Result<String> {
+        Prerequisite::Jdk.check()?;
+        let (java, jars) = programs(&Cache::open()?)?;
+        let dir = process::folder("java")?;
+        let mut command = java.command(dir.path());
+        command.args(["-Duser.timezone=UTC", "-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8"]);
+        command.arg("-cp").arg(jars.join("*")).arg(program).arg(argument);
+        command::run(&mut command, &format!("running {}", program.display()), ANSWER_WITHIN)
     }
 
     fn run(
@@ -187,10 +203,15 @@ pub(crate) struct Install {
     classes: Option<String>,
 }
 
+/// Java, and the folder of all jars.
+fn programs(cache: &Cache) -> Result<(Java, PathBuf)> {
+    let java = Java::find()?;
+    Ok((java, cache.ensure(ITEM.0, ITEM.1, |into| maven::fetch_jars(&ARTIFACTS, into))?))
+}
+
 impl Install {
     pub(crate) fn find(cache: &Cache) -> Result<Self> {
-        let java = Java::find()?;
-        let jars = cache.ensure(ITEM.0, ITEM.1, |into| maven::fetch_jars(&ARTIFACTS, into))?;
+        let (java, jars) = programs(cache)?;
         let install = Self { java, jars, classes: None };
         let classes = install.java.shared_classes(cache, ITEM, |option| {
             Kafka::start_from(Self { classes: Some(option), ..install.clone() }, &[])?.stop()

@@ -1,5 +1,6 @@
 //! Programs that must be installed before a test server can be fetched or started.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use super::{Error, Result, command, java};
 pub enum Prerequisite {
     /// A Java runtime, 17 or newer.
     Java,
+    /// A Java compiler, for tests that bring a program of their own.
+    Jdk,
     /// Apache Maven, which fetches what runs on Java.
     Maven,
     /// Python 3 that can make virtual environments.
@@ -26,6 +29,11 @@ impl Prerequisite {
     pub fn check(self) -> Result<()> {
         match self {
             Self::Java => java::Java::find().map(drop),
+            Self::Jdk => {
+                let javac = java::tool("javac").unwrap_or_else(|| "javac".into());
+                let way = "apt-get install openjdk-17-jdk-headless (or newer; JAVA_HOME is looked at first)";
+                self.try_run("a Java compiler (javac)", &javac, &["--version"], way)
+            }
             Self::Maven => self.try_run("Maven (mvn)", "mvn", &["--version"], "apt-get install maven"),
             Self::Python => self.try_run(
                 "Python 3 with venv and pip (python3)",
@@ -42,7 +50,7 @@ impl Prerequisite {
         }
     }
 
-    fn try_run(self, what: &str, program: &str, args: &[&str], way: &str) -> Result<()> {
+    fn try_run(self, what: &str, program: impl AsRef<OsStr>, args: &[&str], way: &str) -> Result<()> {
         let doing = format!("looking for {what}");
         command::run(Command::new(program).args(args), &doing, Duration::from_secs(30)).map(drop).map_err(|error| {
             match error {

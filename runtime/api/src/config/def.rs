@@ -118,6 +118,8 @@ pub struct ConfigKey {
     pub recommended: Vec<String>,
     /// Checks of the text, in order: type first, then validators. Each error is a reason.
     pub(crate) checks: Vec<Check>,
+    /// Checks whose errors are shown as they are, after those that give a reason.
+    pub(crate) rules: Vec<Check>,
 }
 
 impl fmt::Debug for ConfigKey {
@@ -218,6 +220,10 @@ impl ConfigKey {
             };
             errors.push(invalid_value(&shown, &self.name, &reason));
             readable = i > 0 || matches!(self.kind, KeyType::String | KeyType::List);
+        } else if let Some(text) = &text
+            && let Some(problem) = self.rules.iter().find_map(|rule| rule(text).err())
+        {
+            errors.push(problem);
         }
         let value = text.filter(|_| readable).map(|text| match self.kind {
             KeyType::Password => "[hidden]".to_owned(),

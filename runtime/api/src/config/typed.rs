@@ -143,6 +143,7 @@ impl<T: ConfigType + 'static> Key<T> {
                 dependents: Vec::new(),
                 recommended: T::options(),
                 checks: vec![std::sync::Arc::new(|text: &str| T::parse(text).map(drop))],
+                rules: Vec::new(),
             },
             kind: PhantomData,
         }
@@ -188,6 +189,11 @@ impl<T: ConfigType + 'static> Key<T> {
         self.edit(|k| k.checks.push(std::sync::Arc::new(move |text| T::parse(text).map_or(Ok(()), |v| check(&v)))))
     }
 
+    /// Adds a check of the value, whose error is shown as it is; it has to name the setting itself.
+    pub fn rule(self, rule: impl Fn(&T) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.edit(|k| k.rules.push(std::sync::Arc::new(move |text| T::parse(text).map_or(Ok(()), |v| rule(&v)))))
+    }
+
     /// The finished key with its documentation.
     pub fn documented(mut self, text: &str) -> ConfigKey {
         self.key.documentation = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -204,6 +210,13 @@ impl<T: ConfigType + PartialOrd + std::fmt::Display + Copy + Send + Sync + 'stat
     /// Refuses values above.
     pub fn at_most(self, max: T) -> Self {
         self.check(move |v| if *v > max { Err(format!("Value must be no more than {max}")) } else { Ok(()) })
+    }
+}
+
+impl Key<Vec<String>> {
+    /// Refuses a list without items.
+    pub fn at_least_one(self) -> Self {
+        self.check(|v| if v.is_empty() { Err("Empty list".into()) } else { Ok(()) })
     }
 }
 

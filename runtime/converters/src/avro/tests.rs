@@ -471,7 +471,7 @@ async fn tombstones_need_no_schema_and_bytes_no_length() {
     assert_eq!(bytes.as_deref(), Some(&[0, 0, 0, 0, 1, b'a', b'b'][..]));
     assert_eq!(done(|| c.deserialize(&topic, bytes.as_ref())).await.expect("back").value, raw);
     let e = done(|| c.serialize(&topic, Some(&Schema::string()), &Value::Null)).await.expect_err("null");
-    assert_eq!(e.one_line(), "Failed to serialize Avro data from topic t :: Found null value for non-optional schema");
+    assert_eq!(e.one_line(), "Failed to serialize Avro data from topic t: Found null value for non-optional schema");
 }
 
 #[tokio::test]

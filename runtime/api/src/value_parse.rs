@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
-use connect_api::{BigDecimal, Error, Map, Result, Schema, SchemaAndValue, Type, Value, logical, time};
+use bigdecimal::BigDecimal;
 use num_bigint::BigInt;
+
+use crate::{
+    Error, Map, Result, Schema, SchemaAndValue, Type, Value,
+    logical::{self, Logical},
+    time,
+};
 
 /// The value that a text stands for: numbers in the smallest type that holds them, booleans, dates, lists
 /// and maps; everything else is the text itself. Times are UTC.
@@ -13,6 +19,11 @@ pub fn parse_value(text: &str) -> SchemaAndValue {
     }
     let mut parser = Parser { text, at: 0, depth: 0 };
     parser.top()
+}
+
+// What Java's `trim` takes away.
+fn is_blank(c: char) -> bool {
+    c <= ' '
 }
 
 fn typed(schema: Schema, value: impl Into<Value>) -> SchemaAndValue {
@@ -45,10 +56,10 @@ impl<'a> Parser<'a> {
         }
         self.at = 0;
         let token = self.next();
-        if token.trim().is_empty() {
+        if token.trim_matches(is_blank).is_empty() {
             return string(token);
         }
-        self.scalar(token.trim()).unwrap_or_else(|| string(self.text))
+        self.scalar(token.trim_matches(is_blank)).unwrap_or_else(|| string(self.text))
     }
 
     fn embedded(&mut self) -> Result<SchemaAndValue> {
@@ -66,7 +77,7 @@ impl<'a> Parser<'a> {
         }
         self.at = start;
         let token = self.next();
-        self.scalar(token.trim()).ok_or_else(|| Error::data("Failed to parse embedded value"))
+        self.scalar(token.trim_matches(is_blank)).ok_or_else(|| Error::data("Failed to parse embedded value"))
     }
 
     fn quoted(&mut self) -> Result<SchemaAndValue> {
@@ -99,17 +110,13 @@ impl<'a> Parser<'a> {
     fn array(&mut self) -> Result<SchemaAndValue> {
         let mut common = Common::default();
         let mut items = Vec::new();
-        if !self.accept("]") {
-            loop {
-                let item = self.embedded()?;
-                common.merge(item.schema.as_ref());
-                items.push(item.value);
-                if self.accept("]") {
-                    break;
-                }
-                if !self.accept(",") {
-                    return Err(Error::data("Array elements missing ',' delimiter"));
-                }
+        // A comma may stand behind the last element.
+        while !self.accept("]") {
+            let item = self.embedded()?;
+            common.merge(item.schema.as_ref());
+            items.push(item.value);
+            if !self.accept(",") && !self.before("]") {
+                return Err(Error::data("Array elements missing ',' delimiter"));
             }
         }
         let schema = match common.schema() {
@@ -139,7 +146,9 @@ impl<'a> Parser<'a> {
             entries.push((key.value, value.value));
             self.accept(",");
         }
-        let (key, value) = (keys.schema(), values.schema());
+        let key = keys.schema();
+        // Without a schema of the keys there is none of the values, as in Java.
+        let value = key.and_then(|_| values.schema());
         let builder =
             Schema::map(key.cloned().unwrap_or_else(Schema::string), value.cloned().unwrap_or_else(Schema::string));
         let schema = builder.without_elements(key.is_none(), value.is_none()).build()?;
@@ -188,15 +197,23 @@ impl<'a> Parser<'a> {
         &rest[..end]
     }
 
+    /// As [`Parser::accept`], without consuming it.
+    fn before(&mut self, expected: &str) -> bool {
+        let start = self.at;
+        let found = self.accept(expected);
+        self.at = start;
+        found
+    }
+
     /// Whether the next token that is not blank, trimmed, is this one, which is then consumed.
     fn accept(&mut self, expected: &str) -> bool {
         let start = self.at;
         loop {
             let token = self.next();
-            if token.trim() == expected {
+            if token.trim_matches(is_blank) == expected {
                 return true;
             }
-            if !token.trim().is_empty() || token.is_empty() {
+            if !token.trim_matches(is_blank).is_empty() || token.is_empty() {
                 self.at = start;
                 return false;
             }
@@ -248,20 +265,25 @@ fn align(schema: &Schema, value: Value) -> Result<Value> {
     if value.is_null() {
         return Err(Error::data("Unable to convert a null value to a schema that requires a value"));
     }
-    let (whole, float) = (value.as_i64(), value.as_f64());
-    Ok(match (schema.kind(), whole, float) {
-        (Type::Int16, Some(v), _) => Value::Int16(v as i16),
-        // Dates and times are INT32 and INT64, too, but have no whole number.
-        (Type::Int32, Some(v), _) => Value::Int32(v as i32),
-        (Type::Int64, Some(v), _) => Value::Int64(v),
-        (Type::Float32, _, Some(v)) => Value::Float32(v as f32),
-        (Type::Float64, _, Some(v)) => Value::Float64(v),
-        _ => value,
-    })
+    let failed = || Error::data(format!("Unable to convert {value} (class {}) to a number", value.java_class()));
+    let moment = matches!(value, Value::Date(_) | Value::Time(_) | Value::Timestamp(_));
+    let whole = || value.as_i64().ok_or_else(failed);
+    let float = || value.as_f64().ok_or_else(failed);
+    match (Logical::of(schema), schema.kind()) {
+        (Some(Logical::Date | Logical::Time | Logical::Timestamp), _) if moment => Ok(value),
+        (Some(Logical::Date | Logical::Time), _) => logical::from_physical(schema, Value::Int32(whole()? as i32)),
+        (Some(Logical::Timestamp), _) => logical::from_physical(schema, Value::Int64(whole()?)),
+        (None, Type::Int16) => Ok(Value::Int16(whole()? as i16)),
+        (None, Type::Int32) => Ok(Value::Int32(whole()? as i32)),
+        (None, Type::Int64) => Ok(Value::Int64(whole()?)),
+        (None, Type::Float32) => Ok(Value::Float32(float()? as f32)),
+        (None, Type::Float64) => Ok(Value::Float64(float()?)),
+        _ => Ok(value),
+    }
 }
 
 fn number(text: &str) -> Option<SchemaAndValue> {
-    let d = decimal(text)?;
+    let d = parse_decimal(text)?;
     let scale = d.as_bigint_and_exponent().1;
     if let Some(v) = whole(&d) {
         return Some(match v {
@@ -282,7 +304,7 @@ fn number(text: &str) -> Option<SchemaAndValue> {
     Some(SchemaAndValue { schema: Some(schema), value: Value::Decimal(Arc::new(d)) })
 }
 
-// The number if it is mathematically whole and within 64 bits. Exponents are bounded by `decimal`.
+// The number if it is mathematically whole and within 64 bits. Exponents are bounded by `parse_decimal`.
 fn whole(d: &BigDecimal) -> Option<i64> {
     let (unscaled, scale) = d.as_bigint_and_exponent();
     let ten = BigInt::from(10);
@@ -298,7 +320,7 @@ fn whole(d: &BigDecimal) -> Option<i64> {
 const MOST_DIGITS: usize = 4096;
 
 /// A decimal number with all its digits, in Java's syntax; `None` also for absurdly many digits.
-pub(crate) fn decimal(text: &str) -> Option<BigDecimal> {
+pub fn parse_decimal(text: &str) -> Option<BigDecimal> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
         None => (text, 0),
@@ -459,7 +481,9 @@ mod tests {
         assert_eq!(parse_value("[]").schema, Some(no_element.clone()));
         assert_eq!(parse_value("[null]").schema, Some(no_element));
         assert_eq!(value("[ \"x\" ] tail"), Value::array(vec!["x".into()]));
-        for text in ["[1, null]", "[1,,2]", "[1,]", "[1", "[1 2]", "[a]", "{null:1}", "{1}", "[\"a]"] {
+        assert_eq!(parse_value("[1, 2025-11-21]").value, Value::array(vec![Value::Date(1), Value::Date(20_413)]));
+        assert_eq!(parse_value("[1,]").value, Value::array(vec![Value::Int8(1)]));
+        for text in ["[1, null]", "[1,,2]", "[2025-11-21, 70000]", "[1", "[1 2]", "[a]", "{null:1}", "{1}", "[\"a]"] {
             assert_eq!(parse_value(text), string(text), "{text}");
         }
     }

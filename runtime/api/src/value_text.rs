@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use connect_api::{BigDecimal, Value, float32, float64, json::base64, logical::DAY_MS, time};
+use bigdecimal::BigDecimal;
+
+use crate::{Value, float32, float64, json::base64, logical::DAY_MS, time};
 
 /// The text of a value; `None` for null.
 ///
@@ -122,8 +124,8 @@ pub fn decimal_text(d: &BigDecimal) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use crate::{Schema, Struct};
     use bytes::Bytes;
-    use connect_api::{Schema, Struct};
 
     use super::*;
 
