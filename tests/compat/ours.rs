@@ -166,7 +166,7 @@ impl TaskHost for NoHost {
         Err(error)
     }
 
-    fn request_commit(&self) {}
+    fn request(&self, _request: connect_api::SinkRequest) {}
 }
 
 fn context() -> TaskContext {
