@@ -65,7 +65,10 @@ pub(crate) fn worker(
     others.retain(|(key, _)| !problems.iter().any(|(k, _)| k == key));
     problems.extend(others);
     match worker {
-        Some(worker) if problems.is_empty() => Ok(worker),
+        Some(mut worker) if problems.is_empty() => {
+            worker.restarts_off = file.is_some_and(|f| f.extension().is_some_and(|e| e == "properties"));
+            Ok(worker)
+        }
         _ => Err(problems.into_iter().map(|(key, text)| format!("{}: {text}", place(&key))).collect()),
     }
 }

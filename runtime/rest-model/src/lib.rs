@@ -118,6 +118,9 @@ pub struct ConnectorState {
     /// Why it failed: a sentence, and below it the chain of causes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What Kafka Connect's status does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<ConnectorDetail>,
 }
 
 /// State of a task; also `GET /connectors/C/tasks/T/status`.
@@ -161,6 +164,27 @@ pub struct TaskDetail {
     /// The last error, tolerated or overcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// How often it was restarted in a row because it had failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// When it is restarted next because it has failed, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_restart: Option<String>,
+}
+
+/// What a connector is doing, beyond its state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorDetail {
+    /// As [`TaskDetail::restarts`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// As [`TaskDetail::next_restart`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_restart: Option<String>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// `GET /connectors/C/status`

@@ -5,7 +5,7 @@ use connect_api::{
     config::{ClassName, ConfigDef, ConfigKey, Key, Millis, Width, topic_name},
 };
 
-use crate::registry::Direction;
+use crate::{registry::Direction, restart::RestartConfig};
 
 connect_api::config_enum! {
     /// What a change of values that config providers give does to a connector.
@@ -221,9 +221,10 @@ pub fn definition(direction: Direction) -> ConfigDef {
         Direction::Source => SourceOnlyConfig::definition(),
         Direction::Sink => SinkOnlyConfig::definition(),
     };
-    let parts = [CommonConfig::definition(), VersionConfig::definition(), own];
+    let parts = [CommonConfig::definition(), VersionConfig::definition(), own, RestartConfig::definition()];
     let mut keys: Vec<ConfigKey> = parts.iter().flat_map(|d| d.keys()).cloned().collect();
-    keys.sort_by_key(|k| ORDER.iter().position(|name| *name == k.name));
+    // Ours come behind Kafka Connect's.
+    keys.sort_by_key(|k| ORDER.iter().position(|name| *name == k.name).unwrap_or(ORDER.len()));
     let mut definition = ConfigDef::new();
     for key in keys {
         definition.push(key);
@@ -338,11 +339,13 @@ mod tests {
         for (direction, name) in [(Direction::Source, "source"), (Direction::Sink, "sink")] {
             let lines = GOLDEN.lines().map(|l| serde_json::from_str::<Vec<serde_json::Value>>(l).expect("a line"));
             let wanted: Vec<Vec<serde_json::Value>> = lines.filter(|l| l[0] == name).collect();
-            // Dead letters of sources are ours alone.
-            let ours =
-                |k: &&ConfigKey| !(direction == Direction::Source && k.name.starts_with("errors.deadletterqueue."));
+            // Restarts and dead letters of sources are ours alone.
+            let kafkas = |k: &&ConfigKey| {
+                let letters = direction == Direction::Source && k.name.starts_with("errors.deadletterqueue.");
+                !letters && !k.name.starts_with("restart.")
+            };
             let definition = definition(direction);
-            let mut got = definition.keys().iter().filter(ours).map(crate::validation::key_info);
+            let mut got = definition.keys().iter().filter(kafkas).map(crate::validation::key_info);
             for line in wanted {
                 let key = got.next().expect("as many keys");
                 let default = if line[4] == "*" { line[4].clone() } else { key.default_value.into() };

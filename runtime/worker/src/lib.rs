@@ -25,6 +25,7 @@ pub mod override_policy;
 pub mod pipeline;
 pub mod registry;
 pub mod rest;
+pub mod restart;
 pub mod sink_runner;
 pub mod source_runner;
 mod stage;

@@ -90,9 +90,8 @@ impl SinkRunner {
     pub async fn run(mut self, control: Control) -> Result<()> {
         let mut positions = Positions::default();
         let result = self.pump(&control, &mut positions).await;
-        if result.is_ok()
-            && let Err(e) = self.commit(&mut positions, None).await
-        {
+        // Also after a failure, as in Kafka Connect: what was put need not be put again when the task is restarted.
+        if let Err(e) = self.commit(&mut positions, None).await {
             tracing::warn!("the last offsets were not committed, their records will come again: {}", e.one_line());
         }
         let assigned: Vec<_> = positions.assigned.into_iter().collect();
@@ -271,8 +270,10 @@ impl SinkRunner {
         }
         *self.host.current.lock().unwrap_or_else(PoisonError::into_inner) = batch;
         while !records.is_empty() {
-            let (put, stopped) = self.put(&records, control, positions, pending).await?;
-            // An interruption: what was put counts, what belongs to partitions that are gone does not come again.
+            let mut put = 0;
+            let outcome = self.put(&records, &mut put, control, positions, pending).await;
+            // Also after an interruption or a failure what was put counts; what belongs to partitions that are gone
+            // does not come again.
             for record in &records[..put] {
                 let origin = &record.origin;
                 let partition = TopicPartition { topic: origin.topic.clone(), partition: origin.partition };
@@ -280,7 +281,7 @@ impl SinkRunner {
                     positions.put.insert(partition, origin.offset + 1);
                 }
             }
-            if stopped {
+            if matches!(outcome?, Waited::Stop) {
                 return Ok(Waited::Stop);
             }
             records.drain(..put);
@@ -336,20 +337,21 @@ impl SinkRunner {
         Ok(decoded)
     }
 
-    /// Puts records until all are put or a rebalance or a stop interrupts. Answers how many are done, from
-    /// the first, and whether the task is to stop.
+    /// Puts records until all are put or a rebalance, a stop or an error interrupts. `done` says how many are put,
+    /// from the first.
     async fn put(
         &mut self,
         records: &[SinkRecord],
+        done: &mut usize,
         control: &Control,
         positions: &mut Positions,
         pending: &mut VecDeque<Vec<RawRecord>>,
-    ) -> Result<(usize, bool)> {
+    ) -> Result<Waited> {
         let whole = 0..records.len();
         let mut parts: Vec<Range<usize>> = vec![whole];
         let mut attempt = 0u32;
         while let Some(part) = parts.pop() {
-            let done = part.start;
+            *done = part.start;
             match self.task.put(&records[part.clone()]).await {
                 Ok(()) => {
                     self.status.written(part.len());
@@ -380,14 +382,15 @@ impl SinkRunner {
                         let delay = e.delay().unwrap_or_else(|| back_off(attempt, self.retry_max));
                         match self.wait(delay, control, positions, pending).await? {
                             Some(Waited::Over) => parts.push(part),
-                            Some(Waited::Stop) => return Ok((done, true)),
-                            None => return Ok((done, false)),
+                            Some(Waited::Stop) => return Ok(Waited::Stop),
+                            None => return Ok(Waited::Over),
                         }
                     }
                 },
             }
         }
-        Ok((records.len(), false))
+        *done = records.len();
+        Ok(Waited::Over)
     }
 
     fn raw_of(&self, record: &SinkRecord) -> Option<RawRecord> {

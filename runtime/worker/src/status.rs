@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use connect_api::{Error, time};
@@ -131,6 +132,8 @@ impl TaskStatus {
             }),
             retrying_since: words.troubles.values().map(|(_, since)| *since).min().map(time::rfc3339),
             last_error: words.last_error.clone(),
+            restarts: 0,
+            next_restart: None,
         }
     }
 }
@@ -141,6 +144,9 @@ struct Entry {
     trace: Option<String>,
     generation: u64,
     detail: Option<Arc<TaskStatus>>,
+    /// How often it was restarted in a row, and when it will be next, milliseconds since 1970.
+    restarts: u32,
+    next_restart: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -201,7 +207,9 @@ impl Statuses {
         let counters = Arc::new(TaskStatus::default());
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
-            c.tasks.insert(task, Entry { state, trace: None, generation, detail: Some(counters.clone()) });
+            let restarts = c.tasks.get(&task).map_or(0, |before| before.restarts);
+            let entry = Entry { state, generation, detail: Some(counters.clone()), restarts, ..Entry::default() };
+            c.tasks.insert(task, entry);
         });
         counters
     }
@@ -214,6 +222,23 @@ impl Statuses {
                 entry.state = state;
                 entry.trace = error.map(Error::trace);
                 self.topic.put(status_log::task(name, task, Some(&self.record(state, entry.trace.clone()))));
+            }
+        });
+    }
+
+    /// Says how often a connector, or one of its tasks, was restarted in a row because it had failed, and in which time
+    /// it will be again.
+    pub fn restarts(&self, name: &str, task: Option<u32>, count: u32, next: Option<Duration>) {
+        self.edit(|all| {
+            let Some(c) = all.get_mut(name) else { return };
+            let entry = match task {
+                Some(id) => c.tasks.get_mut(&id),
+                None => Some(&mut c.own),
+            };
+            if let Some(entry) = entry {
+                entry.restarts = count;
+                let ms = |pause: Duration| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX / 2);
+                entry.next_restart = next.map(|pause| time::now_ms() + ms(pause));
             }
         });
     }
@@ -270,7 +295,11 @@ impl Statuses {
                 worker_id: worker_id.clone(),
                 version: c.version.clone(),
                 trace: e.trace.clone(),
-                detail: e.detail.as_ref().map(|d| d.detail()),
+                detail: e.detail.as_ref().map(|d| model::TaskDetail {
+                    restarts: e.restarts,
+                    next_restart: e.next_restart.map(time::rfc3339),
+                    ..d.detail()
+                }),
             });
             Some(model::ConnectorStatus {
                 name: name.to_owned(),
@@ -280,6 +309,10 @@ impl Statuses {
                     worker_id: worker_id.clone(),
                     version: c.version.clone(),
                     trace: c.own.trace.clone(),
+                    detail: (c.own.restarts > 0).then(|| model::ConnectorDetail {
+                        restarts: c.own.restarts,
+                        next_restart: c.own.next_restart.map(time::rfc3339),
+                    }),
                 },
                 kind: c.kind.unwrap_or(model::ConnectorType::Unknown),
             })

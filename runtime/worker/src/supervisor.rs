@@ -15,6 +15,7 @@ use tracing::Instrument;
 use crate::{
     framework::CommonConfig,
     registry::{ConnectorPlugin, Plugins, RunningConnector},
+    restart::{Policy, Restarts},
     source_runner::Control,
     state::StateTopic,
     status::{State, Statuses},
@@ -68,6 +69,10 @@ impl Handle {
             stopping: CancellationToken::new(),
             tasks: BTreeMap::new(),
             retry: None,
+            failures: mpsc::unbounded_channel(),
+            restarts: BTreeMap::new(),
+            due: BTreeMap::new(),
+            started: Instant::now(),
             generation: 0,
         };
         tokio::spawn(actor.run(receiver).instrument(span));
@@ -110,6 +115,13 @@ struct RunningTask {
     generation: u64,
 }
 
+/// A task that has failed.
+struct Failed {
+    task: u32,
+    generation: u64,
+    ran: Duration,
+}
+
 struct Actor {
     name: Arc<str>,
     services: Services,
@@ -121,6 +133,13 @@ struct Actor {
     tasks: BTreeMap<u32, RunningTask>,
     /// When to ask for tasks again, and how often that has failed.
     retry: Option<(Instant, u32)>,
+    /// What tasks say when they have failed.
+    failures: (mpsc::UnboundedSender<Failed>, mpsc::UnboundedReceiver<Failed>),
+    /// Restarts of the connector (`None`) and its tasks, and which of them are due when.
+    restarts: BTreeMap<Option<u32>, Restarts>,
+    due: BTreeMap<Option<u32>, Instant>,
+    /// When the connector itself was started last.
+    started: Instant,
     generation: u64,
 }
 
@@ -140,8 +159,19 @@ impl Actor {
                 }
             };
             let retry = self.retry.map(|(at, _)| at);
+            let next = self.due.values().min().copied();
             let command = tokio::select! {
                 command = commands.recv() => command,
+                Some(failed) = self.failures.1.recv() => {
+                    if self.tasks.get(&failed.task).is_some_and(|t| t.generation == failed.generation) {
+                        self.schedule(Some(failed.task), failed.ran);
+                    }
+                    continue;
+                }
+                () = async { tokio::time::sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {
+                    self.restart_due().await;
+                    continue;
+                }
                 () = async { tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)).await }, if retry.is_some() => {
                     self.reconfigure_tasks().await;
                     continue;
@@ -156,6 +186,7 @@ impl Actor {
             };
             match command {
                 Some(Command::Configure(settings, target, done)) => {
+                    self.forget_restarts();
                     // Its tasks go on until there are others.
                     self.stop_connector().await;
                     (self.settings, self.target) = (settings, target);
@@ -164,10 +195,14 @@ impl Actor {
                     let _ = done.send(result);
                 }
                 Some(Command::Target(target, done)) => {
+                    if target == Target::Stopped {
+                        self.forget_restarts();
+                    }
                     self.set_target(target).await;
                     let _ = done.send(());
                 }
                 Some(Command::Restart { connector, tasks, done }) => {
+                    self.forget_restarts();
                     let result = self.restart(connector, tasks).await;
                     let _ = done.send(result);
                 }
@@ -192,6 +227,44 @@ impl Actor {
         tracing::error!("the connector failed: {}", error.one_line());
         self.running = None;
         self.set_state(State::Failed, Some(error));
+        self.schedule(None, self.started.elapsed());
+    }
+
+    /// Plans the restart of the connector, or of a task, that has failed after it ran for so long.
+    fn schedule(&mut self, what: Option<u32>, ran: Duration) {
+        let worker = &self.services.worker;
+        // Wrong settings were refused before.
+        let Ok(policy) = Policy::of(&self.settings, &worker.settings, worker.restarts_off) else { return };
+        let restarts = self.restarts.entry(what).or_default();
+        let pause = restarts.failed(&policy, ran);
+        self.services.statuses.restarts(&self.name, what, restarts.count, pause);
+        if let Some(pause) = pause {
+            tracing::warn!(task = what, "it is restarted in {pause:?}");
+            self.due.insert(what, Instant::now() + pause);
+        }
+    }
+
+    async fn restart_due(&mut self) {
+        let now = Instant::now();
+        let due: Vec<Option<u32>> = self.due.iter().filter(|(_, at)| **at <= now).map(|(what, _)| *what).collect();
+        for what in due {
+            self.due.remove(&what);
+            let tasks: Vec<u32> = what.into_iter().collect();
+            // A failure has been told of and planned for.
+            let _ = self.restart(what.is_none(), tasks).await;
+            let count = self.restarts.get(&what).map_or(0, |r| r.count);
+            if !self.due.contains_key(&what) {
+                self.services.statuses.restarts(&self.name, what, count, None);
+            }
+        }
+    }
+
+    /// A person has taken over: what was planned is not done, and counting begins anew.
+    fn forget_restarts(&mut self) {
+        self.due.clear();
+        for (what, _) in std::mem::take(&mut self.restarts) {
+            self.services.statuses.restarts(&self.name, what, 0, None);
+        }
     }
 
     /// Brings the connector to its target. Tasks that were committed earlier run even if the connector itself cannot.
@@ -246,6 +319,7 @@ impl Actor {
         let class = self.settings.get("connector.class").unwrap_or_default();
         let plugin = self.services.plugins.connectors.find(class)?;
         self.stopping = CancellationToken::new();
+        self.started = Instant::now();
         let context = ConnectorContext {
             name: self.name.clone(),
             settings: self.settings.clone(),
@@ -325,6 +399,8 @@ impl Actor {
         let mut merged = self.settings.clone();
         merged.extend(&settings);
         let span = tracing::info_span!("task", task = id);
+        let failures = self.failures.0.clone();
+        let began = Instant::now();
         let work = async move {
             let statuses = services.statuses.clone();
             let report = |state: State, error: Option<&Error>| statuses.task(&name, id, generation, state, error);
@@ -365,6 +441,8 @@ impl Actor {
                 Err(e) => {
                     tracing::error!("the task failed: {}", e.one_line());
                     report(State::Failed, Some(&e));
+                    // The supervisor may have ended.
+                    let _ = failures.send(Failed { task: id, generation, ran: began.elapsed() });
                 }
             }
         };

@@ -16,6 +16,7 @@ use crate::{
         browsers::header_rules,
         tls,
     },
+    restart::{Policy, RestartConfig},
 };
 
 connect_api::config! {
@@ -160,6 +161,9 @@ pub struct Worker {
     pub warnings: Vec<String>,
     /// Whether the broker is the embedded one, which has no admin requests.
     pub embedded: bool,
+    /// Whether what fails is left to a person unless settings say otherwise, as users of Kafka Connect's properties
+    /// files expect.
+    pub restarts_off: bool,
     /// Settings of a distributed worker; a standalone one has none.
     pub distributed: Option<DistributedConfig>,
 }
@@ -198,6 +202,7 @@ impl Worker {
         for key in settings.keys() {
             let known = definition.key(key).is_some()
                 || of_cluster.key(key).is_some()
+                || RestartConfig::definition().key(key).is_some()
                 || BETWEEN_WORKERS.contains(&key)
                 || INERT.contains(&key)
                 || tls::KNOWN.contains(&key)
@@ -218,8 +223,15 @@ impl Worker {
         if !embedded && !settings.contains("group.id") && !settings.contains("offset.storage.file.filename") {
             problems.add("offset.storage.file.filename", missing_value("offset.storage.file.filename"));
         }
+        if let Err(found) = Policy::of(&settings, &Settings::new(), false) {
+            for p in found.iter() {
+                problems.add(p.key.clone(), p.text.clone());
+            }
+        }
         match WorkerConfig::parse(&settings) {
-            Ok(config) if problems.is_empty() => Ok(Self { config, settings, warnings, embedded, distributed }),
+            Ok(config) if problems.is_empty() => {
+                Ok(Self { config, settings, warnings, embedded, restarts_off: false, distributed })
+            }
             Ok(_) => Err(problems),
             Err(mut all) => {
                 for p in problems.iter() {

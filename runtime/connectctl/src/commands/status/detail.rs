@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use connect_rest_model::{ConnectorInfo, ConnectorStatus, TaskState};
 
-use super::{super::running, age, overview::retrying, trace};
+use super::{super::running, age, overview::retrying, restarts, trace};
 use crate::table::wrap;
 
 /// The text: the connector, then each task.
@@ -32,6 +32,7 @@ pub(super) fn text(status: &ConnectorStatus, info: Option<&ConnectorInfo>, now: 
     page.entry("worker", &c.worker_id);
     page.entry("tasks", &format!("{} of {} running", running(&status.tasks), status.tasks.len()));
     page.failure(c.trace.as_deref());
+    page.restarts(c.detail.as_ref().and_then(|d| restarts(d.restarts, d.next_restart.as_deref(), now)));
     for task in &status.tasks {
         page.task(status, task, now);
     }
@@ -79,6 +80,14 @@ impl Page {
             }
         }
         self.failure(task.trace.as_deref());
+        let again = task.detail.as_ref().and_then(|d| restarts(d.restarts, d.next_restart.as_deref(), now));
+        self.restarts(again);
+    }
+
+    fn restarts(&mut self, text: Option<String>) {
+        if let Some(text) = text {
+            self.line(2, &text);
+        }
     }
 }
 

@@ -76,7 +76,13 @@ async fn all(context: &Context<'_>) -> Result<Vec<ConnectorStatus>, Failure> {
     let status = |name: String| {
         let known = found.swap_remove(&name).and_then(|e| e.status);
         known.unwrap_or_else(|| ConnectorStatus {
-            connector: ConnectorState { state: "UNKNOWN".into(), worker_id: "-".into(), version: None, trace: None },
+            connector: ConnectorState {
+                state: "UNKNOWN".into(),
+                worker_id: "-".into(),
+                version: None,
+                trace: None,
+                detail: None,
+            },
             tasks: Vec::new(),
             kind: ConnectorType::Unknown,
             name,
@@ -97,8 +103,24 @@ fn is_failed(status: &ConnectorStatus) -> bool {
 
 /// How long ago an RFC 3339 time was; a time ahead is a clock that goes wrong by little.
 fn age(text: &str, now: i64) -> String {
-    let Some(then) = time::parse_rfc3339(text) else { return text.to_owned() };
-    let seconds = (now - then).max(0) / 1000;
+    time::parse_rfc3339(text).map_or_else(|| text.to_owned(), |then| span(now - then))
+}
+
+/// How often it was restarted in a row, and when it will be next.
+fn restarts(count: u32, next: Option<&str>, now: i64) -> Option<String> {
+    let next = next.and_then(time::parse_rfc3339).map(|at| span(at - now));
+    let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    match (count, next) {
+        (0, _) => None,
+        // The one that is planned is counted.
+        (1, Some(pause)) => Some(format!("is restarted in {pause}")),
+        (_, Some(pause)) => Some(format!("restarted {} times in a row, again in {pause}", count - 1)),
+        (_, None) => Some(format!("restarted {times} in a row")),
+    }
+}
+
+fn span(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
     match seconds {
         0..=119 => format!("{seconds}s"),
         120..=7199 => format!("{}m", seconds / 60),

@@ -2,7 +2,7 @@
 
 use connect_rest_model::{ConnectorStatus, TaskDetail, TaskState};
 
-use super::{super::task_count, age, trace};
+use super::{super::task_count, age, restarts, trace};
 use crate::table::{Column, Table};
 
 /// The table. Counts are shown where at least one worker tells them.
@@ -28,12 +28,16 @@ pub(super) fn text(statuses: &[ConnectorStatus], now: i64, width: Option<usize>)
         cells.push(c.worker_id.clone());
         table.row(cells);
         failure(&mut table, c.trace.as_deref());
+        let again = c.detail.as_ref().and_then(|d| restarts(d.restarts, d.next_restart.as_deref(), now));
+        again.into_iter().for_each(|text| table.note(4, text));
         for task in &status.tasks {
             table.row(task_cells(status, task, counted, now));
             failure(&mut table, task.trace.as_deref());
             if let Some(text) = task.detail.as_ref().and_then(|d| retrying(d, now)) {
                 table.note(4, text);
             }
+            let again = task.detail.as_ref().and_then(|d| restarts(d.restarts, d.next_restart.as_deref(), now));
+            again.into_iter().for_each(|text| table.note(4, text));
         }
     }
     table.render(width)
