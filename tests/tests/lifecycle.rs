@@ -258,6 +258,11 @@ fn tasks_share_partitions_and_a_change_of_their_number_loses_nothing() {
     let arrived = || arrived(&out);
     write(&reader, "shared", 0..60);
     wait("records of two tasks", LIMIT, || (arrived().len() == 60).then_some(()));
+    wait("nothing to be left", LIMIT, || {
+        let (_, status) = connectd.get("/connectors/shared-sink/status");
+        let lag = |task: usize| status["tasks"][task]["detail"]["lag"].as_u64();
+        (lag(0) == Some(0) && lag(1) == Some(0)).then_some(())
+    });
     wait("two members with two partitions each", LIMIT, || (members("connect-shared-sink") == [2, 2]).then_some(()));
 
     // Records come while the tasks change.

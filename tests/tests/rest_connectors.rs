@@ -218,7 +218,8 @@ fn a_failed_task_leaves_others_alone_and_its_trace_begins_with_what_is_wrong() {
     fs::write(path("in"), "not json\n").expect("input");
     let sink = |name: &str, converter: &str| {
         format!(
-            "---\nname: {name}\nconnector.class: file-sink\ntopics: [t]\nfile: {}\nvalue.converter: {converter}\n",
+            "---\nname: {name}\nconnector.class: file-sink\ntopics: [t]\nfile: {}\nvalue.converter: {converter}\n\
+             restart.attempts: 0\n",
             path(name)
         )
     };

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use connect_api::TopicPartition;
 use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel as Level,
@@ -23,6 +24,20 @@ pub struct Context {
     down_since: Mutex<Option<Instant>>,
     answers: AtomicU64,
     brokers: Mutex<BTreeMap<String, Broker>>,
+    bounds: Mutex<Vec<Bounds>>,
+}
+
+/// What a consumer knows of a partition's ends, as of the last statistics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// Offset of the first record that Kafka has.
+    pub first: i64,
+    /// Offset behind the last record that may be read.
+    pub end: i64,
+    /// What the group has committed; none when nothing or not known.
+    pub committed: Option<i64>,
 }
 
 /// What the last statistics said of a broker.
@@ -63,6 +78,11 @@ impl Context {
         brokers.iter().find(|(_, b)| b.silent).map(|(name, _)| name.clone())
     }
 
+    /// The ends of the partitions that a consumer reads.
+    pub fn bounds(&self) -> Vec<Bounds> {
+        self.bounds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Takes up librdkafka's statistics (its STATISTICS.md). A broker is silent when a request has waited since
     /// the statistics before and nothing came for [`SILENCE`]; it is so until the next answer.
     fn take_up(&self, statistics: &Statistics) {
@@ -85,6 +105,15 @@ impl Context {
             }
             (known.answers, known.waiting) = (now.rx, waiting);
         }
+        let partitions =
+            statistics.topics.iter().flat_map(|(topic, of)| of.partitions.values().map(move |p| (topic, p)));
+        let known = partitions.filter(|(_, p)| p.partition >= 0 && p.hi_offset >= 0).map(|(topic, p)| Bounds {
+            partition: TopicPartition { topic: topic.as_str().into(), partition: p.partition },
+            first: p.lo_offset.max(0),
+            end: if p.ls_offset >= 0 { p.ls_offset } else { p.hi_offset },
+            committed: Some(p.committed_offset).filter(|o| *o >= 0),
+        });
+        *self.bounds.lock().unwrap_or_else(PoisonError::into_inner) = known.collect();
     }
 }
 
@@ -92,6 +121,23 @@ impl Context {
 struct Statistics {
     #[serde(default)]
     brokers: BTreeMap<String, BrokerStatistics>,
+    #[serde(default)]
+    topics: BTreeMap<String, TopicStatistics>,
+}
+
+#[derive(serde::Deserialize)]
+struct TopicStatistics {
+    partitions: BTreeMap<String, PartitionStatistics>,
+}
+
+/// Offsets are negative where they are not known.
+#[derive(serde::Deserialize)]
+struct PartitionStatistics {
+    partition: i32,
+    lo_offset: i64,
+    hi_offset: i64,
+    ls_offset: i64,
+    committed_offset: i64,
 }
 
 #[derive(serde::Deserialize)]

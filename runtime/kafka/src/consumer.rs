@@ -47,7 +47,7 @@ use tokio::{
 
 use crate::{
     RawRecord,
-    client::{Context, LOOK_AT_BROKERS},
+    client::{Bounds, Context, LOOK_AT_BROKERS},
     error::{kafka_error, not_created},
     poll_loop::PollLoop,
     settings::{ClientSettings, Role},
@@ -379,6 +379,11 @@ impl Consumer {
             }
             Ok(found)
         })
+    }
+
+    /// The ends of the assigned partitions, some seconds old.
+    pub fn bounds(&self) -> Vec<Bounds> {
+        self.inner.context().client.bounds()
     }
 
     /// What keeps records from coming, as far as this side can see it: Kafka is away, a broker does not answer, a

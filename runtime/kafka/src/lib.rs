@@ -22,6 +22,7 @@ pub mod settings;
 mod stores;
 
 pub use admin::{Admin, TopicSpec};
+pub use client::Bounds;
 pub use compacted::CompactedLog;
 pub use consumer::{Consumer, Event, Handover, consumer_defaults};
 pub use error::kafka_error;

@@ -152,6 +152,10 @@ pub struct TaskDetail {
     pub records_out: u64,
     /// Records that were tolerated as bad: dead-lettered or skipped.
     pub records_bad: u64,
+    /// Of a sink that takes records: how many Kafka has that have not been written, some seconds ago. Not known while it
+    /// is paused or tries a write again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
     /// When the last record reached its destination, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_record: Option<String>,

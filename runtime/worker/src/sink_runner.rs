@@ -8,7 +8,7 @@ use std::{
 };
 
 use connect_api::{Error, ErrorClass, PartitionOffset, Result, SinkRecord, SinkRequest, SinkTask, TopicPartition};
-use connect_kafka::{Consumer, Event, Handover, RawRecord};
+use connect_kafka::{Bounds, Consumer, Event, Handover, RawRecord};
 use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -49,6 +49,7 @@ pub struct SinkRunner {
 pub struct InFlight {
     offsets: Vec<PartitionOffset>,
     answer: JoinHandle<Result<()>>,
+    began: Instant,
 }
 
 const HEALTH: Duration = Duration::from_secs(1);
@@ -66,6 +67,17 @@ struct Positions {
 }
 
 impl Positions {
+    /// How many records Kafka has that have not been put; `None` while the ends of a partition are not known.
+    fn lag(&self, bounds: &[Bounds]) -> Option<u64> {
+        let mut lag = 0;
+        for partition in &self.assigned {
+            let b = bounds.iter().find(|b| b.partition == *partition)?;
+            let at = self.put.get(partition).copied().or(b.committed).unwrap_or(b.first);
+            lag += u64::try_from(b.end - at).unwrap_or(0);
+        }
+        Some(lag)
+    }
+
     fn uncommitted(&self, only: Option<&[TopicPartition]>) -> Vec<PartitionOffset> {
         let wanted = |p: &TopicPartition| only.is_none_or(|list| list.contains(p));
         let ahead = self.put.iter().filter(|(p, o)| wanted(p) && self.safe.get(*p).is_none_or(|s| s < *o));
@@ -122,7 +134,7 @@ impl SinkRunner {
                     Ok(()) => self.consumer.set_paused(*paused.borrow_and_update()),
                     Err(_) => return Ok(()),
                 },
-                _ = health.tick() => self.report_health(),
+                _ = health.tick() => self.report_health(positions, *paused.borrow()),
                 answer = answered(&mut self.in_flight) => self.committed(answer, positions)?,
                 () = self.host.requested.notified() => self.carry_out(positions, &mut pending).await?,
                 _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
@@ -137,7 +149,15 @@ impl SinkRunner {
         }
     }
 
-    fn report_health(&self) {
+    fn report_health(&self, positions: &Positions, paused: bool) {
+        // Nothing is heard of partitions that are not fetched.
+        self.status.behind(if paused { None } else { positions.lag(&self.consumer.bounds()) });
+        if let Some(commit) = self.in_flight.as_ref().filter(|c| c.began.elapsed() > self.flush_timeout) {
+            let text = format!("kafka has not answered a commit of offsets for {} s", commit.began.elapsed().as_secs());
+            if self.status.retrying(Trouble::Offsets, &Error::retriable(text.clone())) {
+                tracing::warn!("{text}");
+            }
+        }
         if let Some(complaint) = self.consumer.complaint() {
             if self.status.retrying(Trouble::Kafka, &complaint) {
                 tracing::warn!("{}", complaint.one_line());
@@ -407,8 +427,9 @@ impl SinkRunner {
         positions: &mut Positions,
         pending: &mut VecDeque<Vec<RawRecord>>,
     ) -> Result<Option<Waited>> {
-        // Nothing more is fetched until the put succeeds.
+        // Nothing more is fetched until the put succeeds, nor heard of what else there is.
         self.consumer.set_paused(true);
+        self.status.behind(None);
         let until = Instant::now() + delay;
         let outcome = loop {
             tokio::select! {
@@ -442,8 +463,11 @@ impl SinkRunner {
             Ok(safe) => {
                 self.status.recovered(Trouble::Flush);
                 if !safe.is_empty() {
-                    self.in_flight =
-                        Some(InFlight { answer: self.consumer.commit_in_background(&safe), offsets: safe });
+                    self.in_flight = Some(InFlight {
+                        answer: self.consumer.commit_in_background(&safe),
+                        offsets: safe,
+                        began: Instant::now(),
+                    });
                 }
                 return Ok(());
             }

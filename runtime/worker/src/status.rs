@@ -63,13 +63,28 @@ pub enum Trouble {
 }
 
 /// What a running task counts and says of itself; shared by its runner and the status.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TaskStatus {
     records_in: AtomicU64,
     records_out: AtomicU64,
     records_bad: AtomicU64,
+    /// Records that a sink has not put yet; negative when not known.
+    lag: AtomicI64,
     last_record: AtomicI64,
     words: Mutex<Words>,
+}
+
+impl Default for TaskStatus {
+    fn default() -> Self {
+        Self {
+            records_in: AtomicU64::default(),
+            records_out: AtomicU64::default(),
+            records_bad: AtomicU64::default(),
+            lag: AtomicI64::new(-1),
+            last_record: AtomicI64::default(),
+            words: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +106,12 @@ impl TaskStatus {
             self.records_out.fetch_add(n as u64, Ordering::Relaxed);
             self.last_record.store(time::now_ms(), Ordering::Relaxed);
         }
+    }
+
+    /// Says how many records a sink has still to put, where that is known.
+    pub fn behind(&self, lag: Option<u64>) {
+        let known = lag.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1);
+        self.lag.store(known, Ordering::Relaxed);
     }
 
     /// Counts a record that was tolerated as bad.
@@ -125,6 +146,7 @@ impl TaskStatus {
             records_in: self.records_in.load(Ordering::Relaxed),
             records_out: self.records_out.load(Ordering::Relaxed),
             records_bad: self.records_bad.load(Ordering::Relaxed),
+            lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
             last_record: (last > 0).then(|| time::rfc3339(last)),
             retrying: (!words.troubles.is_empty()).then(|| {
                 let texts: Vec<&str> = words.troubles.values().map(|(text, _)| text.as_str()).collect();

@@ -69,7 +69,8 @@ impl Page {
         self.text.push('\n');
         self.line(0, &format!("task {}: {}{worker}", task.id, task.state));
         if let Some(d) = &task.detail {
-            let records = format!("{} in, {} out, {} bad", d.records_in, d.records_out, d.records_bad);
+            let lag = d.lag.map(|n| format!(", {n} behind")).unwrap_or_default();
+            let records = format!("{} in, {} out, {} bad{lag}", d.records_in, d.records_out, d.records_bad);
             self.entry("records", &records);
             let last = d.last_record.as_deref().map(|t| format!("{} ago ({t})", age(t, now)));
             self.entry("last record", last.as_deref().unwrap_or("none since the task started"));
