@@ -22,6 +22,8 @@ pub struct Context {
     brokers_down: AtomicBool,
     /// When all brokers went down last.
     down_since: Mutex<Option<Instant>>,
+    /// In how many statistics in a row there was no connection to any broker.
+    unconnected: AtomicU64,
     answers: AtomicU64,
     brokers: Mutex<BTreeMap<String, Broker>>,
     bounds: Mutex<Vec<Bounds>>,
@@ -48,15 +50,16 @@ struct Broker {
     silent: bool,
 }
 
-/// How often a consumer looks whether its brokers answer. A producer knows from its acknowledgements.
-pub(crate) const LOOK_AT_BROKERS: Duration = Duration::from_secs(5);
+/// How often clients look whether their brokers are there and answer.
+pub(crate) const LOOK_AT_BROKERS: Duration = Duration::from_secs(3);
 /// A fetch is answered within `fetch.max.wait.ms`, half a second by default.
 const SILENCE: Duration = Duration::from_secs(10);
 
 impl Context {
-    /// Whether all brokers were unreachable when librdkafka last said anything about it.
+    /// Whether no broker can be reached: librdkafka said so, or there was no connection for a while. A client that has
+    /// nothing to ask may have none, too.
     pub fn brokers_down(&self) -> bool {
-        self.brokers_down.load(Ordering::Relaxed)
+        self.brokers_down.load(Ordering::Relaxed) || self.unconnected.load(Ordering::Relaxed) > 1
     }
 
     /// To be called when a request succeeded.
@@ -86,6 +89,9 @@ impl Context {
     /// Takes up librdkafka's statistics (its STATISTICS.md). A broker is silent when a request has waited since
     /// the statistics before and nothing came for [`SILENCE`]; it is so until the next answer.
     fn take_up(&self, statistics: &Statistics) {
+        let connected = statistics.brokers.values().any(|b| b.state == "UP");
+        let unconnected = if connected { 0 } else { self.unconnected.load(Ordering::Relaxed) + 1 };
+        self.unconnected.store(unconnected, Ordering::Relaxed);
         let mut brokers = self.brokers.lock().unwrap_or_else(PoisonError::into_inner);
         // Requests to the coordinator, a broker of its own here, may rightly wait for minutes.
         for now in statistics.brokers.values().filter(|b| b.source == "learned") {
@@ -213,6 +219,7 @@ mod tests {
     fn a_broker_that_nothing_was_asked_of_is_not_silent() {
         let context = Context::default();
         assert_eq!(look(&context, "UP", 0, 7, 100), None);
+        assert!(!context.brokers_down());
         // Asked just now, long after its last answer.
         assert_eq!(look(&context, "UP", 1, 7, 105), None);
         assert_eq!(look(&context, "UP", 0, 8, 1), None);
@@ -228,6 +235,13 @@ mod tests {
         look(&context, "CONNECT", 0, 8, 5);
         assert!(context.brokers_down());
         look(&context, "UP", 0, 9, 0);
+        assert!(!context.brokers_down());
+        // librdkafka does not always say that they are gone.
+        look(&context, "CONNECT", 0, 9, 3);
+        assert!(!context.brokers_down());
+        look(&context, "TRY_CONNECT", 0, 9, 6);
+        assert!(context.brokers_down());
+        look(&context, "UP", 0, 10, 0);
         assert!(!context.brokers_down());
     }
 }

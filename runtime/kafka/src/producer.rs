@@ -12,7 +12,7 @@ use rdkafka::{
 };
 
 use crate::{
-    client::Context,
+    client::{Context, LOOK_AT_BROKERS},
     error::{kafka_error, not_created},
     settings::{ClientSettings, Role},
 };
@@ -56,6 +56,10 @@ impl<D: Delivery> ClientContext for Reports<D> {
     fn error(&self, error: KafkaError, reason: &str) {
         self.client.error(error, reason);
     }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.client.stats_raw(statistics);
+    }
 }
 
 impl<D: Delivery> ProducerContext for Reports<D> {
@@ -88,6 +92,7 @@ pub fn producer_defaults(settings: &mut ClientSettings) {
         .or_set("acks", "all")
         .or_set("enable.idempotence", if acks_less { "false" } else { "true" })
         .or_set("partitioner", "murmur2_random")
+        .or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string())
         // Java's 32 MiB, where librdkafka would keep a gigabyte.
         .or_set("queue.buffering.max.kbytes", "32768");
     if !settings.native.contains_key("message.timeout.ms") {
