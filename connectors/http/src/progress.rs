@@ -1,14 +1,17 @@
 //! Which records of a slice were delivered, so that its retry goes on behind them.
 
+use std::collections::HashSet;
+
 use connect_api::{SinkRecord, Topic, TopicPartition};
 
-/// The last delivered offset of each partition.
+/// The delivered records of slices that have not been delivered as a whole.
 ///
-/// A sink that sends one request per record and fails in the middle of a slice gets the whole slice
-/// again. Without this it would deliver the first records anew at every retry, and a server that answers
-/// 429 would never see the rest.
+/// A sink that sends one request per record and fails in the middle of a slice gets the whole slice, or halves of
+/// it, again. Without this it would deliver the first records anew at every retry, and a server that answers 429
+/// would never see the rest. Nothing is remembered beyond that: a record that comes later with an offset that was
+/// seen before is another one, as after its topic was deleted and created again, or one that is to be delivered anew.
 #[derive(Debug, Default)]
-pub struct Progress(Vec<(Topic, i32, i64)>);
+pub struct Progress(HashSet<(Topic, i32, i64)>);
 
 impl Progress {
     /// Nothing delivered yet.
@@ -16,17 +19,20 @@ impl Progress {
         Self::default()
     }
 
-    /// Whether the record, or a later one of its partition, was delivered.
+    /// Whether the record was delivered by an earlier try.
     pub fn has(&self, record: &SinkRecord) -> bool {
-        self.0.iter().any(|(t, p, offset)| of(record, t, *p) && *offset >= record.origin.offset)
+        !self.0.is_empty() && self.0.contains(&key(record))
     }
 
     /// Notes that the record was delivered, or that it has been decided that it never will be.
     pub fn note(&mut self, record: &SinkRecord) {
-        let origin = &record.origin;
-        match self.0.iter_mut().find(|(t, p, _)| of(record, t, *p)) {
-            Some(entry) => entry.2 = origin.offset,
-            None => self.0.push((origin.topic.clone(), origin.partition, origin.offset)),
+        self.0.insert(key(record));
+    }
+
+    /// Forgets a slice that was delivered as a whole: it is not tried again.
+    pub fn finished(&mut self, slice: &[SinkRecord]) {
+        for record in slice {
+            self.0.remove(&key(record));
         }
     }
 
@@ -36,8 +42,9 @@ impl Progress {
     }
 }
 
-fn of(record: &SinkRecord, topic: &Topic, partition: i32) -> bool {
-    record.origin.partition == partition && record.origin.topic == *topic
+fn key(record: &SinkRecord) -> (Topic, i32, i64) {
+    let origin = &record.origin;
+    (origin.topic.clone(), origin.partition, origin.offset)
 }
 
 #[cfg(test)]
@@ -51,13 +58,17 @@ mod tests {
     }
 
     #[test]
-    fn delivered_records_are_known_until_their_partition_comes_anew() {
+    fn delivered_records_are_known_until_their_slice_is_done_or_their_partition_is_gone() {
         let mut progress = Progress::new();
-        progress.note(&record(0, 5));
-        progress.note(&record(1, 2));
-        assert!(progress.has(&record(0, 5)) && progress.has(&record(0, 4)));
-        assert!(!progress.has(&record(0, 6)) && !progress.has(&record(1, 3)) && !progress.has(&record(2, 0)));
+        let slice = [record(0, 5), record(0, 6), record(1, 2)];
+        slice.iter().for_each(|r| progress.note(r));
+        assert!(progress.has(&record(0, 5)) && progress.has(&record(1, 2)));
+        assert!(!progress.has(&record(0, 4)) && !progress.has(&record(0, 7)) && !progress.has(&record(2, 5)));
+        progress.finished(&slice[..1]);
+        assert!(!progress.has(&record(0, 5)) && progress.has(&record(0, 6)), "one half is done");
         progress.forget(&[TopicPartition { topic: "t".into(), partition: 0 }]);
-        assert!(!progress.has(&record(0, 4)) && progress.has(&record(1, 2)));
+        assert!(!progress.has(&record(0, 6)) && progress.has(&record(1, 2)));
+        progress.finished(&slice);
+        assert!(!progress.has(&record(1, 2)), "a later record with this offset is another one");
     }
 }

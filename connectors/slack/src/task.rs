@@ -85,6 +85,7 @@ impl SinkTask for SlackTask {
             }
             self.progress.note(record);
         }
+        self.progress.finished(records);
         Ok(())
     }
 }

@@ -70,6 +70,7 @@ impl SinkTask for WebhookTask {
             }
             self.progress.note(record);
         }
+        self.progress.finished(records);
         Ok(())
     }
 }

@@ -296,19 +296,31 @@ const REACH: Duration = Duration::from_secs(60);
 async fn reach(worker: &Worker) -> Result<Option<String>> {
     let admin = Admin::new(&worker.own_client(Role::Admin, "connect-admin")?)?;
     let deadline = tokio::time::Instant::now() + REACH;
-    let mut said = false;
+    let brokers = worker.config.bootstrap_servers.join(",");
+    let mut said = None;
     loop {
         if let Some(id) = admin.cluster_id(Duration::from_secs(3)).await? {
             return Ok(Some(id));
         }
+        let why = match admin.last_failure() {
+            Some(text) if text.to_ascii_lowercase().contains("sasl") => {
+                format!(": {text} (check sasl.mechanism, and user and password in sasl.jaas.config)")
+            }
+            Some(text) if text.to_ascii_lowercase().contains("ssl") => {
+                format!(": {text} (check security.protocol, ssl.truststore.* and ssl.keystore.*)")
+            }
+            Some(text) => format!(": {text}"),
+            None => String::new(),
+        };
         if tokio::time::Instant::now() >= deadline {
             return Err(Error::fatal(format!(
-                "Failed to connect to and describe Kafka cluster at {}. Check worker's broker connection and security properties.",
-                worker.config.bootstrap_servers.join(",")
+                "Failed to connect to and describe Kafka cluster at {brokers}. Check worker's broker connection and security \
+                 properties{why}"
             )));
         }
-        if !std::mem::replace(&mut said, true) {
-            tracing::warn!("waiting for kafka at {}", worker.config.bootstrap_servers.join(","));
+        if said.as_ref() != Some(&why) {
+            tracing::warn!("waiting for kafka at {brokers}{why}");
+            said = Some(why);
         }
     }
 }

@@ -112,6 +112,11 @@ impl Admin {
         }
     }
 
+    /// Why the last connection that failed did so.
+    pub fn last_failure(&self) -> Option<String> {
+        self.0.inner().context().last_failure()
+    }
+
     /// Whether Kafka could not be reached when last tried.
     pub fn brokers_down(&self) -> bool {
         self.0.inner().context().brokers_down()

@@ -27,6 +27,9 @@ pub struct Context {
     answers: AtomicU64,
     brokers: Mutex<BTreeMap<String, Broker>>,
     bounds: Mutex<Vec<Bounds>>,
+    /// Since when wanted partitions have not been read.
+    stalled: Mutex<BTreeMap<TopicPartition, Instant>>,
+    failure: Mutex<Option<String>>,
 }
 
 /// What a consumer knows of a partition's ends, as of the last statistics.
@@ -81,9 +84,20 @@ impl Context {
         brokers.iter().find(|(_, b)| b.silent).map(|(name, _)| name.clone())
     }
 
+    /// Why the last connection that failed did so, such as a refused password.
+    pub fn last_failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The ends of the partitions that a consumer reads.
     pub fn bounds(&self) -> Vec<Bounds> {
         self.bounds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Partitions that are to be read and have not been for at least this long although there are brokers.
+    pub fn stalled(&self, at_least: Duration) -> Vec<TopicPartition> {
+        let stalled = self.stalled.lock().unwrap_or_else(PoisonError::into_inner);
+        stalled.iter().filter(|(_, since)| since.elapsed() >= at_least).map(|(p, _)| p.clone()).collect()
     }
 
     /// Takes up librdkafka's statistics (its STATISTICS.md). A broker is silent when a request has waited since
@@ -110,6 +124,18 @@ impl Context {
                 known.silent = true;
             }
             (known.answers, known.waiting) = (now.rx, waiting);
+        }
+        let mut stalled = self.stalled.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *stalled);
+        // Without a broker nothing can be read, which is said elsewhere.
+        let wanted = statistics.topics.iter().filter(|_| connected);
+        for (topic, p) in wanted.flat_map(|(topic, of)| of.partitions.values().map(move |p| (topic, p))) {
+            // A fetch that the broker refuses, as one with the leader's epoch of a topic that is gone, leaves -1.
+            if p.desired && p.partition >= 0 && (p.fetch_state != "active" || p.hi_offset == -1) {
+                let partition = TopicPartition { topic: topic.as_str().into(), partition: p.partition };
+                let since = before.get(&partition).copied().unwrap_or_else(Instant::now);
+                stalled.insert(partition, since);
+            }
         }
         let partitions =
             statistics.topics.iter().flat_map(|(topic, of)| of.partitions.values().map(move |p| (topic, p)));
@@ -140,6 +166,9 @@ struct TopicStatistics {
 #[derive(serde::Deserialize)]
 struct PartitionStatistics {
     partition: i32,
+    /// Whether the application wants it.
+    desired: bool,
+    fetch_state: String,
     lo_offset: i64,
     hi_offset: i64,
     ls_offset: i64,
@@ -160,6 +189,11 @@ struct BrokerStatistics {
 
 impl ClientContext for Context {
     fn log(&self, level: Level, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            // Before it stand the thread and the broker's address with librdkafka's number.
+            let text = message.split_once("]: ").map_or(message, |(_, text)| text);
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        }
         match level {
             Level::Debug => tracing::trace!(target: "librdkafka", facility, "{message}"),
             // What matters of it comes as an error of a request, too.

@@ -381,6 +381,12 @@ impl Consumer {
         })
     }
 
+    /// Assigned partitions that have not been read for at least this long although Kafka is there. librdkafka does not
+    /// go on by itself when a topic was created anew and its leader's epoch began anew, too.
+    pub fn stalled(&self, at_least: Duration) -> Vec<TopicPartition> {
+        self.inner.context().client.stalled(at_least)
+    }
+
     /// The ends of the assigned partitions, some seconds old.
     pub fn bounds(&self) -> Vec<Bounds> {
         self.inner.context().client.bounds()

@@ -104,8 +104,12 @@ impl PollLoop {
         let mut missing = Vec::new();
         for topic in self.options.topics.iter().filter(|t| !t.starts_with('^')) {
             match self.consumer.fetch_metadata(Some(topic), METADATA) {
-                Ok(found) if found.topics().iter().all(|t| t.error().is_none() && !t.partitions().is_empty()) => {}
-                Ok(_) => missing.push(topic.clone()),
+                Ok(found) => {
+                    let gone = |code: Code| matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic);
+                    if found.topics().iter().any(|t| t.error().map(Code::from).is_some_and(gone)) {
+                        missing.push(topic.clone());
+                    }
+                }
                 // Kafka is away, which is said elsewhere.
                 Err(_) => return self.look_for_topics = Some(Instant::now() + LOOK),
             }
@@ -173,7 +177,8 @@ impl PollLoop {
         match code {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
                 tracing::debug!("waiting for the topic: {error}");
-                self.look_for_topics = Some(Instant::now());
+                // It may be about to be created.
+                self.look_for_topics = Some(Instant::now() + LOOK);
             }
             Some(Code::PartitionEOF) => {}
             Some(c) if class(c) == connect_api::ErrorClass::Retriable && c != Code::AutoOffsetReset => {

@@ -265,6 +265,9 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
             },
         }
     }
+    // Java's defaults; librdkafka would wait up to ten seconds between two tries to connect, so that a consumer could
+    // outlive its session although Kafka is back.
+    out.or_set("reconnect.backoff.ms", "50").or_set("reconnect.backoff.max.ms", "1000");
     if let Some(acks) = out.native.get("acks").filter(|a| !["all", "-1"].contains(&a.as_str())) {
         out.warnings.push(format!(
             "acks={acks}: records that Kafka loses count as stored; remove it to have them acknowledged by all replicas"
@@ -519,7 +522,7 @@ mod tests {
                 for role in *roles {
                     let made = translate(*role, &Settings::from([(*key, sample(key))]));
                     assert!(
-                        matches!(&made, Ok(m) if m.native.len() == 1 && m.warnings.is_empty()),
+                        matches!(&made, Ok(m) if m.warnings.is_empty() && m.native.keys().filter(|k| !k.starts_with("reconnect.")).count() + usize::from(key.starts_with("reconnect.")) == 1),
                         "{key} {role:?}: {made:?}"
                     );
                 }

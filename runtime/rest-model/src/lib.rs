@@ -165,9 +165,15 @@ pub struct TaskDetail {
     /// Since when it is trying again, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retrying_since: Option<String>,
+    /// When it is tried next, RFC 3339, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<String>,
     /// The last error, tolerated or overcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// When that was, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error_at: Option<String>,
     /// How often it was restarted in a row because it had failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,

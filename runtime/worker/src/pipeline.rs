@@ -305,7 +305,7 @@ impl Pipeline {
         *attempt += 1;
         let Some(delay) = self.tolerance.back_off(*attempt, began, failure.error.delay()) else { return false };
         self.waiting = true;
-        if self.status.retrying(Trouble::Convert, &failure.error) {
+        if self.status.retrying_in(Trouble::Convert, &failure.error, delay) {
             tracing::warn!("{} failed and is tried again: {}", failure.stage.doing(), failure.error.one_line());
         }
         tokio::time::sleep(delay).await;

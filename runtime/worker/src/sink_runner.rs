@@ -31,6 +31,8 @@ pub struct SinkRunner {
     pub pipeline: Pipeline,
     /// The consumer.
     pub consumer: Consumer,
+    /// Makes another consumer.
+    pub subscribe: Box<dyn Fn() -> Result<Consumer> + Send + Sync>,
     /// The task's host, which knows the records of the current put.
     pub host: Arc<Host>,
     /// Counters.
@@ -43,6 +45,8 @@ pub struct SinkRunner {
     pub retry_max: Duration,
     /// A commit that Kafka has not answered; made with none.
     pub in_flight: Option<InFlight>,
+    /// Since when the group has given no assignment, not even one of no partitions; none while there is one.
+    pub unassigned: Option<Instant>,
 }
 
 /// A commit under way.
@@ -53,6 +57,10 @@ pub struct InFlight {
 }
 
 const HEALTH: Duration = Duration::from_secs(1);
+/// An assignment may take a few seconds; the embedded broker waits three.
+const WITHOUT_GROUP: Duration = Duration::from_secs(8);
+/// A partition may be without a leader for some seconds.
+const STALLED: Duration = Duration::from_secs(20);
 const LEAVE: Duration = Duration::from_secs(3);
 const BOUNDS: Duration = Duration::from_secs(10);
 
@@ -134,7 +142,15 @@ impl SinkRunner {
                     Ok(()) => self.consumer.set_paused(*paused.borrow_and_update()),
                     Err(_) => return Ok(()),
                 },
-                _ = health.tick() => self.report_health(positions, *paused.borrow()),
+                _ = health.tick() => {
+                    let paused = *paused.borrow();
+                    self.report_health(positions, paused);
+                    let stalled = self.consumer.stalled(STALLED);
+                    if !stalled.is_empty() {
+                        self.subscribe_again(&stalled, positions, &mut pending).await?;
+                        self.consumer.set_paused(paused);
+                    }
+                }
                 answer = answered(&mut self.in_flight) => self.committed(answer, positions)?,
                 () = self.host.requested.notified() => self.carry_out(positions, &mut pending).await?,
                 _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
@@ -158,7 +174,14 @@ impl SinkRunner {
                 tracing::warn!("{text}");
             }
         }
-        if let Some(complaint) = self.consumer.complaint() {
+        let waiting = self.unassigned.filter(|since| positions.assigned.is_empty() && since.elapsed() > WITHOUT_GROUP);
+        let waiting = waiting.map(|since| {
+            let s = since.elapsed().as_secs();
+            Error::retriable(format!(
+                "waiting for partitions for {s} s: the group may have to wait for the end of a lost member's session"
+            ))
+        });
+        if let Some(complaint) = self.consumer.complaint().or(waiting) {
             if self.status.retrying(Trouble::Kafka, &complaint) {
                 tracing::warn!("{}", complaint.one_line());
             }
@@ -179,6 +202,7 @@ impl SinkRunner {
                 pending.push_back(batch);
             }
             Some(Event::Assigned(partitions)) => {
+                self.unassigned = None;
                 tracing::info!("assigned {}", list(&partitions));
                 self.look_for_deleted(&partitions);
                 self.task.open(&partitions).await.map_err(|e| e.context("opening partitions"))?;
@@ -188,6 +212,36 @@ impl SinkRunner {
             Some(Event::Failed(e)) => return Err(e),
             None => return Err(Error::fatal("the consumer's thread has ended")),
         }
+        Ok(())
+    }
+
+    /// Gives everything up and joins the group anew with another consumer.
+    async fn subscribe_again(
+        &mut self,
+        stalled: &[TopicPartition],
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<()> {
+        tracing::warn!(
+            "not read for {} s although kafka is there, as happens when a topic is deleted and created again: {}; subscribing \
+             anew",
+            STALLED.as_secs(),
+            list(stalled)
+        );
+        // What is under way may belong to a topic that is gone; it comes again where it does not. The old offsets of a
+        // new topic are not committed: they might pass over what is in it.
+        pending.clear();
+        self.in_flight = None;
+        let rest: Vec<TopicPartition> = positions.assigned.iter().filter(|p| !stalled.contains(p)).cloned().collect();
+        if let Err(e) = self.commit(positions, Some(&rest)).await {
+            tracing::warn!("offsets were not committed, their records will come again: {}", e.one_line());
+        }
+        let all: Vec<TopicPartition> = std::mem::take(&mut positions.assigned).into_iter().collect();
+        self.task.close(&all).await.map_err(|e| e.context("closing partitions"))?;
+        *positions = Positions::default();
+        self.unassigned = Some(Instant::now());
+        let old = std::mem::replace(&mut self.consumer, (self.subscribe)()?);
+        old.close(LEAVE).await;
         Ok(())
     }
 
@@ -260,6 +314,8 @@ impl SinkRunner {
             tracing::warn!("offsets were not committed, their records will come again elsewhere: {}", e.one_line());
         }
         self.task.close(&gone).await.map_err(|e| e.context("closing partitions"))?;
+        // Also where the rest of the partitions stays, the next assignment is not far.
+        self.unassigned = Some(Instant::now());
         for p in &gone {
             positions.assigned.remove(p);
             positions.put.remove(p);
@@ -396,10 +452,10 @@ impl SinkRunner {
                     }
                     ErrorClass::Retriable => {
                         attempt = attempt.saturating_add(1);
-                        if self.status.retrying(Trouble::Put, &e) {
+                        let delay = e.delay().unwrap_or_else(|| back_off(attempt, self.retry_max));
+                        if self.status.retrying_in(Trouble::Put, &e, delay) {
                             tracing::warn!("writing failed and is tried again: {}", e.one_line());
                         }
-                        let delay = e.delay().unwrap_or_else(|| back_off(attempt, self.retry_max));
                         match self.wait(delay, control, positions, pending).await? {
                             Some(Waited::Over) => parts.push(part),
                             Some(Waited::Stop) => return Ok(Waited::Stop),

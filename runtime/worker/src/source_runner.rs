@@ -141,10 +141,10 @@ impl SourceRunner {
                 }
                 Err(e) if e.class() == ErrorClass::Retriable => {
                     failures += 1;
-                    if self.status.retrying(Trouble::Poll, &e) {
+                    let delay = e.delay().unwrap_or(Duration::from_millis(300 * u64::from(failures.min(100))));
+                    if self.status.retrying_in(Trouble::Poll, &e, delay) {
                         tracing::warn!("polling failed and is tried again: {}", e.one_line());
                     }
-                    let delay = e.delay().unwrap_or(Duration::from_millis(300 * u64::from(failures.min(100))));
                     tokio::select! {
                         () = control.stop.cancelled() => return Ok(()),
                         () = tokio::time::sleep(delay) => {}

@@ -91,7 +91,10 @@ impl Default for TaskStatus {
 struct Words {
     /// Text and beginning of each.
     troubles: BTreeMap<Trouble, (String, i64)>,
-    last_error: Option<String>,
+    /// When the next try is.
+    next_try: Option<i64>,
+    /// With its time.
+    last_error: Option<(String, i64)>,
 }
 
 impl TaskStatus {
@@ -117,7 +120,7 @@ impl TaskStatus {
     /// Counts a record that was tolerated as bad.
     pub fn bad(&self, error: &Error) {
         self.records_bad.fetch_add(1, Ordering::Relaxed);
-        self.words().last_error = Some(error.one_line());
+        self.words().last_error = Some((error.one_line(), time::now_ms()));
     }
 
     fn words(&self) -> std::sync::MutexGuard<'_, Words> {
@@ -130,13 +133,25 @@ impl TaskStatus {
         let mut words = self.words();
         let known = words.troubles.get(&trouble).map(|(_, since)| *since);
         words.troubles.insert(trouble, (text.clone(), known.unwrap_or_else(time::now_ms)));
-        words.last_error = Some(text);
+        words.last_error = Some((text, time::now_ms()));
         known.is_none()
+    }
+
+    /// As [`TaskStatus::retrying`], with the time until the next try.
+    pub fn retrying_in(&self, trouble: Trouble, error: &Error, delay: Duration) -> bool {
+        let new = self.retrying(trouble, error);
+        self.words().next_try = Some(time::now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(0)));
+        new
     }
 
     /// Says that a trouble is over. Tells whether there was any.
     pub fn recovered(&self, trouble: Trouble) -> bool {
-        self.words().troubles.remove(&trouble).is_some()
+        let mut words = self.words();
+        if words.troubles.remove(&trouble).is_none() {
+            return false;
+        }
+        words.next_try = None;
+        true
     }
 
     fn detail(&self) -> model::TaskDetail {
@@ -153,7 +168,9 @@ impl TaskStatus {
                 texts.join("; ")
             }),
             retrying_since: words.troubles.values().map(|(_, since)| *since).min().map(time::rfc3339),
-            last_error: words.last_error.clone(),
+            next_try: words.next_try.map(time::rfc3339),
+            last_error: words.last_error.as_ref().map(|(text, _)| text.clone()),
+            last_error_at: words.last_error.as_ref().map(|(_, at)| time::rfc3339(*at)),
             restarts: 0,
             next_restart: None,
         }

@@ -97,17 +97,20 @@ pub async fn start_task(
                 handover_limit: flush_timeout + worker.config.shutdown_timeout.0,
             };
             let task = start(settings, SinkContext::new(context)).await?;
-            let consumer = Consumer::subscribe(&client, &options)?;
+            let subscribe = Box::new(move || Consumer::subscribe(&client, &options));
+            let consumer = subscribe()?;
             let runner = SinkRunner {
                 task,
                 pipeline,
                 consumer,
+                subscribe,
                 host,
                 status,
                 flush_interval,
                 flush_timeout,
                 retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),
                 in_flight: None,
+                unassigned: Some(tokio::time::Instant::now()),
             };
             Ok(Box::pin(runner.run(control)))
         }

@@ -77,7 +77,8 @@ impl Page {
             if let Some(text) = retrying(d, now) {
                 self.line(2, &text);
             } else if let Some(error) = d.last_error.as_ref().filter(|_| task.trace.is_none()) {
-                self.line(2, &format!("last error: {error}"));
+                let ago = d.last_error_at.as_deref().map(|t| format!(" {} ago", age(t, now))).unwrap_or_default();
+                self.line(2, &format!("last error{ago}: {error}"));
             }
         }
         self.failure(task.trace.as_deref());

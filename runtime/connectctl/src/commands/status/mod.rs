@@ -119,6 +119,11 @@ fn restarts(count: u32, next: Option<&str>, now: i64) -> Option<String> {
     }
 }
 
+/// How long it is until a time; none when it is over.
+fn until(text: &str, now: i64) -> Option<String> {
+    time::parse_rfc3339(text).filter(|at| *at > now).map(|at| span(at - now))
+}
+
 fn span(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {

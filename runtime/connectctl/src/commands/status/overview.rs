@@ -2,7 +2,7 @@
 
 use connect_rest_model::{ConnectorStatus, TaskDetail, TaskState};
 
-use super::{super::task_count, age, restarts, trace};
+use super::{super::task_count, age, restarts, trace, until};
 use crate::table::{Column, Table};
 
 /// The table. Counts are shown where at least one worker tells them.
@@ -69,7 +69,10 @@ fn failure(table: &mut Table, text: Option<&str>) {
 pub(super) fn retrying(detail: &TaskDetail, now: i64) -> Option<String> {
     let why = detail.retrying.as_ref()?;
     let since = detail.retrying_since.as_deref().map(|s| format!(" for {}", age(s, now))).unwrap_or_default();
-    Some(format!("retrying{since}: {why}"))
+    // What the server asked for is in the text already.
+    let next = detail.next_try.as_deref().filter(|_| !why.contains("next try")).and_then(|t| until(t, now));
+    let next = next.map(|t| format!(", next try in {t}")).unwrap_or_default();
+    Some(format!("retrying{since}{next}: {why}"))
 }
 
 #[cfg(test)]
