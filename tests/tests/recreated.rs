@@ -33,14 +33,9 @@ fn records_of_a_topic_that_was_created_again_arrive_from_its_beginning() {
     let text =
         |n: std::ops::Range<u32>| n.map(|n| (n.to_string(), Some(n.to_string().into_bytes()))).collect::<Vec<_>>();
     // After a restart of the broker the old topic's leader has a later epoch than the new one's.
-    for (name, after, restart) in [
-        ("fewer", 5, false),
-        ("more", 60, false),
-        ("fewer", 5, false),
-        ("more", 60, false),
-        ("older", 5, true),
-        ("older-more", 60, true),
-    ] {
+    for (name, after, restart) in
+        [("fewer", 5, false), ("more", 60, false), ("older", 5, true), ("older-more", 60, true)]
+    {
         reader.create(name, 1, &[]);
         let out = path(name);
         let config = json!({
