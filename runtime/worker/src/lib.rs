@@ -11,6 +11,7 @@
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
+//! - [`providers`]: references in settings, resolved and kept out of what is shown
 //! - [`override_policy`], [`versions`]: parts of validation
 //! - `stage`: what is done for a request
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
@@ -23,6 +24,7 @@ pub mod loggers;
 pub mod offsets;
 pub mod override_policy;
 pub mod pipeline;
+pub mod providers;
 pub mod registry;
 pub mod rest;
 pub mod restart;
