@@ -156,7 +156,11 @@ connect_api::config! {
     /// least once. What would change something is refused by [`refused`].
     #[derive(Debug)]
     pub struct SourceOnlyConfig {
-        /// Groups of topics that are created. Refused: create the topics before, or let the broker create them.
+        /// Groups of topics that are created before the first record. topic.creation.GROUP.include and .exclude list
+        /// expressions that names match as a whole; .partitions and .replication.factor are those of topic.creation.default
+        /// where the group has none, which are required where there is any such setting (-1 is the broker's default);
+        /// anything else below the group is a setting of the topic, such as cleanup.policy. The first group that takes a
+        /// topic counts, default takes the rest.
         topic_groups: Vec<String> = Key::new("topic.creation.groups").default("").low()
             .form("Topic Creation", Width::Long, "Topic Creation Groups").order(1)
             .check(|a: &Vec<String>| aliases_are_unique(a)),
@@ -251,9 +255,6 @@ pub fn refused(settings: &Settings, direction: Direction) -> Vec<(String, String
             "transaction.boundary.interval.ms" => refuse(key, "there are no transactions; remove it"),
             "offsets.storage.topic" if direction == Direction::Source => {
                 refuse(key, "source offsets are kept by the worker (offset.storage.file.filename); remove it");
-            }
-            k if k.starts_with("topic.creation.") && direction == Direction::Source => {
-                refuse(key, "create the topics before, or let the broker create them (auto.create.topics.enable)");
             }
             _ => {}
         }
@@ -357,11 +358,7 @@ mod tests {
 
     #[test]
     fn what_would_be_ignored_is_refused() {
-        let given = Settings::from([
-            ("exactly.once.support", "required"),
-            ("topic.creation.default.partitions", "3"),
-            ("a", "b"),
-        ]);
+        let given = Settings::from([("exactly.once.support", "required"), ("offsets.storage.topic", "o"), ("a", "b")]);
         let texts = refused(&given, Direction::Source);
         assert_eq!(texts.len(), 2);
         assert_eq!(texts[0].1, "This worker does not have exactly-once source support enabled.");

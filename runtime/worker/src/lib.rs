@@ -9,7 +9,7 @@
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
 //! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
-//! - [`topic_pattern`]: `topics.regex` for librdkafka
+//! - [`topic_creation`]: topics that source tasks create; [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`providers`]: references in settings, resolved and kept out of what is shown
 //! - [`override_policy`], [`versions`]: parts of validation
@@ -38,6 +38,7 @@ pub mod supervisor;
 pub mod task;
 pub mod task_host;
 pub mod tolerance;
+pub mod topic_creation;
 pub mod topic_pattern;
 pub mod validation;
 pub mod versions;

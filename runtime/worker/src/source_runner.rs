@@ -18,6 +18,7 @@ use crate::{
     pipeline::{Passed, Pipeline},
     status::{TaskStatus, Trouble},
     storage::SourceOffsets,
+    topic_creation::TopicCreator,
 };
 
 /// How the supervisor steers a task.
@@ -39,6 +40,8 @@ pub struct SourceRunner {
     pub pipeline: Pipeline,
     /// The producer.
     pub producer: Producer<Segment>,
+    /// Creates topics before they are written to, where the connector asks for it.
+    pub topics: Option<TopicCreator>,
     /// Where offsets are kept.
     pub offsets: SourceOffsets,
     /// Counters.
@@ -135,7 +138,7 @@ impl SourceRunner {
                     tokio::select! {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
-                        sent = send(&mut self.pipeline, &self.producer, tracker, &self.status, batch) => sent?,
+                        sent = send(&mut self.pipeline, &mut self.topics, &self.producer, tracker, &self.status, batch) => sent?,
                         e = failed(failure, &health_of) => return Err(e),
                     }
                 }
@@ -205,9 +208,10 @@ async fn failed(tracker: crate::offsets::FailureHandle, health: &Health<'_>) -> 
 
 async fn send(
     pipeline: &mut Pipeline,
+    topics: &mut Option<TopicCreator>,
     producer: &Producer<Segment>,
     tracker: &mut Tracker,
-    status: &TaskStatus,
+    status: &Arc<TaskStatus>,
     batch: SourceBatch,
 ) -> Result<()> {
     let (records, slips) = batch.into_parts();
@@ -240,13 +244,20 @@ async fn send(
                     value: encoded.value.as_deref(),
                     headers: &headers,
                 };
-                match producer.send(outgoing, segment.clone()).await {
-                    // A record that can never be sent, such as one that is too large.
-                    Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
-                        connect_kafka::Delivery::failed(&**segment, e);
-                        Ok(())
-                    }
-                    sent => sent,
+                let there = match topics {
+                    Some(topics) => topics.ensure(&encoded.topic, status).await,
+                    None => Ok(()),
+                };
+                match there {
+                    Ok(()) => match producer.send(outgoing, segment.clone()).await {
+                        // A record that can never be sent, such as one that is too large.
+                        Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
+                            connect_kafka::Delivery::failed(&**segment, e);
+                            Ok(())
+                        }
+                        sent => sent,
+                    },
+                    missing => missing,
                 }
             }
             Ok(Passed::Dropped) => {

@@ -51,6 +51,8 @@ impl State {
 pub enum Trouble {
     /// Kafka cannot be reached or does not answer, or a topic is missing.
     Kafka,
+    /// A topic cannot be looked for or created.
+    Topic,
     /// The source task's poll fails.
     Poll,
     /// A record cannot be converted at the moment, such as without the schema registry.

@@ -20,6 +20,7 @@ use crate::{
     supervisor::Services,
     task_host::Host,
     tolerance::{DeadLetters, Task, Tolerance},
+    topic_creation::{Groups, PREFIX, TopicCreator},
     topic_pattern::subscription,
 };
 
@@ -66,12 +67,14 @@ pub async fn start_task(
             let mut client = worker.client(Role::Producer, &settings, &format!("connector-producer-{name}-{id}"))?;
             connect_kafka::producer_defaults(&mut client);
             let producer = Producer::new(&client)?;
+            let topics = topic_creator(services, name, id, &settings)?;
             let task = start(settings, SourceContext::new(context)).await?;
             let runner = SourceRunner {
                 connector: name.clone(),
                 task,
                 pipeline,
                 producer,
+                topics,
                 offsets: services.offsets.clone(),
                 status,
                 flush_interval,
@@ -112,6 +115,26 @@ pub async fn start_task(
             Ok(Box::pin(runner.run(control)))
         }
     }
+}
+
+/// Creates topics where the connector asks for it and the worker can.
+fn topic_creator(services: &Services, name: &str, id: u32, settings: &Settings) -> Result<Option<TopicCreator>> {
+    let worker = &services.worker;
+    if !settings.has_prefix(PREFIX) {
+        return Ok(None);
+    }
+    let why = if !worker.config.topic_creation {
+        "the worker setting topic.creation.enable is false"
+    } else if worker.embedded {
+        "the embedded broker creates topics by itself, with one partition"
+    } else {
+        let Some(groups) = Groups::read(settings)? else { return Ok(None) };
+        let client = worker.client(Role::Admin, settings, &format!("connector-adminclient-{name}-{id}"))?;
+        let brokers = client.native.get("bootstrap.servers").cloned().unwrap_or_default();
+        return Ok(Some(TopicCreator::new(Admin::new(&client)?, brokers, groups)));
+    };
+    tracing::warn!("{PREFIX}* has no effect: {why}");
+    Ok(None)
 }
 
 async fn dead_letters(

@@ -76,6 +76,8 @@ connect_api::config! {
         /// Which settings of Kafka clients connectors may set: All, None, or Principal, which is sasl.jaas.config,
         /// sasl.mechanism and security.protocol.
         override_policy: OverridePolicy = Key::new("connector.client.config.override.policy").default("All"),
+        /// Whether source connectors may have topics created by their topic.creation.* settings.
+        topic_creation: bool = Key::new("topic.creation.enable").default("true").low(),
         /// Aliases of config providers, to which references such as ${file:/etc/secrets.properties:password} in all
         /// settings but plugin.path are resolved. config.providers.ALIAS.class is FileConfigProvider,
         /// DirectoryConfigProvider or EnvVarConfigProvider; below config.providers.ALIAS.param. stand allowed.paths of
@@ -133,7 +135,6 @@ const INERT: &[&str] = &[
     "metrics.num.samples",
     "metrics.recording.level",
     "metric.reporters",
-    "topic.creation.enable",
     "topic.tracking.enable",
     "topic.tracking.allow.reset",
 ];
