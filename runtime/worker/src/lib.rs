@@ -7,7 +7,8 @@
 //!   complete validation
 //! - [`controller`]: what should run; [`supervisor`]: what runs, one actor per connector
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
-//! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters
+//! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters; [`error_log`]: what is
+//!   logged of them
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - [`topic_creation`]: topics that source tasks create; [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
@@ -19,6 +20,7 @@
 pub mod cluster;
 pub mod controller;
 pub mod distributed;
+pub mod error_log;
 pub mod framework;
 pub mod loggers;
 pub mod offsets;

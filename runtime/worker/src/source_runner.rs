@@ -226,13 +226,14 @@ async fn send(
     let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
     for (i, record) in records.into_iter().enumerate() {
         let segment = walk.segment(i);
+        let shown = record.source.clone().filter(|_| pipeline.tolerance.tells_records());
         if let Some((partition, offset)) = record.source {
             match latest.iter_mut().find(|(p, _)| Arc::ptr_eq(p, &partition) || *p == partition) {
                 Some(entry) => entry.1 = offset,
                 None => latest.push((partition, offset)),
             }
         }
-        let outcome = match pipeline.encode(record.record).await {
+        let outcome = match pipeline.encode(record.record, shown).await {
             Ok(Passed::On(encoded)) => {
                 let headers: Vec<(&str, Option<&[u8]>)> =
                     encoded.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();

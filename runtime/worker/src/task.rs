@@ -44,7 +44,8 @@ pub async fn start_task(
     let converters = Arc::new(Converters::new(&services.plugins, worker, &settings)?);
     let letters = dead_letters(services, name, id, &settings, &config).await?;
     let task = Task { connector: name.clone(), task: id };
-    let tolerance = Arc::new(Tolerance::new(task, &config, letters, status.clone()));
+    let tolerance = Tolerance::new(task, &config, letters, status.clone());
+    let tolerance = Arc::new(tolerance.concealing(worker.providers.secrets().clone()));
     let host = Arc::new(Host {
         connector: name.clone(),
         settings: settings.clone(),
@@ -160,7 +161,9 @@ async fn dead_letters(
                 replication_factor: config.dlq_replication.into(),
                 settings: Vec::new(),
             };
-            admin.create_topic(&spec).await.map_err(failed)?;
+            tracing::info!("the topic {topic} for dead letters does not exist and is created");
+            let factor = format!("errors.deadletterqueue.topic.replication.factor is {}", config.dlq_replication);
+            admin.create_topic(&spec).await.map_err(|e| failed(e.context(factor)))?;
         }
     }
     let mut client = worker.client(Role::Producer, settings, &format!("connector-dlq-producer-{name}-{id}"))?;
