@@ -20,7 +20,7 @@ use connect_worker::{
     Plugins, Worker,
     providers::{self, Providers, Resolved, secrets::Secrets},
     rest::Surface,
-    validation,
+    unknown_keys, validation,
     worker_config::WorkerConfig,
 };
 
@@ -214,8 +214,14 @@ pub(crate) fn connectors(
         match providers.resolve(&written) {
             Ok(resolved) => {
                 problems.extend(check(c, &resolved, plugins, worker).into_iter().map(placed));
-                warnings
-                    .extend(resolved.unresolved.iter().cloned().chain(without_effect(&resolved, plugins)).map(placed));
+                warnings.extend(
+                    resolved
+                        .unresolved
+                        .iter()
+                        .cloned()
+                        .chain(unknown_keys::find(plugins, &resolved.settings))
+                        .map(placed),
+                );
             }
             Err(e) => {
                 let key = written.keys().find(|k| e.message().contains(&format!(" {k}"))).unwrap_or_default();
@@ -264,28 +270,6 @@ fn check(
         }
     }
     problems
-}
-
-/// Settings of a connector that nobody reads, by key.
-fn without_effect(resolved: &Resolved, plugins: &Plugins) -> Vec<(String, String)> {
-    let settings = &resolved.settings;
-    let mut found: Vec<(String, String)> = Vec::new();
-    for sentence in validation::unknown_keys(plugins, settings) {
-        let key = settings.keys().find(|k| sentence.contains(&format!("the setting {k} ")));
-        found.push((key.unwrap_or_default().to_owned(), sentence));
-    }
-    let roles = [
-        (Role::Producer, "producer.override."),
-        (Role::Consumer, "consumer.override."),
-        (Role::Admin, "admin.override."),
-    ];
-    for (role, prefix) in roles {
-        // What is refused was found before.
-        let Ok(translated) = connect_kafka::translate(role, &settings.prefixed(prefix)) else { continue };
-        let key = |sentence: &str| format!("{prefix}{}", sentence.split(' ').next().unwrap_or_default());
-        found.extend(translated.warnings.iter().map(|w| (key(w), format!("{prefix}{w}"))));
-    }
-    found
 }
 
 /// A connector's settings as a request has them.

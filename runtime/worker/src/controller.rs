@@ -15,7 +15,7 @@ use crate::{
     status::State,
     storage::Target,
     supervisor::{Handle, Services},
-    validation,
+    unknown_keys, validation,
 };
 
 /// Why a request was not carried out.
@@ -133,7 +133,7 @@ impl Controller {
         }
         let settings = texts(config);
         let resolved = self.services.worker.providers.resolve(&settings)?;
-        for sentence in validation::unknown_keys(&self.services.plugins, &resolved.settings) {
+        for (_, sentence) in unknown_keys::find(&self.services.plugins, &resolved.settings) {
             tracing::warn!(connector = settings.get("name"), "{sentence}");
         }
         Ok(settings)

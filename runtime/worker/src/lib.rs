@@ -13,7 +13,7 @@
 //! - [`topic_creation`]: topics that source tasks create; [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`providers`]: references in settings, resolved and kept out of what is shown
-//! - [`override_policy`], [`versions`]: parts of validation
+//! - [`override_policy`], [`versions`], [`unknown_keys`]: parts of validation
 //! - `stage`: what is done for a request
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
@@ -42,6 +42,7 @@ pub mod task_host;
 pub mod tolerance;
 pub mod topic_creation;
 pub mod topic_pattern;
+pub mod unknown_keys;
 pub mod validation;
 pub mod versions;
 pub mod worker_config;

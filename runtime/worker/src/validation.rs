@@ -10,7 +10,7 @@ use connect_rest_model::{ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigMap, Conf
 use crate::{
     framework::{self, CONNECTOR_VERSION, CONVERTERS},
     override_policy::OverridePolicy,
-    registry::{ConnectorPlugin, Direction, Plugins, nearest},
+    registry::{ConnectorPlugin, Direction, Plugins},
     topic_creation::{self, Groups},
     versions,
     worker_config::WorkerConfig,
@@ -49,29 +49,6 @@ pub fn validate(plugins: &Plugins, worker: Option<&WorkerConfig>, given: &Config
     clients(&settings, plugin.direction(), policy, &mut infos);
     converters(plugins, &settings, &mut infos);
     Ok(infos.finish(class))
-}
-
-/// Sentences about keys that nobody knows, each with the nearest known name.
-pub fn unknown_keys(plugins: &Plugins, settings: &Settings) -> Vec<String> {
-    let Ok(plugin) = plugins.connectors.find(settings.get("connector.class").unwrap_or_default()) else {
-        return Vec::new();
-    };
-    let mut definition = framework::definition(plugin.direction());
-    definition.embed("", &plugin.definition);
-    let source = plugin.direction() == Direction::Source;
-    let of_topics = if source { topic_creation::without_effect(settings) } else { Vec::new() };
-    let unknown = settings.keys().filter(|k| {
-        let of_topics = source && k.starts_with(topic_creation::PREFIX);
-        definition.key(k).is_none() && !framework::is_framework_key(k) && !of_topics
-    });
-    unknown
-        .map(|key| {
-            let hint = nearest(key, definition.keys().iter().map(|k| k.name.as_str()));
-            let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            format!("the setting {key} is unknown to {} and has no effect{hint}", plugin.info.name)
-        })
-        .chain(of_topics.into_iter().map(|(_, sentence)| sentence))
-        .collect()
 }
 
 struct Entry {
