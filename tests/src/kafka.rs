@@ -64,6 +64,17 @@ impl Reader {
         });
     }
 
+    /// Writes a record and waits until Kafka has it.
+    pub fn send(&self, record: Outgoing<'_>) {
+        let mut settings = self.settings(Role::Producer);
+        connect_kafka::producer_defaults(&mut settings);
+        self.runtime.block_on(async {
+            let producer = Producer::new(&settings).expect("producer");
+            producer.send(record, Arc::new(Sent)).await.expect("send");
+            producer.flush(Duration::from_secs(20)).await.expect("flush");
+        });
+    }
+
     /// The latest record of a key once the topic has been read to its present end and `enough` says so.
     pub fn latest(
         &self,

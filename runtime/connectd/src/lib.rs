@@ -26,6 +26,7 @@ use connect_worker::{
     controller::Refusal,
     distributed::DistributedConfig,
     loggers::Loggers,
+    providers::secrets::Secrets,
     rest::{Api, Bound, Surface},
     state::StateTopic,
     status::Statuses,
@@ -54,7 +55,8 @@ pub fn run(plugins: Plugins) -> ExitCode {
             return if e.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let loggers = match logging::start(args.log.as_deref()) {
+    let secrets = Secrets::default();
+    let loggers = match logging::start(args.log.as_deref(), secrets.clone()) {
         Ok(loggers) => loggers,
         Err(text) => return complain(USAGE, &[text]),
     };
@@ -64,7 +66,7 @@ pub fn run(plugins: Plugins) -> ExitCode {
         Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
     let mut broker = None;
-    let code = runtime.block_on(start(args, plugins, loggers, &mut broker));
+    let code = runtime.block_on(start(args, plugins, loggers, secrets, &mut broker));
     // Threads that wait for Kafka must not hold up the exit, and the broker goes last: clients that are
     // still closing would complain of its absence.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -80,22 +82,29 @@ fn complain(code: u8, problems: &[String]) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn start(args: args::Args, plugins: Plugins, loggers: Arc<Loggers>, broker: &mut Option<Embedded>) -> ExitCode {
+async fn start(
+    args: args::Args,
+    plugins: Plugins,
+    loggers: Arc<Loggers>,
+    secrets: Secrets,
+    broker: &mut Option<Embedded>,
+) -> ExitCode {
     let file = args.config.as_deref();
-    let mut settings = match load::worker_settings(file, &args.settings) {
-        Ok(settings) => settings,
+    let loaded = match load::worker_settings(file, &args.settings, secrets) {
+        Ok(loaded) => loaded,
         Err(problems) => return complain(WORKER, &problems),
     };
+    let mut settings = loaded.resolved.settings.clone();
     // A broker address on the command line is as good as one in a file.
     let embedded = args.embedded || (file.is_none() && !settings.contains("bootstrap.servers"));
     // Connectors are checked by the worker's settings where those can be read; problems of theirs are said below.
     let config = WorkerConfig::parse(&settings).ok();
-    let connectors = load::connectors(&args.connectors, &plugins, config.as_ref());
+    let connectors = load::connectors(&args.connectors, &plugins, config.as_ref(), &loaded.providers);
     if args.check {
         if embedded {
             registry(&mut settings, "http://127.0.0.1");
         }
-        let worker = load::worker(settings, embedded, file, &args.settings, &plugins).and_then(|worker| {
+        let worker = load::worker(settings, &loaded, embedded, &plugins).and_then(|worker| {
             if let Some(path) = &worker.config.offset_file {
                 OffsetFile::check(Path::new(path)).map_err(|e| vec![e.one_line()])?;
             }
@@ -127,7 +136,7 @@ async fn start(args: args::Args, plugins: Plugins, loggers: Arc<Loggers>, broker
         }
         registry(&mut settings, broker.registry_url());
     }
-    let worker = match load::worker(settings, embedded, file, &args.settings, &plugins) {
+    let worker = match load::worker(settings, &loaded, embedded, &plugins) {
         Ok(worker) => worker,
         Err(problems) => return complain(WORKER, &problems),
     };
@@ -178,7 +187,7 @@ async fn serve(
         plugins,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
-        statuses: Arc::new(Statuses::new(id, status_topic.clone())),
+        statuses: Arc::new(Statuses::new(id, status_topic.clone()).concealing(worker.providers.secrets().clone())),
         configs: if distributed { Configs::in_topic() } else { Configs::in_memory() },
         worker: worker.clone(),
     };

@@ -16,7 +16,13 @@ use connect_files::{
 };
 use connect_kafka::Role;
 use connect_rest_model::ConfigMap;
-use connect_worker::{Plugins, Worker, rest::Surface, validation, worker_config::WorkerConfig};
+use connect_worker::{
+    Plugins, Worker,
+    providers::{self, Providers, Resolved, secrets::Secrets},
+    rest::Surface,
+    unknown_keys, validation,
+    worker_config::WorkerConfig,
+};
 
 /// Worker settings where there is no worker file.
 fn defaults() -> Settings {
@@ -29,8 +35,23 @@ fn defaults() -> Settings {
     ])
 }
 
-/// The worker's settings: the file's, or the defaults, then those of the command line.
-pub(crate) fn worker_settings(file: Option<&Path>, set: &[(String, String)]) -> Result<Settings, Vec<String>> {
+/// The worker's settings as far as they are read.
+pub(crate) struct Loaded {
+    /// What references are resolved by.
+    pub providers: Providers,
+    /// The settings.
+    pub resolved: Resolved,
+    file: Option<PathBuf>,
+    /// What the command line sets.
+    set: Vec<(String, String)>,
+}
+
+/// The worker's settings: the file's, or the defaults, then those of the command line, references resolved.
+pub(crate) fn worker_settings(
+    file: Option<&Path>,
+    set: &[(String, String)],
+    secrets: Secrets,
+) -> Result<Loaded, Vec<String>> {
     let mut settings = match file {
         Some(path) => read_worker(path).map_err(|e| vec![e.to_string()])?.into_iter().collect(),
         None => defaults(),
@@ -38,25 +59,38 @@ pub(crate) fn worker_settings(file: Option<&Path>, set: &[(String, String)]) -> 
     for (key, value) in set {
         settings.set(key, value);
     }
-    Ok(settings)
+    let place = |key: &str| place(file, set, key);
+    let placed = |key: &str, text: &str| format!("{}: {text}", place(key));
+    let providers = Providers::read(&settings, secrets)
+        .map_err(|problems| problems.iter().map(|p| placed(&p.key, &p.text)).collect::<Vec<_>>())?;
+    let resolved = providers.resolve_worker(&settings).map_err(|e| vec![placed(providers::ALIASES, &e.one_line())])?;
+    Ok(Loaded { providers, resolved, file: file.map(Path::to_owned), set: set.to_vec() })
 }
 
-/// Reads worker settings. Problems name where the setting stands: the file, or the command line.
-pub(crate) fn worker(
-    settings: Settings,
-    embedded: bool,
-    file: Option<&Path>,
-    set: &[(String, String)],
-    plugins: &Plugins,
-) -> Result<Worker, Vec<String>> {
-    let place = |key: &str| match file {
+/// Where a worker setting stands.
+fn place(file: Option<&Path>, set: &[(String, String)], key: &str) -> String {
+    match file {
         Some(file) if !set.iter().any(|(k, _)| k == key) => file.display().to_string(),
         _ => "command line".to_owned(),
-    };
-    let (worker, mut problems) = match Worker::read(settings.clone(), embedded) {
+    }
+}
+
+/// Reads worker settings, which are the loaded ones with what is not in files. Problems name where the setting
+/// stands: the file, or the command line.
+pub(crate) fn worker(
+    settings: Settings,
+    loaded: &Loaded,
+    embedded: bool,
+    plugins: &Plugins,
+) -> Result<Worker, Vec<String>> {
+    let read = Worker::read_resolved(settings.clone(), loaded.providers.clone(), embedded);
+    let (mut worker, mut problems) = match read {
         Ok(worker) => (Some(worker), Vec::new()),
         Err(problems) => (None, problems.iter().map(|p| (p.key.clone(), p.text.clone())).collect()),
     };
+    if let Some(worker) = &mut worker {
+        worker.warnings.extend(loaded.resolved.unresolved.iter().map(|(_, sentence)| sentence.clone()));
+    }
     // What is wrong with other settings is said in the same round.
     let mut others = [addresses(&settings), converters(&settings, plugins)].concat();
     others.extend(worker.iter().flat_map(clients));
@@ -66,10 +100,17 @@ pub(crate) fn worker(
     problems.extend(others);
     match worker {
         Some(mut worker) if problems.is_empty() => {
-            worker.restarts_off = file.is_some_and(|f| f.extension().is_some_and(|e| e == "properties"));
+            worker.restarts_off =
+                loaded.file.as_ref().is_some_and(|f| f.extension().is_some_and(|e| e == "properties"));
             Ok(worker)
         }
-        _ => Err(problems.into_iter().map(|(key, text)| format!("{}: {text}", place(&key))).collect()),
+        _ => {
+            let placed = |(key, text): (String, String)| {
+                let place = place(loaded.file.as_deref(), &loaded.set, &key);
+                format!("{place}: {}", loaded.resolved.conceal(&key, &text))
+            };
+            Err(problems.into_iter().map(placed).collect())
+        }
     }
 }
 
@@ -140,6 +181,7 @@ pub(crate) fn connectors(
     arguments: &[PathBuf],
     plugins: &Plugins,
     worker: Option<&WorkerConfig>,
+    providers: &Providers,
 ) -> Result<Declared, Vec<String>> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut all: Vec<(ConnectorFile, Tree)> = Vec::new();
@@ -168,8 +210,24 @@ pub(crate) fn connectors(
             ));
         }
         let placed = |(key, text): (String, String)| format!("{}:{}: connector {}: {text}", c.file, line(&key), c.name);
-        problems.extend(check(c, plugins, worker).into_iter().map(placed));
-        warnings.extend(without_effect(c, plugins).into_iter().map(placed));
+        let written: Settings = c.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        match providers.resolve(&written) {
+            Ok(resolved) => {
+                problems.extend(check(c, &resolved, plugins, worker).into_iter().map(placed));
+                warnings.extend(
+                    resolved
+                        .unresolved
+                        .iter()
+                        .cloned()
+                        .chain(unknown_keys::find(plugins, &resolved.settings))
+                        .map(placed),
+                );
+            }
+            Err(e) => {
+                let key = written.keys().find(|k| e.message().contains(&format!(" {k}"))).unwrap_or_default();
+                problems.push(placed((key.to_owned(), e.one_line())));
+            }
+        }
     }
     if problems.is_empty() {
         Ok(Declared { connectors: all.into_iter().map(|(c, _)| c).collect(), warnings })
@@ -179,14 +237,22 @@ pub(crate) fn connectors(
 }
 
 /// What is wrong with a connector, by key.
-fn check(c: &ConnectorFile, plugins: &Plugins, worker: Option<&WorkerConfig>) -> Vec<(String, String)> {
-    let config = config_map(c);
+fn check(
+    c: &ConnectorFile,
+    resolved: &Resolved,
+    plugins: &Plugins,
+    worker: Option<&WorkerConfig>,
+) -> Vec<(String, String)> {
+    let config = resolved.given(&config_map(c));
     let class_key = "connector.class".to_owned();
     let Some(Some(class)) = config.get(&class_key) else {
         return vec![(class_key, "connector.class is missing; set it to a plugin such as file-source".into())];
     };
     let infos = match validation::validate(plugins, worker, &config) {
-        Ok(infos) => infos,
+        Ok(mut infos) => {
+            resolved.conceal_infos(&mut infos);
+            infos
+        }
         Err(e) => {
             let known: Vec<&str> = plugins.connectors.all().iter().map(|p| p.info.name).collect();
             let text = format!("connector.class: {} ({class} is none of {})", e.message(), known.join(", "));
@@ -204,28 +270,6 @@ fn check(c: &ConnectorFile, plugins: &Plugins, worker: Option<&WorkerConfig>) ->
         }
     }
     problems
-}
-
-/// Settings of a connector that nobody reads, by key.
-fn without_effect(c: &ConnectorFile, plugins: &Plugins) -> Vec<(String, String)> {
-    let settings: Settings = c.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let mut found: Vec<(String, String)> = Vec::new();
-    for sentence in validation::unknown_keys(plugins, &settings) {
-        let key = settings.keys().find(|k| sentence.contains(&format!("the setting {k} ")));
-        found.push((key.unwrap_or_default().to_owned(), sentence));
-    }
-    let roles = [
-        (Role::Producer, "producer.override."),
-        (Role::Consumer, "consumer.override."),
-        (Role::Admin, "admin.override."),
-    ];
-    for (role, prefix) in roles {
-        // What is refused was found before.
-        let Ok(translated) = connect_kafka::translate(role, &settings.prefixed(prefix)) else { continue };
-        let key = |sentence: &str| format!("{prefix}{}", sentence.split(' ').next().unwrap_or_default());
-        found.extend(translated.warnings.iter().map(|w| (key(w), format!("{prefix}{w}"))));
-    }
-    found
 }
 
 /// A connector's settings as a request has them.

@@ -1,18 +1,21 @@
 //! The log: on standard error, by levels that the REST API can change.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    io::{self, Write},
+    sync::{Arc, OnceLock},
+};
 
-use connect_worker::loggers::Loggers;
+use connect_worker::{loggers::Loggers, providers::secrets::Secrets};
 use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{
-    Layer, Registry, filter::Targets, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
+    Layer, Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
 };
 
 /// What is logged where nothing else is asked for. librdkafka's own words are said by the clients.
 const DEFAULT: &str = "info,librdkafka=off,rdkafka=off";
 
-/// Starts logging by this filter, such as `connect_kafka=debug,info`.
-pub(crate) fn start(filter: Option<&str>) -> Result<Arc<Loggers>, String> {
+/// Starts logging by this filter, such as `connect_kafka=debug,info`; lines hold no secrets.
+pub(crate) fn start(filter: Option<&str>, secrets: Secrets) -> Result<Arc<Loggers>, String> {
     let variable = std::env::var("RUST_LOG").ok().filter(|v| !v.trim().is_empty());
     let text = filter.map(str::to_owned).or(variable).unwrap_or_else(|| DEFAULT.to_owned());
     let targets: Targets = text.parse().map_err(|e| {
@@ -33,10 +36,37 @@ pub(crate) fn start(filter: Option<&str>) -> Result<Arc<Loggers>, String> {
     // Nobody else has it.
     let _ = names.0.set(loggers.clone());
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(Lines { secrets }).with_ansi(colour).with_target(false);
     // A program that embeds this library may have a subscriber already.
     let _ = tracing_subscriber::registry().with(targets).with(names).with(lines).try_init();
     Ok(loggers)
+}
+
+/// Standard error, with references in place of what config providers gave.
+#[derive(Clone)]
+struct Lines {
+    secrets: Secrets,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Lines {
+    /// A whole line, as the layer writes them.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        io::stderr().write_all(self.secrets.conceal(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Makes the targets known as loggers when they come up.

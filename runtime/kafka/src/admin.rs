@@ -36,8 +36,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 impl Admin {
     /// Makes an admin client; it connects in the background.
     pub fn new(settings: &ClientSettings) -> Result<Self> {
-        let made: std::result::Result<AdminClient<Context>, _> =
-            settings.config().create_with_context(Context::default());
+        let mut config = settings.config();
+        // An admin client is a producer to librdkafka, and asking for a topic would create it where brokers do that.
+        config.set("allow.auto.create.topics", "false");
+        let made: std::result::Result<AdminClient<Context>, _> = config.create_with_context(Context::default());
         made.map(|a| Self(Arc::new(a))).map_err(|e| not_created(Role::Admin, "the admin client", &e))
     }
 
@@ -57,8 +59,9 @@ impl Admin {
 
     /// How many partitions the topic has; `None` when it does not exist.
     pub async fn partitions(&self, topic: &str, limit: Duration) -> Result<Option<i32>> {
-        // Asking for one topic by name would create it where the broker creates topics by itself.
-        let metadata = self.blocking(move |c| c.inner().fetch_metadata(None, limit)).await?;
+        // By its name: what the principal may not describe is left out of a list of all.
+        let name = topic.to_owned();
+        let metadata = self.blocking(move |c| c.inner().fetch_metadata(Some(&name), limit)).await?;
         let metadata = metadata.map_err(|e| kafka_error(format!("describing topic {topic}"), e))?;
         let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else { return Ok(None) };
         match found.error().map(Code::from) {

@@ -31,6 +31,9 @@ pub fn class(code: Code) -> ErrorClass {
         | Code::UnknownTopicOrPartition
         | Code::UnknownTopic
         | Code::PolicyViolation
+        | Code::InvalidPartitions
+        | Code::InvalidReplicationFactor
+        | Code::InvalidReplicaAssignment
         | Code::Fatal
         | Code::Fenced
         | Code::InvalidArgument => ErrorClass::Fatal,
@@ -52,14 +55,24 @@ fn way_out(code: Code) -> Option<&'static str> {
         Code::InvalidTopic => {
             "a topic's name has 1 to 249 of the characters a to z, A to Z, 0 to 9, '.', '_' and '-', and is not . or .."
         }
+        Code::ClusterAuthorizationFailed => "the principal needs an ACL for the cluster",
+        Code::InvalidReplicationFactor => "there are not so many brokers",
         Code::MessageSizeTooLarge => "raise producer.override.max.request.size and the topic's max.message.bytes",
         _ => return None,
     })
 }
 
+/// The code of an error; the crate leaves out that of admin requests.
+fn code(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    }
+}
+
 /// An error of what was being done, with librdkafka's error as its cause.
 pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
-    let code = error.rdkafka_error_code();
+    let code = code(&error);
     let mut message = doing.into();
     if let Some(hint) = code.and_then(way_out) {
         message = format!("{message} ({hint})");
@@ -74,6 +87,24 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
         _ => made,
     };
     made.caused_by(error)
+}
+
+/// Whether Kafka refused because the principal may not do it, or because the broker cannot.
+pub fn not_permitted(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(e) = source {
+        if let Some(code) = e.downcast_ref::<KafkaError>().and_then(code) {
+            return matches!(
+                code,
+                Code::TopicAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+                    | Code::UnsupportedVersion
+                    | Code::UnsupportedFeature
+            );
+        }
+        source = e.source();
+    }
+    false
 }
 
 /// Why librdkafka refuses settings of a client together, in the names that Java's client has for them.
@@ -96,6 +127,9 @@ mod tests {
         let e = kafka_error("consuming", KafkaError::Global(Code::Authentication));
         assert_eq!(e.class(), ErrorClass::Fatal);
         assert!(e.message().contains("sasl.jaas.config"), "{e}");
+        assert!(!not_permitted(&e));
+        let e = kafka_error("creating", KafkaError::AdminOp(Code::TopicAuthorizationFailed)).context("more");
+        assert!(not_permitted(&e), "{e:?}");
     }
 
     #[test]

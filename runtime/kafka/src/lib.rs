@@ -25,7 +25,7 @@ pub use admin::{Admin, TopicSpec};
 pub use client::Bounds;
 pub use compacted::CompactedLog;
 pub use consumer::{Consumer, Event, Handover, consumer_defaults};
-pub use error::kafka_error;
+pub use error::{kafka_error, not_permitted};
 pub use producer::{Delivery, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;
 pub use seat::Seat;

@@ -15,7 +15,7 @@ use crate::{
     status::State,
     storage::Target,
     supervisor::{Handle, Services},
-    validation,
+    unknown_keys, validation,
 };
 
 /// Why a request was not carried out.
@@ -103,7 +103,10 @@ impl Controller {
         if class.is_none() {
             return Err(Refusal::Bad(format!("Connector config {} contains no connector type", java_map(config))));
         }
-        validation::validate(&self.services.plugins, Some(&self.services.worker.config), config).map_err(|e| {
+        let worker = &self.services.worker;
+        let resolved = worker.providers.resolve(&texts(config))?;
+        let infos = validation::validate(&self.services.plugins, Some(&worker.config), &resolved.given(config));
+        let mut infos = infos.map_err(|e| {
             let known: Vec<&str> = self.services.plugins.connectors.all().iter().map(|p| p.info.class()).collect();
             let class = class.unwrap_or_default();
             let hint = e.message().split_once(" Did you mean").map(|(_, h)| format!(" Did you mean{h}")).unwrap_or_default();
@@ -111,9 +114,12 @@ impl Controller {
                 "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}.{hint}",
                 known.join(", ")
             ))
-        })
+        })?;
+        resolved.conceal_infos(&mut infos);
+        Ok(infos)
     }
 
+    /// Checks a configuration; answers it as written, which is what is stored.
     fn check(&self, config: &ConfigMap) -> Answer<Settings> {
         let infos = self.validate(config)?;
         if infos.error_count > 0 {
@@ -125,8 +131,9 @@ impl Controller {
                 texts.join("\n")
             )));
         }
-        let settings: Settings = config.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_deref()?))).collect();
-        for sentence in validation::unknown_keys(&self.services.plugins, &settings) {
+        let settings = texts(config);
+        let resolved = self.services.worker.providers.resolve(&settings)?;
+        for (_, sentence) in unknown_keys::find(&self.services.plugins, &resolved.settings) {
             tracing::warn!(connector = settings.get("name"), "{sentence}");
         }
         Ok(settings)
@@ -194,7 +201,8 @@ impl Controller {
 
     /// Gives a connector its actor.
     fn take_up(&self, all: &mut BTreeMap<String, Connector>, name: &str, settings: &Settings) -> Answer<Handle> {
-        let plugin = self.services.plugins.connectors.find(settings.get("connector.class").unwrap_or_default())?;
+        let class = self.services.worker.providers.connector_class(settings)?;
+        let plugin = self.services.plugins.connectors.find(&class)?;
         let kind = match plugin.direction() {
             Direction::Source => ConnectorType::Source,
             Direction::Sink => ConnectorType::Sink,
@@ -379,6 +387,11 @@ impl Controller {
 
 fn not_found(name: &str) -> Refusal {
     Refusal::NotFound(format!("Connector {name} not found"))
+}
+
+/// What is not null in a request's settings.
+fn texts(config: &ConfigMap) -> Settings {
+    config.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_deref()?))).collect()
 }
 
 /// The text of a Java map, as some of Kafka Connect's messages show it. Values may be secrets, so they are

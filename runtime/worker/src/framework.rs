@@ -104,8 +104,8 @@ connect_api::config! {
         /// Aliases of the predicates used by transformations.
         predicates: Vec<String> = Key::new("predicates").default("").low()
             .form("Predicates", Width::Long, "Predicates").order(13).check(|a: &Vec<String>| aliases_are_unique(a)),
-        /// What is done when a value expires that a config provider gave. There are no config providers here, so that
-        /// nothing expires.
+        /// What is done when a value expires that a config provider gave. Those of the built-in providers never do: new
+        /// ones are taken up when connector and tasks are restarted.
         reload: Reload = Key::new("config.action.reload").default("restart").low()
             .form(COMMON, Width::Medium, "Reload Action").order(14),
         /// How long a failed operation is tried again, in milliseconds: 0 is never, -1 for ever.
@@ -156,7 +156,11 @@ connect_api::config! {
     /// least once. What would change something is refused by [`refused`].
     #[derive(Debug)]
     pub struct SourceOnlyConfig {
-        /// Groups of topics that are created. Refused: create the topics before, or let the broker create them.
+        /// Groups of topics that are created before the first record. topic.creation.GROUP.include and .exclude list
+        /// expressions that names match as a whole; .partitions and .replication.factor are those of topic.creation.default
+        /// where the group has none, which are required where there is any such setting (-1 is the broker's default);
+        /// anything else below the group is a setting of the topic, such as cleanup.policy. The first group that takes a
+        /// topic counts, default takes the rest.
         topic_groups: Vec<String> = Key::new("topic.creation.groups").default("").low()
             .form("Topic Creation", Width::Long, "Topic Creation Groups").order(1)
             .check(|a: &Vec<String>| aliases_are_unique(a)),
@@ -240,13 +244,6 @@ pub fn refused(settings: &Settings, direction: Direction) -> Vec<(String, String
         let value = value.trim();
         let mut refuse =
             |key: &str, way_out: &str| found.push((key.to_owned(), format!("{key} is not supported: {way_out}")));
-        if is_reference(value) {
-            refuse(
-                key,
-                "references such as ${file:…} need config providers; write the value itself, or let the deployment fill it in",
-            );
-            continue;
-        }
         match key {
             // Kafka Connect's words where exactly-once delivery is not enabled.
             "exactly.once.support" if value.eq_ignore_ascii_case("required") && direction == Direction::Source => {
@@ -259,19 +256,10 @@ pub fn refused(settings: &Settings, direction: Direction) -> Vec<(String, String
             "offsets.storage.topic" if direction == Direction::Source => {
                 refuse(key, "source offsets are kept by the worker (offset.storage.file.filename); remove it");
             }
-            k if k.starts_with("topic.creation.") && direction == Direction::Source => {
-                refuse(key, "create the topics before, or let the broker create them (auto.create.topics.enable)");
-            }
             _ => {}
         }
     }
     found
-}
-
-/// Whether the value holds a reference to a config provider, `${provider:key}`: sent as it stands it would be a
-/// wrong password or a wrong file.
-fn is_reference(value: &str) -> bool {
-    value.split("${").skip(1).any(|rest| rest.split_once('}').is_some_and(|(inside, _)| inside.contains(':')))
 }
 
 /// Keys that this worker accepts although they are in no definition.
@@ -370,16 +358,10 @@ mod tests {
 
     #[test]
     fn what_would_be_ignored_is_refused() {
-        let given = Settings::from([
-            ("exactly.once.support", "required"),
-            ("topic.creation.default.partitions", "3"),
-            ("a", "b"),
-        ]);
+        let given = Settings::from([("exactly.once.support", "required"), ("offsets.storage.topic", "o"), ("a", "b")]);
         let texts = refused(&given, Direction::Source);
         assert_eq!(texts.len(), 2);
         assert_eq!(texts[0].1, "This worker does not have exactly-once source support enabled.");
         assert!(refused(&Settings::from([("exactly.once.support", "REQUESTED")]), Direction::Source).is_empty());
-        assert_eq!(refused(&Settings::from([("http.password", "${file:/etc/x:pw}")]), Direction::Sink).len(), 1);
-        assert!(refused(&Settings::from([("a", "$${b} {{c:d}}")]), Direction::Sink).is_empty());
     }
 }

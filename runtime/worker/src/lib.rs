@@ -7,22 +7,26 @@
 //!   complete validation
 //! - [`controller`]: what should run; [`supervisor`]: what runs, one actor per connector
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
-//! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters
+//! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters; [`error_log`]: what is
+//!   logged of them
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
-//! - [`topic_pattern`]: `topics.regex` for librdkafka
+//! - [`topic_creation`]: topics that source tasks create; [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
-//! - [`override_policy`], [`versions`]: parts of validation
+//! - [`providers`]: references in settings, resolved and kept out of what is shown
+//! - [`override_policy`], [`versions`], [`unknown_keys`]: parts of validation
 //! - `stage`: what is done for a request
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
 pub mod cluster;
 pub mod controller;
 pub mod distributed;
+pub mod error_log;
 pub mod framework;
 pub mod loggers;
 pub mod offsets;
 pub mod override_policy;
 pub mod pipeline;
+pub mod providers;
 pub mod registry;
 pub mod rest;
 pub mod restart;
@@ -36,7 +40,9 @@ pub mod supervisor;
 pub mod task;
 pub mod task_host;
 pub mod tolerance;
+pub mod topic_creation;
 pub mod topic_pattern;
+pub mod unknown_keys;
 pub mod validation;
 pub mod versions;
 pub mod worker_config;

@@ -9,6 +9,7 @@ use connect_api::{
 use connect_kafka::RawRecord;
 
 use crate::{
+    error_log::{self, SourcePosition},
     registry::Plugins,
     status::{TaskStatus, Trouble},
     tolerance::{Failure, Stage, Tolerance},
@@ -262,19 +263,16 @@ impl Pipeline {
         Ok(self.chain.apply(record, &meta)?.map(|record| SinkRecord { record, origin }))
     }
 
-    /// From a source to Kafka: transforms, then headers, key and value.
-    pub async fn encode(&mut self, record: Record) -> Result<Passed<Encoded>> {
+    /// From a source to Kafka: transforms, then headers, key and value. The position is for what is logged.
+    pub async fn encode(&mut self, record: Record, source: Option<SourcePosition>) -> Result<Passed<Encoded>> {
         // What the queue of dead letters gets; without transforms it is the record itself.
         let original = if self.chain.0.is_empty() { None } else { Some(record.clone()) };
         let changed = match self.chain.apply(record, &RecordMeta::default()) {
             Ok(Some(changed)) => changed,
             Ok(None) => return Ok(Passed::Dropped),
             Err(failure) => {
-                let raw = match &original {
-                    Some(original) => Some(self.converters.raw(original).await),
-                    None => None,
-                };
-                self.tolerance.decide(failure, raw.as_ref()).await?;
+                // Without transforms none fails, so there is the original.
+                self.failed(failure, original.as_ref(), source.as_ref()).await?;
                 return Ok(Passed::Tolerated);
             }
         };
@@ -290,11 +288,23 @@ impl Pipeline {
             };
             if !self.again(&failure, &mut attempt, began).await {
                 self.over();
-                let raw = self.converters.raw(original.as_ref().unwrap_or(&changed)).await;
-                self.tolerance.decide(failure, Some(&raw)).await?;
+                self.failed(failure, Some(original.as_ref().unwrap_or(&changed)), source.as_ref()).await?;
                 return Ok(Passed::Tolerated);
             }
         }
+    }
+
+    /// Decides about a record of a source, as it was before transforms.
+    async fn failed(
+        &mut self,
+        failure: Failure,
+        record: Option<&Record>,
+        source: Option<&SourcePosition>,
+    ) -> Result<()> {
+        let Some(record) = record else { return self.tolerance.decide(failure, None).await };
+        let raw = self.converters.raw(record).await;
+        let shown = self.tolerance.tells_records().then(|| error_log::produced(record, source));
+        self.tolerance.decide_about(failure, Some(&raw), shown).await
     }
 
     /// Waits before an operation is tried again; `false` when it must not be.
@@ -329,6 +339,11 @@ impl Converters {
         };
         let key = self.write(Role::Key, &record.topic, &record.key_schema, &record.key).await;
         let value = self.write(Role::Value, &record.topic, &record.value_schema, &record.value).await;
+        let mut headers = Vec::with_capacity(record.headers.len());
+        for h in &record.headers {
+            let bytes = self.write(Role::Header, &record.topic, &h.schema, &h.value).await;
+            headers.push((h.key.clone(), bytes.unwrap_or_else(|_| text(&h.value))));
+        }
         RawRecord {
             topic: record.topic.clone(),
             partition: record.partition.unwrap_or(-1),
@@ -337,7 +352,7 @@ impl Converters {
             timestamp_type: connect_api::TimestampType::None,
             key: key.unwrap_or_else(|_| text(&record.key)),
             value: value.unwrap_or_else(|_| text(&record.value)),
-            headers: Vec::new(),
+            headers,
         }
     }
 
@@ -371,5 +386,42 @@ impl Converters {
             value: value.map_err(at(Role::Value))?,
             headers,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes texts and nothing else.
+    struct Texts;
+
+    impl Converter for Texts {
+        fn serialize(&self, _: &Topic, _: Option<&Schema>, value: &Value) -> Result<Step<Option<Bytes>>> {
+            match value {
+                Value::Null => Ok(Step::Done(None)),
+                Value::String(text) => Ok(Step::Done(Some(Bytes::copy_from_slice(text.as_bytes())))),
+                _ => Err(Error::data("no text")),
+            }
+        }
+
+        fn deserialize(&self, _: &Topic, _: Option<&Bytes>) -> Result<Step<SchemaAndValue>> {
+            Err(Error::data("nothing is read"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_letter_of_a_source_has_the_records_headers_and_what_cannot_be_converted_as_json() {
+        let named = || Named { inner: Box::new(Texts) as Box<dyn Converter>, class: "Texts".into() };
+        let converters = Converters { key: named(), value: named(), header: named() };
+        let mut record = connect_api::SourceRecord::new("t").key(None, "k").value(None, Value::Int32(7)).record;
+        for (key, value) in [("a", Value::from("x")), ("b", Value::Boolean(true)), ("c", Value::Null)] {
+            record.headers.push(Header { key: key.into(), schema: None, value });
+        }
+        let raw = converters.raw(&record).await;
+        let text = |bytes: &Option<Bytes>| bytes.as_ref().map(|b| String::from_utf8_lossy(b).into_owned());
+        assert_eq!((text(&raw.key).as_deref(), text(&raw.value).as_deref()), (Some("k"), Some("7")));
+        let headers: Vec<(&str, Option<String>)> = raw.headers.iter().map(|(k, v)| (&**k, text(v))).collect();
+        assert_eq!(headers, [("a", Some("x".into())), ("b", Some("true".into())), ("c", None)]);
     }
 }

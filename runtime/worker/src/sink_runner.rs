@@ -20,7 +20,7 @@ use crate::{
     source_runner::Control,
     status::{TaskStatus, Trouble},
     task_host::Host,
-    tolerance::{Failure, Stage},
+    tolerance::{Failure, SINK_TASK, Stage},
 };
 
 /// A sink task with everything it needs.
@@ -447,7 +447,7 @@ impl SinkRunner {
                     }
                     ErrorClass::Data => {
                         let raw = self.raw_of(&records[part.start]);
-                        let failure = Failure { stage: Stage::TaskPut, class: self.host.plugin.to_owned(), error: e };
+                        let failure = Failure { stage: Stage::TaskPut, class: SINK_TASK.to_owned(), error: e };
                         self.pipeline.tolerance.decide(failure, raw.as_ref()).await?;
                     }
                     ErrorClass::Retriable => {

@@ -18,6 +18,7 @@ use crate::{
     pipeline::{Passed, Pipeline},
     status::{TaskStatus, Trouble},
     storage::SourceOffsets,
+    topic_creation::TopicCreator,
 };
 
 /// How the supervisor steers a task.
@@ -39,6 +40,8 @@ pub struct SourceRunner {
     pub pipeline: Pipeline,
     /// The producer.
     pub producer: Producer<Segment>,
+    /// Creates topics before they are written to, where the connector asks for it.
+    pub topics: Option<TopicCreator>,
     /// Where offsets are kept.
     pub offsets: SourceOffsets,
     /// Counters.
@@ -135,7 +138,7 @@ impl SourceRunner {
                     tokio::select! {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
-                        sent = send(&mut self.pipeline, &self.producer, tracker, &self.status, batch) => sent?,
+                        sent = send(&mut self.pipeline, &mut self.topics, &self.producer, tracker, &self.status, batch) => sent?,
                         e = failed(failure, &health_of) => return Err(e),
                     }
                 }
@@ -205,9 +208,10 @@ async fn failed(tracker: crate::offsets::FailureHandle, health: &Health<'_>) -> 
 
 async fn send(
     pipeline: &mut Pipeline,
+    topics: &mut Option<TopicCreator>,
     producer: &Producer<Segment>,
     tracker: &mut Tracker,
-    status: &TaskStatus,
+    status: &Arc<TaskStatus>,
     batch: SourceBatch,
 ) -> Result<()> {
     let (records, slips) = batch.into_parts();
@@ -222,13 +226,14 @@ async fn send(
     let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
     for (i, record) in records.into_iter().enumerate() {
         let segment = walk.segment(i);
+        let shown = record.source.clone().filter(|_| pipeline.tolerance.tells_records());
         if let Some((partition, offset)) = record.source {
             match latest.iter_mut().find(|(p, _)| Arc::ptr_eq(p, &partition) || *p == partition) {
                 Some(entry) => entry.1 = offset,
                 None => latest.push((partition, offset)),
             }
         }
-        let outcome = match pipeline.encode(record.record).await {
+        let outcome = match pipeline.encode(record.record, shown).await {
             Ok(Passed::On(encoded)) => {
                 let headers: Vec<(&str, Option<&[u8]>)> =
                     encoded.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
@@ -240,13 +245,20 @@ async fn send(
                     value: encoded.value.as_deref(),
                     headers: &headers,
                 };
-                match producer.send(outgoing, segment.clone()).await {
-                    // A record that can never be sent, such as one that is too large.
-                    Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
-                        connect_kafka::Delivery::failed(&**segment, e);
-                        Ok(())
-                    }
-                    sent => sent,
+                let there = match topics {
+                    Some(topics) => topics.ensure(&encoded.topic, status).await,
+                    None => Ok(()),
+                };
+                match there {
+                    Ok(()) => match producer.send(outgoing, segment.clone()).await {
+                        // A record that can never be sent, such as one that is too large.
+                        Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
+                            connect_kafka::Delivery::failed(&**segment, e);
+                            Ok(())
+                        }
+                        sent => sent,
+                    },
+                    missing => missing,
                 }
             }
             Ok(Passed::Dropped) => {

@@ -12,6 +12,7 @@ use std::{
 use connect_api::{Error, time};
 use connect_rest_model as model;
 
+use crate::providers::secrets::Secrets;
 use crate::storage::{
     status_log::{self, StateRecord, StatusLog},
     status_topic::StatusTopic,
@@ -50,6 +51,8 @@ impl State {
 pub enum Trouble {
     /// Kafka cannot be reached or does not answer, or a topic is missing.
     Kafka,
+    /// A topic cannot be looked for or created.
+    Topic,
     /// The source task's poll fails.
     Poll,
     /// A record cannot be converted at the moment, such as without the schema registry.
@@ -72,6 +75,7 @@ pub struct TaskStatus {
     lag: AtomicI64,
     last_record: AtomicI64,
     words: Mutex<Words>,
+    secrets: Secrets,
 }
 
 impl Default for TaskStatus {
@@ -83,6 +87,7 @@ impl Default for TaskStatus {
             lag: AtomicI64::new(-1),
             last_record: AtomicI64::default(),
             words: Mutex::default(),
+            secrets: Secrets::default(),
         }
     }
 }
@@ -120,7 +125,11 @@ impl TaskStatus {
     /// Counts a record that was tolerated as bad.
     pub fn bad(&self, error: &Error) {
         self.records_bad.fetch_add(1, Ordering::Relaxed);
-        self.words().last_error = Some((error.one_line(), time::now_ms()));
+        self.words().last_error = Some((self.text(error), time::now_ms()));
+    }
+
+    fn text(&self, error: &Error) -> String {
+        self.secrets.conceal(&error.one_line()).into_owned()
     }
 
     fn words(&self) -> std::sync::MutexGuard<'_, Words> {
@@ -129,7 +138,7 @@ impl TaskStatus {
 
     /// Says what keeps the task from its work and is tried again. Tells whether that is new.
     pub fn retrying(&self, trouble: Trouble, error: &Error) -> bool {
-        let text = error.one_line();
+        let text = self.text(error);
         let mut words = self.words();
         let known = words.troubles.get(&trouble).map(|(_, since)| *since);
         words.troubles.insert(trouble, (text.clone(), known.unwrap_or_else(time::now_ms)));
@@ -202,6 +211,7 @@ pub struct Statuses {
     worker_id: String,
     all: Mutex<BTreeMap<String, Connector>>,
     topic: Arc<StatusTopic>,
+    secrets: Secrets,
 }
 
 /// A worker that is alone in its group has no use for generations; others count from one.
@@ -210,7 +220,17 @@ const GENERATION: i32 = 1;
 impl Statuses {
     /// Nothing is known yet. The worker's id is its advertised `host:port`; what is set here goes to the topic, too.
     pub fn new(worker_id: String, topic: Arc<StatusTopic>) -> Self {
-        Self { worker_id, all: Mutex::default(), topic }
+        Self { worker_id, all: Mutex::default(), topic, secrets: Secrets::default() }
+    }
+
+    /// Keeps these values out of what is said of tasks.
+    pub fn concealing(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    fn trace(&self, error: &Error) -> String {
+        self.secrets.conceal(&error.trace()).into_owned()
     }
 
     fn record(&self, state: State, trace: Option<String>) -> StateRecord {
@@ -226,7 +246,7 @@ impl Statuses {
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
             c.own.state = state;
-            c.own.trace = error.map(Error::trace);
+            c.own.trace = error.map(|e| self.trace(e));
             // Within the lock, so that the topic sees changes in the same order.
             self.topic.put(status_log::connector(name, Some(&self.record(state, c.own.trace.clone()))));
         });
@@ -243,7 +263,7 @@ impl Statuses {
     /// Adds or replaces a task and hands out its counters; the generation tells its later writes from those
     /// of a task that was given up.
     pub fn new_task(&self, name: &str, task: u32, generation: u64, state: State) -> Arc<TaskStatus> {
-        let counters = Arc::new(TaskStatus::default());
+        let counters = Arc::new(TaskStatus { secrets: self.secrets.clone(), ..TaskStatus::default() });
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
             let restarts = c.tasks.get(&task).map_or(0, |before| before.restarts);
@@ -259,7 +279,7 @@ impl Statuses {
             let Some(entry) = all.get_mut(name).and_then(|c| c.tasks.get_mut(&task)) else { return };
             if entry.generation == generation {
                 entry.state = state;
-                entry.trace = error.map(Error::trace);
+                entry.trace = error.map(|e| self.trace(e));
                 self.topic.put(status_log::task(name, task, Some(&self.record(state, entry.trace.clone()))));
             }
         });
@@ -370,6 +390,21 @@ mod tests {
         s.new_task("c", 0, 2, State::Running);
         s.task("c", 0, 1, State::Failed, Some(&Error::fatal("late")));
         assert_eq!(s.task_state("c", 0), Some(State::Running));
+    }
+
+    #[test]
+    fn what_config_providers_gave_is_not_said() {
+        let secrets = Secrets::default();
+        secrets.add("s3cret-s3cret", "${e:P}");
+        let s = Statuses::new("h:1".into(), Arc::default()).concealing(secrets);
+        let counters = s.new_task("c", 0, 1, State::Running);
+        let e = Error::retriable("logging in").caused_by(std::io::Error::other("as s3cret-s3cret"));
+        counters.retrying(Trouble::Put, &e);
+        counters.bad(&e);
+        s.connector("c", State::Failed, Some(&e));
+        s.task("c", 0, 1, State::Failed, Some(&e));
+        let said = serde_json::to_string(&s.status("c")).expect("status");
+        assert_eq!((said.contains("s3cret"), said.matches("as ${e:P}").count()), (false, 6), "{said}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use crate::{
     framework::CommonConfig,
+    providers::{Providers, Resolved},
     registry::{ConnectorPlugin, Plugins, RunningConnector},
     restart::{Policy, Restarts},
     source_runner::Control,
@@ -63,6 +64,8 @@ impl Handle {
             name,
             services,
             settings: Settings::new(),
+            resolved: Resolved::default(),
+            applied: None,
             target: Target::Stopped,
             plugin: None,
             running: None,
@@ -125,7 +128,12 @@ struct Failed {
 struct Actor {
     name: Arc<str>,
     services: Services,
+    /// As written, which is what is stored and shown.
     settings: Settings,
+    /// With what config providers gave when the connector was started.
+    resolved: Resolved,
+    /// The resolved settings for which the tasks that run were made.
+    applied: Option<Settings>,
     target: Target,
     plugin: Option<Arc<ConnectorPlugin>>,
     running: Option<Box<dyn RunningConnector>>,
@@ -179,7 +187,7 @@ impl Actor {
                 watched = watched => {
                     match watched {
                         Ok(()) => self.reconfigure_tasks().await,
-                        Err(e) => self.fail(&e),
+                        Err(e) => self.fail(&self.concealed(e)),
                     }
                     continue;
                 }
@@ -219,6 +227,15 @@ impl Actor {
         }
     }
 
+    fn providers(&self) -> &Providers {
+        &self.services.worker.providers
+    }
+
+    /// The error as it may be logged and answered.
+    fn concealed(&self, error: Error) -> Error {
+        self.providers().secrets().conceal_error(error)
+    }
+
     fn set_state(&self, state: State, error: Option<&Error>) {
         self.services.statuses.connector(&self.name, state, error);
     }
@@ -233,8 +250,10 @@ impl Actor {
     /// Plans the restart of the connector, or of a task, that has failed after it ran for so long.
     fn schedule(&mut self, what: Option<u32>, ran: Duration) {
         let worker = &self.services.worker;
+        // What a config provider cannot read now may be there later, so the settings as written have to do.
+        let settings = worker.providers.resolve(&self.settings).map_or_else(|_| self.settings.clone(), |r| r.settings);
         // Wrong settings were refused before.
-        let Ok(policy) = Policy::of(&self.settings, &worker.settings, worker.restarts_off) else { return };
+        let Ok(policy) = Policy::of(&settings, &worker.settings, worker.restarts_off) else { return };
         let restarts = self.restarts.entry(what).or_default();
         let pause = restarts.failed(&policy, ran);
         self.services.statuses.restarts(&self.name, what, restarts.count, pause);
@@ -302,8 +321,8 @@ impl Actor {
 
     /// Starts the committed tasks that do not run.
     fn start_missing(&mut self) {
-        let class = self.settings.get("connector.class").unwrap_or_default();
-        match self.services.plugins.connectors.find(class) {
+        let class = self.providers().connector_class(&self.settings);
+        match class.and_then(|class| self.services.plugins.connectors.find(&class)) {
             Ok(plugin) => self.plugin = Some(plugin),
             // The connector's own state says so already.
             Err(_) => return,
@@ -316,16 +335,20 @@ impl Actor {
     }
 
     async fn start_connector(&mut self) -> Result<()> {
-        let class = self.settings.get("connector.class").unwrap_or_default();
-        let plugin = self.services.plugins.connectors.find(class)?;
+        let started = self.try_start_connector().await;
+        started.map_err(|e| self.concealed(e))
+    }
+
+    async fn try_start_connector(&mut self) -> Result<()> {
+        self.resolved = self.providers().resolve(&self.settings)?;
+        self.resolved.warn();
+        let settings = self.resolved.settings.clone();
+        let plugin = self.services.plugins.connectors.find(settings.get("connector.class").unwrap_or_default())?;
         self.stopping = CancellationToken::new();
         self.started = Instant::now();
-        let context = ConnectorContext {
-            name: self.name.clone(),
-            settings: self.settings.clone(),
-            stopping: self.stopping.clone(),
-        };
-        self.running = Some(caught(plugin.start(self.settings.clone(), context)).await?);
+        let context =
+            ConnectorContext { name: self.name.clone(), settings: settings.clone(), stopping: self.stopping.clone() };
+        self.running = Some(caught(plugin.start(settings, context)).await?);
         self.plugin = Some(plugin);
         Ok(())
     }
@@ -333,7 +356,7 @@ impl Actor {
     /// Asks the connector for its tasks; starts them anew if they are others than before.
     async fn reconfigure_tasks(&mut self) {
         let failed = self.retry.take().map_or(0, |(_, failed)| failed);
-        match self.try_reconfigure().await {
+        match self.try_reconfigure().await.map_err(|e| self.concealed(e)) {
             Ok(()) => {}
             Err(e) if e.class() == ErrorClass::Retriable => {
                 let delay = RETRY.1.min(RETRY.0 * 2u32.saturating_pow(failed));
@@ -347,7 +370,7 @@ impl Actor {
 
     async fn try_reconfigure(&mut self) -> Result<()> {
         let (Some(connector), Some(plugin)) = (&self.running, self.plugin.clone()) else { return Ok(()) };
-        let config = CommonConfig::parse(&self.settings)?;
+        let config = CommonConfig::parse(&self.resolved.settings)?;
         let most = usize::try_from(config.tasks_max).unwrap_or(1);
         let made = std::panic::catch_unwind(AssertUnwindSafe(|| connector.task_configs(most)));
         let mut made = made.map_err(|panic| panicked(panic.as_ref()))??;
@@ -370,17 +393,22 @@ impl Actor {
                     settings.set(key, value);
                 }
             }
+            self.resolved.reverse(settings);
         }
         let configs = &self.services.configs;
-        // Converters and transforms of the tasks are the connector's settings, too.
+        // Converters and transforms of the tasks are the connector's settings, too. So is what config providers give,
+        // which may be other values than before.
         let changed = {
             let log = configs.log();
-            log.tasks(&self.name) != made || log.applied(&self.name) != Some(&self.settings)
+            log.tasks(&self.name) != made
+                || log.applied(&self.name) != Some(&self.settings)
+                || self.applied.as_ref().is_some_and(|applied| *applied != self.resolved.settings)
         };
         if changed {
             configs.put_tasks(&self.name, &made).await?;
             self.stop_tasks(self.tasks.keys().copied().collect()).await;
         }
+        self.applied = Some(self.resolved.settings.clone());
         self.services.statuses.truncate_tasks(&self.name, u32::try_from(made.len()).unwrap_or(u32::MAX));
         self.start_missing();
         Ok(())
@@ -415,7 +443,8 @@ impl Actor {
                         changed = paused.changed() => if changed.is_err() { return Ok(()) },
                     }
                 }
-                let running = start_task(&services, &plugin, &name, id, merged, control.clone(), status).await?;
+                let settings = services.worker.providers.resolve(&merged)?.settings;
+                let running = start_task(&services, &plugin, &name, id, settings, control.clone(), status).await?;
                 report(State::Running, None);
                 let follow = async {
                     loop {
@@ -431,7 +460,7 @@ impl Actor {
                 }
             })
             .await;
-            match result {
+            match result.map_err(|e| services.worker.providers.secrets().conceal_error(e)) {
                 Ok(()) => report(State::Unassigned, None),
                 // What fails while it is being stopped is of no consequence to the state.
                 Err(e) if stopped.is_cancelled() => {
@@ -478,7 +507,7 @@ impl Actor {
             Ok(Ok(())) => None,
             Ok(Err(e)) => {
                 tracing::warn!("stopping the connector: {}", e.one_line());
-                Some(e)
+                Some(self.concealed(e))
             }
             Err(_) => {
                 tracing::warn!("the connector did not stop within {} s and is given up", CONNECTOR_STOP.as_secs());

@@ -20,6 +20,7 @@ use crate::{
     supervisor::Services,
     task_host::Host,
     tolerance::{DeadLetters, Task, Tolerance},
+    topic_creation::{Groups, PREFIX, TopicCreator},
     topic_pattern::subscription,
 };
 
@@ -43,7 +44,8 @@ pub async fn start_task(
     let converters = Arc::new(Converters::new(&services.plugins, worker, &settings)?);
     let letters = dead_letters(services, name, id, &settings, &config).await?;
     let task = Task { connector: name.clone(), task: id };
-    let tolerance = Arc::new(Tolerance::new(task, &config, letters, status.clone()));
+    let tolerance = Tolerance::new(task, &config, letters, status.clone());
+    let tolerance = Arc::new(tolerance.concealing(worker.providers.secrets().clone()));
     let host = Arc::new(Host {
         connector: name.clone(),
         settings: settings.clone(),
@@ -66,12 +68,14 @@ pub async fn start_task(
             let mut client = worker.client(Role::Producer, &settings, &format!("connector-producer-{name}-{id}"))?;
             connect_kafka::producer_defaults(&mut client);
             let producer = Producer::new(&client)?;
+            let topics = topic_creator(services, name, id, &settings)?;
             let task = start(settings, SourceContext::new(context)).await?;
             let runner = SourceRunner {
                 connector: name.clone(),
                 task,
                 pipeline,
                 producer,
+                topics,
                 offsets: services.offsets.clone(),
                 status,
                 flush_interval,
@@ -117,6 +121,26 @@ pub async fn start_task(
     }
 }
 
+/// Creates topics where the connector asks for it and the worker can.
+fn topic_creator(services: &Services, name: &str, id: u32, settings: &Settings) -> Result<Option<TopicCreator>> {
+    let worker = &services.worker;
+    if !settings.has_prefix(PREFIX) {
+        return Ok(None);
+    }
+    let why = if !worker.config.topic_creation {
+        "the worker setting topic.creation.enable is false"
+    } else if worker.embedded {
+        "the embedded broker creates topics by itself, with one partition"
+    } else {
+        let Some(groups) = Groups::read(settings)? else { return Ok(None) };
+        let client = worker.client(Role::Admin, settings, &format!("connector-adminclient-{name}-{id}"))?;
+        let brokers = client.native.get("bootstrap.servers").cloned().unwrap_or_default();
+        return Ok(Some(TopicCreator::new(Admin::new(&client)?, brokers, groups)));
+    };
+    tracing::warn!("{PREFIX}* has no effect: {why}");
+    Ok(None)
+}
+
 async fn dead_letters(
     services: &Services,
     name: &str,
@@ -140,7 +164,9 @@ async fn dead_letters(
                 replication_factor: config.dlq_replication.into(),
                 settings: Vec::new(),
             };
-            admin.create_topic(&spec).await.map_err(failed)?;
+            tracing::info!("the topic {topic} for dead letters does not exist and is created");
+            let factor = format!("errors.deadletterqueue.topic.replication.factor is {}", config.dlq_replication);
+            admin.create_topic(&spec).await.map_err(|e| failed(e.context(factor)))?;
         }
     }
     let mut client = worker.client(Role::Producer, settings, &format!("connector-dlq-producer-{name}-{id}"))?;

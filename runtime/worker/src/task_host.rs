@@ -10,10 +10,11 @@ use connect_kafka::{CompactedLog, RawRecord, Role};
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
+    error_log,
     pipeline::Converters,
     state::StateTopic,
     storage::SourceOffsets,
-    tolerance::{Failure, Stage, Tolerance},
+    tolerance::{Failure, SINK_TASK, Stage, Tolerance},
     worker_config::Worker,
 };
 
@@ -58,10 +59,11 @@ impl TaskHost for Host {
     }
 
     async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()> {
-        let raw = self.converters.raw(&record).await;
-        self.tolerance
-            .decide(Failure { stage: Stage::TaskPoll, class: self.plugin.to_owned(), error }, Some(&raw))
-            .await
+        let raw = self.converters.raw(&record.record).await;
+        let shown = self.tolerance.tells_records();
+        let shown = shown.then(|| error_log::produced(&record.record, record.source.as_ref()));
+        let failure = Failure { stage: Stage::TaskPoll, class: self.plugin.to_owned(), error };
+        self.tolerance.decide_about(failure, Some(&raw), shown).await
     }
 
     async fn report_sink(&self, record: &SinkRecord, error: Error) -> Result<()> {
@@ -84,7 +86,7 @@ impl TaskHost for Host {
                 ..self.converters.raw(record).await
             },
         };
-        self.tolerance.decide(Failure { stage: Stage::TaskPut, class: self.plugin.to_owned(), error }, Some(&raw)).await
+        self.tolerance.decide(Failure { stage: Stage::TaskPut, class: SINK_TASK.to_owned(), error }, Some(&raw)).await
     }
 
     fn request(&self, request: SinkRequest) {

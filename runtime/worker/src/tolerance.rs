@@ -16,7 +16,9 @@ use connect_api::{Error, ErrorClass, Result};
 use connect_kafka::{Delivery, Outgoing, Producer, RawRecord};
 
 use crate::{
+    error_log,
     framework::{CommonConfig, Tolerate},
+    providers::secrets::Secrets,
     status::TaskStatus,
 };
 
@@ -60,6 +62,9 @@ impl Stage {
         }
     }
 }
+
+/// What Kafka Connect names for failures of a sink's put, whatever the connector.
+pub const SINK_TASK: &str = "org.apache.kafka.connect.sink.SinkTask";
 
 /// A failure at a stage.
 #[derive(Debug, Clone)]
@@ -108,20 +113,24 @@ impl DeadLetters {
         let (partition, offset, task) = (raw.partition.to_string(), raw.offset.to_string(), origin.task.to_string());
         let trace = failure.error.report();
         if self.headers {
-            let known = raw.offset >= 0;
-            let context: [(&str, &str, bool); 10] = [
-                ("__connect.errors.topic", &raw.topic, known),
-                ("__connect.errors.partition", &partition, known),
-                ("__connect.errors.offset", &offset, known),
-                ("__connect.errors.connector.name", &origin.connector, true),
-                ("__connect.errors.task.id", &task, true),
-                ("__connect.errors.stage", failure.stage.name(), true),
-                ("__connect.errors.class.name", &failure.class, true),
-                ("__connect.errors.exception.class.name", failure.error.exception_class(), true),
-                ("__connect.errors.exception.message", failure.error.message(), true),
-                ("__connect.errors.exception.stacktrace", &trace, true),
-            ];
-            headers.extend(context.iter().filter(|(_, _, shown)| *shown).map(|(k, v, _)| (*k, Some(v.as_bytes()))));
+            // A record that no task has consumed has no place.
+            if raw.offset >= 0 {
+                headers.extend([
+                    ("__connect.errors.topic", Some(raw.topic.as_bytes())),
+                    ("__connect.errors.partition", Some(partition.as_bytes())),
+                    ("__connect.errors.offset", Some(offset.as_bytes())),
+                ]);
+            }
+            let message = Some(failure.error.message()).filter(|m| !m.is_empty());
+            headers.extend([
+                ("__connect.errors.connector.name", Some(origin.connector.as_bytes())),
+                ("__connect.errors.task.id", Some(task.as_bytes())),
+                ("__connect.errors.stage", Some(failure.stage.name().as_bytes())),
+                ("__connect.errors.class.name", Some(failure.class.as_bytes())),
+                ("__connect.errors.exception.class.name", Some(failure.error.exception_class().as_bytes())),
+                ("__connect.errors.exception.message", message.map(str::as_bytes)),
+                ("__connect.errors.exception.stacktrace", Some(trace.as_bytes())),
+            ]);
         }
         let letter = Outgoing {
             topic: &self.topic,
@@ -158,6 +167,7 @@ pub struct Tolerance {
     log_messages: bool,
     letters: Option<DeadLetters>,
     status: Arc<TaskStatus>,
+    secrets: Secrets,
 }
 
 impl Tolerance {
@@ -172,7 +182,19 @@ impl Tolerance {
             log_messages: config.log_messages,
             letters,
             status,
+            secrets: Secrets::default(),
         }
+    }
+
+    /// Keeps these values out of dead letters and logs.
+    pub fn concealing(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// Whether failures are logged with the record of a source as a whole.
+    pub fn tells_records(&self) -> bool {
+        self.log && self.log_messages
     }
 
     /// Whether failures are tolerated at all.
@@ -194,20 +216,25 @@ impl Tolerance {
     /// Decides about a record that failed. `Ok` means that it is skipped, and dead-lettered where a queue
     /// is named; an error means that the task must fail.
     pub async fn decide(&self, failure: Failure, raw: Option<&RawRecord>) -> Result<()> {
+        let consumed = raw.filter(|r| r.offset >= 0 && self.tells_records()).map(error_log::consumed);
+        self.decide_about(failure, raw, consumed).await
+    }
+
+    /// As [`Tolerance::decide`], for a record that `shown` tells in the log.
+    pub async fn decide_about(
+        &self,
+        mut failure: Failure,
+        raw: Option<&RawRecord>,
+        shown: Option<String>,
+    ) -> Result<()> {
+        failure.error = self.secrets.conceal_error(failure.error);
         let place = raw
             .filter(|r| r.offset >= 0)
             .map(|r| format!(" (topic {}, partition {}, offset {})", r.topic, r.partition, r.offset));
         let place = place.unwrap_or_default();
         if self.log {
-            let detail = if self.log_messages { place.as_str() } else { "" };
-            tracing::error!(
-                "Error encountered in task {}-{}. Executing stage '{}' with class '{}'{detail}: {}",
-                self.task.connector,
-                self.task.task,
-                failure.stage.name(),
-                failure.class,
-                failure.error.one_line()
-            );
+            let line = error_log::line(&self.task, &failure, shown.as_deref());
+            tracing::error!("{line} {}", failure.error.one_line());
         }
         if let (Some(letters), Some(raw)) = (&self.letters, raw) {
             letters.send(&self.task, raw, &failure).await.map_err(|e| e.context("sending a dead letter"))?;
@@ -221,8 +248,8 @@ impl Tolerance {
             (_, ErrorClass::Retriable) => "; errors.retry.timeout says how long to try again",
             _ => "; errors.tolerance=all with errors.deadletterqueue.topic.name would set such records aside",
         };
-        Err(Error::fatal(format!("{} failed in {}{place}{way_out}", failure.stage.doing(), failure.class))
-            .caused_by(failure.error))
+        let class = if failure.stage == Stage::TaskPut { String::new() } else { format!(" in {}", failure.class) };
+        Err(Error::fatal(format!("{} failed{class}{place}{way_out}", failure.stage.doing())).caused_by(failure.error))
     }
 
     /// Waits until every dead letter is stored; to be called before offsets are committed.

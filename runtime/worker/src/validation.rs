@@ -10,7 +10,8 @@ use connect_rest_model::{ConfigInfo, ConfigInfos, ConfigKeyInfo, ConfigMap, Conf
 use crate::{
     framework::{self, CONNECTOR_VERSION, CONVERTERS},
     override_policy::OverridePolicy,
-    registry::{ConnectorPlugin, Direction, Plugins, nearest},
+    registry::{ConnectorPlugin, Direction, Plugins},
+    topic_creation::{self, Groups},
     versions,
     worker_config::WorkerConfig,
 };
@@ -34,6 +35,10 @@ pub fn validate(plugins: &Plugins, worker: Option<&WorkerConfig>, given: &Config
     for (key, text) in framework::refused(&settings, plugin.direction()) {
         infos.error(&key, text);
     }
+    let creates = plugin.direction() == Direction::Source && worker.is_none_or(|w| w.topic_creation);
+    if let Some(problems) = creates.then(|| Groups::read(&settings).err()).flatten() {
+        problems.iter().for_each(|p| infos.error(&p.key, p.text.clone()));
+    }
     for (key, value) in given {
         if value.is_none() {
             infos.error(key, "Null value can not be supplied as the configuration value.".into());
@@ -44,23 +49,6 @@ pub fn validate(plugins: &Plugins, worker: Option<&WorkerConfig>, given: &Config
     clients(&settings, plugin.direction(), policy, &mut infos);
     converters(plugins, &settings, &mut infos);
     Ok(infos.finish(class))
-}
-
-/// Sentences about keys that nobody knows, each with the nearest known name.
-pub fn unknown_keys(plugins: &Plugins, settings: &Settings) -> Vec<String> {
-    let Ok(plugin) = plugins.connectors.find(settings.get("connector.class").unwrap_or_default()) else {
-        return Vec::new();
-    };
-    let mut definition = framework::definition(plugin.direction());
-    definition.embed("", &plugin.definition);
-    let unknown = settings.keys().filter(|k| definition.key(k).is_none() && !framework::is_framework_key(k));
-    unknown
-        .map(|key| {
-            let hint = nearest(key, definition.keys().iter().map(|k| k.name.as_str()));
-            let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-            format!("the setting {key} is unknown to {} and has no effect{hint}", plugin.info.name)
-        })
-        .collect()
 }
 
 struct Entry {
@@ -377,7 +365,11 @@ fn converters(plugins: &Plugins, settings: &Settings, infos: &mut Infos) {
 /// Settings for the connector's Kafka clients: an entry for each that is given and that the connector has a use for.
 fn clients(settings: &Settings, direction: Direction, policy: OverridePolicy, infos: &mut Infos) {
     let dlq = settings.get("errors.deadletterqueue.topic.name").is_some_and(|t| !t.trim().is_empty());
+    let creates = settings.has_prefix(topic_creation::PREFIX);
     let roles: &[(Role, &str)] = match (direction, dlq) {
+        (Direction::Source, _) if creates => {
+            &[(Role::Producer, "producer.override."), (Role::Admin, "admin.override.")]
+        }
         (Direction::Source, _) => &[(Role::Producer, "producer.override.")],
         (Direction::Sink, false) => &[(Role::Consumer, "consumer.override.")],
         (Direction::Sink, true) => &[

@@ -9,6 +9,7 @@ use connect_kafka::{ClientSettings, Role, settings as client};
 use crate::{
     distributed::{BETWEEN_WORKERS, DistributedConfig},
     override_policy::OverridePolicy,
+    providers::{self, Providers, secrets::Secrets},
     registry::nearest,
     rest::{
         Listener,
@@ -75,6 +76,13 @@ connect_api::config! {
         /// Which settings of Kafka clients connectors may set: All, None, or Principal, which is sasl.jaas.config,
         /// sasl.mechanism and security.protocol.
         override_policy: OverridePolicy = Key::new("connector.client.config.override.policy").default("All"),
+        /// Whether source connectors may have topics created by their topic.creation.* settings.
+        topic_creation: bool = Key::new("topic.creation.enable").default("true").low(),
+        /// Aliases of config providers, to which references such as ${file:/etc/secrets.properties:password} in all
+        /// settings but plugin.path are resolved. config.providers.ALIAS.class is FileConfigProvider,
+        /// DirectoryConfigProvider or EnvVarConfigProvider; below config.providers.ALIAS.param. stand allowed.paths of
+        /// the first two and allowlist.pattern of the last.
+        config_providers: Vec<String> = Key::new(providers::ALIASES).default("").low(),
         /// Where keyed state of connectors is kept.
         state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
         /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
@@ -115,10 +123,7 @@ pub fn listener(text: &str) -> Result<Listener, String> {
 }
 
 /// Keys of Kafka Connect that change what a worker does and that this one cannot honour.
-const REFUSED: &[(&str, &str)] = &[
-    ("config.providers", "write the values themselves, or let the deployment's templates fill them in"),
-    ("exactly.once.source.support", "delivery is at least once; remove it"),
-];
+const REFUSED: &[(&str, &str)] = &[("exactly.once.source.support", "delivery is at least once; remove it")];
 
 /// Keys that have no meaning without a JVM, or none in standalone mode; accepted so that files work as they are.
 const INERT: &[&str] = &[
@@ -130,7 +135,6 @@ const INERT: &[&str] = &[
     "metrics.num.samples",
     "metrics.recording.level",
     "metric.reporters",
-    "topic.creation.enable",
     "topic.tracking.enable",
     "topic.tracking.allow.reset",
 ];
@@ -148,6 +152,7 @@ const PREFIXES: &[&str] = &[
     "metrics.context.",
     "listeners.https.",
     "admin.listeners.https.",
+    "config.providers.",
 ];
 
 /// A worker's settings, read and checked.
@@ -155,7 +160,7 @@ const PREFIXES: &[&str] = &[
 pub struct Worker {
     /// The typed settings.
     pub config: WorkerConfig,
-    /// All settings as given.
+    /// All settings, references resolved.
     pub settings: Settings,
     /// Sentences for the log: keys without effect or unknown.
     pub warnings: Vec<String>,
@@ -166,13 +171,26 @@ pub struct Worker {
     pub restarts_off: bool,
     /// Settings of a distributed worker; a standalone one has none.
     pub distributed: Option<DistributedConfig>,
+    /// What references in settings are resolved by.
+    pub providers: Providers,
 }
 
 impl Worker {
-    /// Reads worker settings. The error lists every problem.
-    pub fn read(settings: Settings, embedded: bool) -> Result<Self, Problems> {
+    /// Reads worker settings as written. The error lists every problem.
+    pub fn read(written: Settings, embedded: bool) -> Result<Self, Problems> {
+        let providers = Providers::read(&written, Secrets::default())?;
+        let resolved = providers.resolve_worker(&written).map_err(|e| {
+            let mut problems = Problems::new();
+            problems.add(providers::ALIASES, e.one_line());
+            problems
+        })?;
+        Self::read_resolved(resolved.settings, providers, embedded)
+    }
+
+    /// Reads worker settings in which these providers have resolved references. The error lists every problem.
+    pub fn read_resolved(settings: Settings, providers: Providers, embedded: bool) -> Result<Self, Problems> {
         let mut problems = Problems::new();
-        let mut warnings = Vec::new();
+        let mut warnings = Providers::unknown_keys(&settings);
         let distributed = match settings.contains("group.id").then(|| DistributedConfig::parse(&settings)).transpose() {
             Ok(_) if embedded && settings.contains("group.id") => {
                 problems.add(
@@ -230,7 +248,7 @@ impl Worker {
         }
         match WorkerConfig::parse(&settings) {
             Ok(config) if problems.is_empty() => {
-                Ok(Self { config, settings, warnings, embedded, restarts_off: false, distributed })
+                Ok(Self { config, settings, warnings, embedded, restarts_off: false, distributed, providers })
             }
             Ok(_) => Err(problems),
             Err(mut all) => {

@@ -45,6 +45,7 @@ pub(crate) fn connectd(arguments: &[&str]) -> Output {
 
 pub(crate) fn write(dir: &Path, case: &Case) -> String {
     fs::write(dir.join("store"), b"\xFE\xED\xFE\xED\x00\x00\x00\x02").expect("store");
+    fs::write(dir.join("secrets"), format!("ms={SECRET}\n")).expect("secrets");
     let path = dir.join(case.file);
     let text = match std::str::from_utf8(case.text) {
         Ok(text) => text.replace("{dir}", &dir.to_string_lossy()).into_bytes(),

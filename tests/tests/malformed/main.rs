@@ -180,14 +180,28 @@ fn settings_without_effect_are_warned_of_with_the_nearest_name() {
     let dir = tempfile::tempdir().expect("folder");
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     fs::write(path("w.yaml"), worker!("ofset.flush.interval.ms: 1000\n")).expect("file");
-    fs::write(path("c.yaml"), source!("bach.size: 5\nproducer.override.aks: all\n")).expect("file");
+    fs::write(
+        path("c.yaml"),
+        source!(
+            "bach.size: 5\nproducer.override.aks: all\nvalue.converter: JsonConverter\n\
+             value.converter.schema.enable: false\ntransforms: [r]\ntransforms.r.type: RegexRouter\n\
+             transforms.r.regex: a\ntransforms.r.replacement: b\ntransforms.r.regexp: c\n\
+             topic.creation.default: {partitions: 1, replication.factor: 1, retention: 5}\n"
+        ),
+    )
+    .expect("file");
     let output = connectd(&["--check", "-c", &path("w.yaml"), &path("c.yaml")]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     for part in [
         "the worker setting ofset.flush.interval.ms is unknown and has no effect; did you mean offset.flush.interval.ms?",
         "c.yaml:5: connector c: the setting bach.size is unknown to file-source and has no effect; did you mean batch.size?",
-        "c.yaml:6: connector c: producer.override.aks is not a setting of Kafka's Producer client",
+        "c.yaml:6: connector c: producer.override.aks is not a setting of Kafka's Producer client; it is ignored; did you mean \
+         producer.override.acks?",
+        "the setting value.converter.schema.enable is unknown to json and has no effect; did you mean \
+         value.converter.schemas.enable?",
+        "the setting transforms.r.regexp is unknown to regex-router and has no effect; did you mean transforms.r.regex?",
+        "the setting topic.creation.default.retention names no setting of topics that is known here",
         "all files are right (1 connectors)",
     ] {
         assert!(said.contains(part), "{part}: {said}");

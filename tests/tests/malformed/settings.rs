@@ -143,8 +143,12 @@ pub(crate) const SETTINGS: &[Case] = cases![
     ),
     (
         "creation.yaml",
-        source!("topic.creation.default.partitions: 3\n"),
-        ["creation.yaml:5: ", "topic.creation.default.partitions is not supported: create the topics before"]
+        source!("topic.creation.default.partitions: 0\n"),
+        [
+            "creation.yaml:5: ",
+            "Invalid value 0 for configuration topic.creation.default.partitions: Number of partitions must be positive",
+            "Missing required configuration \"topic.creation.default.replication.factor\" which has no default value."
+        ]
     ),
     (
         "all.yaml",

@@ -97,7 +97,35 @@ pub(crate) const WORKERS: &[Case] = cases![
     (
         "providers.yaml",
         worker!("config.providers: file\n"),
-        ["config.providers is not supported: write the values themselves"]
+        ["Missing required configuration \"config.providers.file.class\""]
+    ),
+    (
+        "vault.yaml",
+        worker!("config.providers: [vault]\nconfig.providers.vault.class: com.x.VaultConfigProvider\n"),
+        ["config.providers.vault.class: com.x.VaultConfigProvider cannot be loaded without a JVM; FileConfigProvider"]
+    ),
+    (
+        "allowed.yaml",
+        worker!(
+            "config.providers: [file]\nconfig.providers.file: {class: FileConfigProvider, param.allowed.paths: secrets}\n"
+        ),
+        ["config.providers.file.param.allowed.paths: Path secrets is not absolute"]
+    ),
+    (
+        "gone.yaml",
+        worker!(
+            "config.providers: [file]\nconfig.providers.file.class: FileConfigProvider\n\
+             offset.flush.interval.ms: '${file:{dir}/gone:ms}'\n"
+        ),
+        ["resolving ${file:…} in offset.flush.interval.ms: Could not read properties from file ", "No such file"]
+    ),
+    (
+        "resolved.yaml",
+        worker!(
+            "config.providers: [file]\nconfig.providers.file.class: FileConfigProvider\n\
+             offset.flush.interval.ms: '${file:{dir}/secrets:ms}'\n"
+        ),
+        ["Invalid value ${file:", "for configuration offset.flush.interval.ms: Not a number of type LONG"]
     ),
     (
         "admin.yaml",

@@ -14,7 +14,7 @@ use super::{
     error::{ApiError, json},
     media::Sent,
 };
-use crate::{framework, registry::Direction, validation, versions};
+use crate::{controller::Refusal, framework, registry::Direction, validation, versions};
 
 type Answer = Result<Response, ApiError>;
 
@@ -92,8 +92,13 @@ pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>,
         }
     }
     let infos = api.controller.validate(&config).map_err(|refusal| {
+        let exception = match &refusal {
+            // A config provider could not read what it was asked for.
+            Refusal::Failed(_) => "org.apache.kafka.common.config.ConfigException",
+            _ => "org.apache.kafka.connect.runtime.rest.errors.BadRequestException",
+        };
         let ApiError(_, text) = refusal.into();
-        ApiError::internal(format!("org.apache.kafka.connect.runtime.rest.errors.BadRequestException: {text}"))
+        ApiError::internal(format!("{exception}: {text}"))
     })?;
     Ok(json(StatusCode::OK, &infos))
 }
