@@ -124,26 +124,31 @@ impl GroupOffsets {
 
     /// Removes the group, which must have no members.
     pub async fn delete_group(&self) -> Answer<()> {
-        let deleted = patiently(async || {
-            let results = self.admin.client().delete_groups(&[&self.group], &AdminOptions::new()).await?;
-            match results.into_iter().next() {
+        let patience = Patience::new();
+        loop {
+            let results = self.admin.client().delete_groups(&[&self.group], &AdminOptions::new()).await;
+            let deleted = results.and_then(|results| match results.into_iter().next() {
                 Some(Err((_, code))) => Err(KafkaError::AdminOp(code)),
                 Some(Ok(_)) => Ok(()),
                 None => Err(KafkaError::AdminOp(Code::BadMessage)),
+            });
+            if !patience.waits(deleted.as_ref().err().and_then(code_of)).await {
+                return deleted.map_err(|e| GroupError::new(format!("deleting group {}", self.group), e));
             }
-        });
-        deleted.await.map_err(|e| GroupError::new(format!("deleting group {}", self.group), e))
+        }
     }
 
     async fn ask(&self, doing: String, request: Request) -> Answer<Vec<(TopicPartition, i64)>> {
-        let request = Arc::new(request);
-        let asked = patiently(async || {
+        let (patience, request) = (Patience::new(), Arc::new(request));
+        loop {
             let (client, group, request) = (self.client.clone(), self.group.clone(), request.clone());
-            let sent = tokio::task::spawn_blocking(move || request.send(&client, &group));
+            let sent = tokio::task::spawn_blocking(move || request.send(&client, &group)).await;
             // It fails to be run only when the runtime ends.
-            sent.await.unwrap_or(Err(KafkaError::Canceled))
-        });
-        asked.await.map_err(|e| GroupError::new(doing, e))
+            let answer = sent.unwrap_or(Err(KafkaError::Canceled));
+            if !patience.waits(answer.as_ref().err().and_then(code_of)).await {
+                return answer.map_err(|e| GroupError::new(doing, e));
+            }
+        }
     }
 }
 
@@ -153,20 +158,25 @@ impl std::fmt::Debug for GroupOffsets {
     }
 }
 
-/// Asks again while the group's coordinator is not known or not ready.
-async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
-    let deadline = Instant::now() + COORDINATOR;
-    loop {
-        let answer = ask().await;
-        let code = answer.as_ref().err().and_then(code_of);
+/// With a group's coordinator that is not known or not ready.
+struct Patience(Instant);
+
+impl Patience {
+    fn new() -> Self {
+        Self(Instant::now() + COORDINATOR)
+    }
+
+    /// Whether to ask again after that answer; waits a little before that.
+    async fn waits(&self, code: Option<Code>) -> bool {
         let soon = matches!(
             code,
             Some(Code::NotCoordinator | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress)
         );
-        if !soon || Instant::now() >= deadline {
-            return answer;
+        if !soon || Instant::now() >= self.0 {
+            return false;
         }
         tokio::time::sleep(AGAIN).await;
+        true
     }
 }
 

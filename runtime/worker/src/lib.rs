@@ -5,20 +5,22 @@
 //! - [`registry`]: plugins by name, their types erased
 //! - [`framework`], [`worker_config`], [`validation`]: settings of every connector, of the worker, and
 //!   complete validation
-//! - [`controller`]: what should run; [`supervisor`]: what runs, one actor per connector
+//! - [`controller`]: what should run, with [`connector_offsets`]; [`supervisor`]: what runs, one actor per connector
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
 //! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`override_policy`], [`versions`]: parts of validation
-//! - `stage`: what is done for a request
+//! - `stage`: what is done for a request; [`java_value`]: untyped parts of requests
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
 pub mod cluster;
+pub mod connector_offsets;
 pub mod controller;
 pub mod distributed;
 pub mod framework;
+pub mod java_value;
 pub mod loggers;
 pub mod offsets;
 pub mod override_policy;
