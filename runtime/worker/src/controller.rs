@@ -332,6 +332,7 @@ impl Controller {
         drop(one_at_a_time);
         stage::during(format!("stopping connector {name}"), handle.stop()).await;
         self.services.statuses.remove(name);
+        self.services.topics.reset(name);
         Ok(())
     }
 

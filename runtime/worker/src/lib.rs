@@ -9,12 +9,14 @@
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
 //! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
+//! - [`active_topics`]: which topics connectors use
 //! - [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`override_policy`], [`versions`]: parts of validation
 //! - `stage`: what is done for a request; [`java_value`]: untyped parts of requests
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
+pub mod active_topics;
 pub mod cluster;
 pub mod connector_offsets;
 pub mod controller;

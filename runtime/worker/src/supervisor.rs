@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
+    active_topics::ActiveTopics,
     framework::CommonConfig,
     registry::{ConnectorPlugin, Plugins, RunningConnector},
     restart::{Policy, Restarts},
@@ -39,6 +40,8 @@ pub struct Services {
     pub state: Arc<StateTopic>,
     /// States.
     pub statuses: Arc<Statuses>,
+    /// Topics that connectors use.
+    pub topics: Arc<ActiveTopics>,
 }
 
 enum Command {

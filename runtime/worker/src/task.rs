@@ -59,6 +59,7 @@ pub async fn start_task(
     });
     let context = TaskContext::new(name.clone(), id, settings.clone(), control.stop.clone(), host.clone());
     let chain = Chain::new(&services.plugins, &settings, &context).await?;
+    let used = services.topics.of_task(name.clone(), id);
     let pipeline = Pipeline::new(converters, chain, tolerance, status.clone());
     let (flush_interval, flush_timeout) = (worker.config.flush_interval.0, worker.config.flush_timeout.0);
     match plugin.tasks {
@@ -74,6 +75,7 @@ pub async fn start_task(
                 producer,
                 offsets: services.offsets.clone(),
                 status,
+                topics: used,
                 flush_interval,
                 flush_timeout,
             };
@@ -104,6 +106,7 @@ pub async fn start_task(
                 consumer,
                 host,
                 status,
+                topics: used,
                 flush_interval,
                 flush_timeout,
                 retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),

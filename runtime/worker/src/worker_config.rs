@@ -75,6 +75,10 @@ connect_api::config! {
         /// Which settings of Kafka clients connectors may set: All, None, or Principal, which is sasl.jaas.config,
         /// sasl.mechanism and security.protocol.
         override_policy: OverridePolicy = Key::new("connector.client.config.override.policy").default("All"),
+        /// Whether the worker notes which topics connectors use, for GET /connectors/{name}/topics.
+        topic_tracking: bool = Key::new("topic.tracking.enable").default("true").low(),
+        /// Whether those may be reset, by PUT /connectors/{name}/topics/reset.
+        topic_reset: bool = Key::new("topic.tracking.allow.reset").default("true").low(),
         /// Where keyed state of connectors is kept.
         state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
         /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
@@ -131,8 +135,6 @@ const INERT: &[&str] = &[
     "metrics.recording.level",
     "metric.reporters",
     "topic.creation.enable",
-    "topic.tracking.enable",
-    "topic.tracking.allow.reset",
 ];
 
 /// Further settings of the topics that keep state.

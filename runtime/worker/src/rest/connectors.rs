@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use connect_rest_model::{ConnectorInfo, Message};
+use connect_rest_model::{ActiveTopics, ConnectorInfo, Message, TopicNames};
 
 use super::{
     Api,
@@ -160,6 +160,31 @@ pub(super) async fn alter_offsets(State(api): State<Api>, Path(name): Path<Strin
 pub(super) async fn reset_offsets(State(api): State<Api>, Path(name): Path<String>) -> Answer {
     let message = api.controller.reset_offsets(&name).await?;
     Ok(json(StatusCode::OK, &Message { message }))
+}
+
+fn forbidden(what: &str) -> ApiError {
+    ApiError(StatusCode::FORBIDDEN, format!("{what} is disabled."))
+}
+
+pub(super) async fn topics(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    let topics = &api.controller.services().topics;
+    if !topics.tracked() {
+        return Err(forbidden("Topic tracking"));
+    }
+    let names = TopicNames { topics: topics.of(&name) };
+    Ok(json(StatusCode::OK, &ActiveTopics::from([(name, names)])))
+}
+
+pub(super) async fn reset_topics(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    let topics = &api.controller.services().topics;
+    if !topics.tracked() {
+        return Err(forbidden("Topic tracking"));
+    }
+    if !topics.resettable() {
+        return Err(forbidden("Topic tracking reset"));
+    }
+    topics.reset(&name);
+    Ok(StatusCode::ACCEPTED.into_response())
 }
 
 #[cfg(test)]

@@ -93,6 +93,8 @@ impl Api {
             .route("/connectors/{name}/tasks/{task}/restart", stored(post(connectors::restart_task)))
             .route("/connectors/{name}/restart", stored(post(connectors::restart)))
             .route("/connectors/{name}/offsets", stored(offsets))
+            .route("/connectors/{name}/topics", stored(get(connectors::topics)))
+            .route("/connectors/{name}/topics/reset", stored(put(connectors::reset_topics)))
             .route("/connectors/{name}/pause", stored(put(connectors::pause)))
             .route("/connectors/{name}/resume", stored(put(connectors::resume)))
             .route("/connectors/{name}/stop", stored(put(connectors::stop)))
