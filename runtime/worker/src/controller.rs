@@ -360,6 +360,7 @@ impl Controller {
             task.state = restarting.to_owned();
             ids.push(task.id);
         }
+        self.services.configs.put_restart(name, tasks, only_failed).await?;
         tokio::spawn(async move { handle.restart(connector, ids).await });
         Ok(status)
     }

@@ -394,7 +394,7 @@ impl Actor {
         self.generation += 1;
         let generation = self.generation;
         let (services, name) = (self.services.clone(), self.name.clone());
-        let status = services.statuses.new_task(&name, id, generation, State::Unassigned);
+        let status = services.statuses.new_task(&name, id, generation);
         let (paused, receiver) = watch::channel(self.target == Target::Paused);
         let control = Control { stop: CancellationToken::new(), paused: receiver };
         let stop = control.stop.clone();
@@ -544,8 +544,10 @@ impl Actor {
     async fn restart(&mut self, connector: bool, tasks: Vec<u32>) -> Result<()> {
         let mut result = Ok(());
         self.stop_tasks(tasks.clone()).await;
+        self.services.statuses.restarting(&self.name, &tasks);
         if connector {
             self.stop_connector().await;
+            self.set_state(State::Restarting, None);
             match self.target {
                 Target::Started => match self.start_connector().await {
                     Ok(()) => {
