@@ -2,7 +2,9 @@
 //!
 //! Member names and order are Kafka Connect 4.1's. Readers take what an older worker leaves out and ignore
 //! what they do not know. What Tocsin says beyond Kafka Connect stands in members of its own
-//! ([`TaskState::detail`]), which other clients ignore.
+//! ([`TaskState::detail`]), which other clients ignore. [`schemas`] describes them for the OpenAPI document.
+
+pub mod schemas;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};

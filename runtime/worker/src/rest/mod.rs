@@ -2,6 +2,7 @@
 //!
 //! - `connectors`, `plugins`, `admin`: the endpoints
 //! - `paths`, `media`: what a request must be like; `body`, `offsets_body` over `jackson` and `tokens`: reading its JSON
+//! - [`openapi`]: the description of all that
 //! - `error`: the one mapping from refusals to answers
 //! - `listeners`: where it is reached; `tls`, `basic_auth`, `browsers`: by whom
 //! - `server`: connections
@@ -16,6 +17,7 @@ mod jackson;
 mod listeners;
 mod media;
 mod offsets_body;
+pub mod openapi;
 mod paths;
 mod plugins;
 mod server;
@@ -84,6 +86,7 @@ impl Api {
         let mut routes = Router::new()
             .route("/", plain(get(root)))
             .route("/health", plain(get(health)))
+            .route("/openapi.json", plain(get(async || error::json(StatusCode::OK, &openapi::document()))))
             .route("/connectors", stored(get(connectors::list).post(connectors::create)))
             .route("/connectors/{name}", stored(get(connectors::info).delete(connectors::delete)))
             .route("/connectors/{name}/config", stored(config))
