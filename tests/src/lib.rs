@@ -3,11 +3,13 @@
 //! - [`Connectd`]: the server as a child process, with its REST API
 //! - [`avro`]: the alarm topics as scripts of JLab read and write them
 //! - [`kafka`]: records of a topic, read without a group
+//! - [`openapi`]: bodies held against a description of the API
 //! - [`rest`]: requests of the REST API and their answers
 //! - [`wait`]: waits for a condition, never for a time
 
 pub mod avro;
 pub mod kafka;
+pub mod openapi;
 pub mod rest;
 
 use std::{

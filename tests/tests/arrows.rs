@@ -54,3 +54,26 @@ fn no_crate_is_a_collection_of_features() {
         assert!(with.is_empty(), "{name} switches features of {with:?} on: plugins are registered in a list");
     }
 }
+
+#[test]
+fn unsafe_code_is_allowed_in_one_file_only() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<_> =
+        ["runtime", "connectors", "tests", "xtask", "schemas"].iter().map(|name| root.join(name)).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("source");
+                // Written so that this file itself is none.
+                if text.contains(concat!("(unsafe", "_code")) {
+                    found.push(path.strip_prefix(&root).expect("below the root").to_owned());
+                }
+            }
+        }
+    }
+    assert_eq!(found, [std::path::Path::new("runtime/kafka/src/group_offsets.rs")]);
+}

@@ -18,10 +18,12 @@ mod round;
 pub mod task;
 
 use connect_api::{
-    Connector, ConnectorContext, PluginInfo, Result, Settings, SourceConnector, SourceContext, SourceTask, async_trait,
+    Connector, ConnectorContext, Error, OffsetMap, PluginInfo, Result, Settings, SourceConnector, SourceContext,
+    SourceTask, async_trait,
 };
 
 pub use config::AlertStreamConfig;
+use playlist::Position;
 use task::AlertStreamTask;
 
 /// The plugin behind `connector.class: alert-stream-source`.
@@ -56,5 +58,16 @@ impl Connector for AlertStreamSource {
 impl SourceConnector for AlertStreamSource {
     async fn start_task(config: AlertStreamConfig, context: SourceContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(AlertStreamTask::start(config, context).await?))
+    }
+
+    fn alter_offsets(_config: &AlertStreamConfig, offsets: &[(OffsetMap, Option<OffsetMap>)]) -> Result<bool> {
+        for offset in offsets.iter().filter_map(|(_, offset)| offset.as_ref()) {
+            Position::from_offset(offset).ok_or_else(|| {
+                Error::fatal(
+                    "an offset must be null or have the whole numbers 'round' and 'record' and the text 'file'",
+                )
+            })?;
+        }
+        Ok(true)
     }
 }

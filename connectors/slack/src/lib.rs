@@ -9,8 +9,8 @@ pub mod message;
 pub mod task;
 
 use connect_api::{
-    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, async_trait,
-    config::Problems,
+    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, TopicPartition,
+    async_trait, config::Problems,
 };
 
 pub use config::SlackConfig;
@@ -51,5 +51,9 @@ impl Connector for SlackSink {
 impl SinkConnector for SlackSink {
     async fn start_task(config: SlackConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
         Ok(Box::new(task::SlackTask::new(config, context)?))
+    }
+
+    fn alter_offsets(_config: &SlackConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
+        Ok(true)
     }
 }

@@ -93,6 +93,13 @@ pub trait SourceConnector: Connector {
 pub trait SinkConnector: Connector {
     /// Starts a task. What is returned is ready for records. `config` is read from the task's settings.
     async fn start_task(config: Self::Config, context: SinkContext) -> Result<Box<dyn SinkTask>>;
+
+    /// Checks offsets that a person wants to set, `None` where one is to be forgotten, and sets them in the outside
+    /// system if they are kept there. `true` means that setting them in Kafka is enough for them to take effect.
+    fn alter_offsets(config: &Self::Config, offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
+        let _ = (config, offsets);
+        Ok(false)
+    }
 }
 
 /// A running source task.

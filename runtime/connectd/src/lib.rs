@@ -22,7 +22,9 @@ use connect_files::{ConnectorFile, InitialState};
 use connect_kafka::{Admin, Role, Seat};
 use connect_rest_model::ConfigMap;
 use connect_worker::{
-    Controller, Plugins, Worker, cluster,
+    Controller, Plugins, Worker,
+    active_topics::ActiveTopics,
+    cluster,
     controller::Refusal,
     distributed::DistributedConfig,
     loggers::Loggers,
@@ -188,6 +190,7 @@ async fn serve(
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
         statuses: Arc::new(Statuses::new(id, status_topic.clone()).concealing(worker.providers.secrets().clone())),
+        topics: Arc::new(ActiveTopics::new(&worker.config, status_topic.clone())),
         configs: if distributed { Configs::in_topic() } else { Configs::in_memory() },
         worker: worker.clone(),
     };
@@ -270,6 +273,7 @@ async fn open_topics(controller: &Controller, config: &DistributedConfig, states
         log.names().map(|n| (n.to_owned(), u32::try_from(log.tasks(n).len()).unwrap_or(u32::MAX))).collect()
     };
     services.statuses.forget_others(&said, &known);
+    services.topics.take_up(&said);
     tracing::info!("the worker is the one of its group {}", config.group_id);
     Ok(seat)
 }

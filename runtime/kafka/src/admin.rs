@@ -43,6 +43,10 @@ impl Admin {
         made.map(|a| Self(Arc::new(a))).map_err(|e| not_created(Role::Admin, "the admin client", &e))
     }
 
+    pub(crate) fn client(&self) -> &Arc<AdminClient<Context>> {
+        &self.0
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&AdminClient<Context>) -> T + Send + 'static,

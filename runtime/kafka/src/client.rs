@@ -13,6 +13,7 @@ use connect_api::TopicPartition;
 use rdkafka::{
     ClientContext,
     config::RDKafkaLogLevel as Level,
+    consumer::ConsumerContext,
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
@@ -224,6 +225,9 @@ impl ClientContext for Context {
         }
     }
 }
+
+/// Of consumers that are in no group.
+impl ConsumerContext for Context {}
 
 #[cfg(test)]
 mod tests {

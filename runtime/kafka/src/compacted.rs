@@ -25,20 +25,6 @@ use crate::{
     settings::{ClientSettings, Role},
 };
 
-struct Plain(Context);
-
-impl rdkafka::ClientContext for Plain {
-    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
-    }
-}
-
-impl rdkafka::consumer::ConsumerContext for Plain {}
-
 /// A topic being followed. Dropping it ends the reading.
 pub struct CompactedLog {
     stop: Arc<AtomicBool>,
@@ -63,8 +49,8 @@ impl CompactedLog {
         settings.or_set("queued.max.messages.kbytes", "4096");
         // An empty topic says that it is only when a fetch has waited this long, and tasks start behind it.
         settings.or_set("fetch.wait.max.ms", "100");
-        let made = settings.config().create_with_context(Plain(Context::default()));
-        let consumer: BaseConsumer<Plain> =
+        let made = settings.config().create_with_context(Context::default());
+        let consumer: BaseConsumer<Context> =
             made.map_err(|e| not_created(Role::Consumer, &format!("the reader of topic {topic}"), &e))?;
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, caught_up) = watch::channel(false);
@@ -95,7 +81,7 @@ impl std::fmt::Debug for CompactedLog {
 }
 
 struct Reader {
-    consumer: BaseConsumer<Plain>,
+    consumer: BaseConsumer<Context>,
     topic: Topic,
     stop: Arc<AtomicBool>,
     ready: watch::Sender<bool>,

@@ -62,8 +62,8 @@ fn way_out(code: Code) -> Option<&'static str> {
     })
 }
 
-/// The code of an error; the crate leaves out that of admin requests.
-fn code(error: &KafkaError) -> Option<Code> {
+/// The code of an error, also of an admin request, which the rdkafka crate leaves out.
+pub(crate) fn code_of(error: &KafkaError) -> Option<Code> {
     match error {
         KafkaError::AdminOp(code) => Some(*code),
         other => other.rdkafka_error_code(),
@@ -72,7 +72,7 @@ fn code(error: &KafkaError) -> Option<Code> {
 
 /// An error of what was being done, with librdkafka's error as its cause.
 pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
-    let code = code(&error);
+    let code = code_of(&error);
     let mut message = doing.into();
     if let Some(hint) = code.and_then(way_out) {
         message = format!("{message} ({hint})");
@@ -93,7 +93,7 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
 pub fn not_permitted(error: &Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(e) = source {
-        if let Some(code) = e.downcast_ref::<KafkaError>().and_then(code) {
+        if let Some(code) = e.downcast_ref::<KafkaError>().and_then(code_of) {
             return matches!(
                 code,
                 Code::TopicAuthorizationFailed
@@ -124,6 +124,8 @@ mod tests {
     fn outages_are_retriable_and_wrong_passwords_fatal() {
         assert_eq!(class(Code::BrokerTransportFailure), ErrorClass::Retriable);
         assert_eq!(class(Code::AllBrokersDown), ErrorClass::Retriable);
+        let e = kafka_error("creating", KafkaError::AdminOp(Code::RequestTimedOut));
+        assert_eq!(e.class(), ErrorClass::Retriable);
         let e = kafka_error("consuming", KafkaError::Global(Code::Authentication));
         assert_eq!(e.class(), ErrorClass::Fatal);
         assert!(e.message().contains("sasl.jaas.config"), "{e}");

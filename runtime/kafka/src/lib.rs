@@ -5,6 +5,7 @@
 //! - [`consumer`]: the consumer of a sink task and the rebalance handshake
 //! - [`admin`]: cluster id and topics
 //! - [`compacted`]: follows a compacted topic from its beginning
+//! - [`group_offsets`]: offsets of groups, from outside; the one file with `unsafe` code
 //! - [`seat`]: a member that is alone in its group
 //! - [`error`]: librdkafka's codes, classified
 
@@ -13,6 +14,7 @@ pub mod client;
 pub mod compacted;
 pub mod consumer;
 pub mod error;
+pub mod group_offsets;
 mod jaas;
 mod poll_loop;
 pub mod producer;
@@ -26,6 +28,7 @@ pub use client::Bounds;
 pub use compacted::CompactedLog;
 pub use consumer::{Consumer, Event, Handover, consumer_defaults};
 pub use error::{kafka_error, not_permitted};
+pub use group_offsets::{GroupError, GroupOffsets};
 pub use producer::{Delivery, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;
 pub use seat::Seat;

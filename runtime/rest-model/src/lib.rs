@@ -2,10 +2,13 @@
 //!
 //! Member names and order are Kafka Connect 4.1's. Readers take what an older worker leaves out and ignore
 //! what they do not know. What Tocsin says beyond Kafka Connect stands in members of its own
-//! ([`TaskState::detail`]), which other clients ignore.
+//! ([`TaskState::detail`]), which other clients ignore. [`schemas`] describes them for the OpenAPI document.
+
+pub mod schemas;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A connector's configuration as it travels; null values are possible in requests only.
 pub type ConfigMap = IndexMap<String, Option<String>>;
@@ -220,6 +223,39 @@ pub struct ExpandedConnector {
     /// With `expand=info`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<ConnectorInfo>,
+}
+
+/// `GET` and `PATCH /connectors/C/offsets`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorOffsets {
+    /// One for each partition.
+    pub offsets: Vec<ConnectorOffset>,
+}
+
+/// Where a connector stands in a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorOffset {
+    /// What it reads: as the source calls it, or `kafka_topic` and `kafka_partition`.
+    pub partition: Map<String, Value>,
+    /// Up to where: as the source counts, or `kafka_offset`. Null in requests forgets it.
+    pub offset: Option<Map<String, Value>>,
+}
+
+/// A sentence that says what was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The sentence.
+    pub message: String,
+}
+
+/// `GET /connectors/C/topics`, by connector
+pub type ActiveTopics = IndexMap<String, TopicNames>;
+
+/// Topics that a connector has used since it was created or they were reset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicNames {
+    /// Their names.
+    pub topics: Vec<String>,
 }
 
 /// An entry of `GET /connector-plugins`

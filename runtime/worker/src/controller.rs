@@ -37,7 +37,8 @@ impl From<Error> for Refusal {
     }
 }
 
-type Answer<T> = Result<T, Refusal>;
+/// What requests about connectors get.
+pub type Answer<T> = Result<T, Refusal>;
 
 struct Connector {
     kind: ConnectorType,
@@ -301,7 +302,11 @@ impl Controller {
         all
     }
 
-    async fn handle(&self, name: &str, missing: impl FnOnce() -> String) -> Answer<Handle> {
+    pub(crate) fn changing(&self) -> &Mutex<()> {
+        &self.changing
+    }
+
+    pub(crate) async fn handle(&self, name: &str, missing: impl FnOnce() -> String) -> Answer<Handle> {
         let all = self.all.lock().await;
         all.get(name).map(|c| c.handle.clone()).ok_or_else(|| Refusal::NotFound(missing()))
     }
@@ -310,11 +315,13 @@ impl Controller {
     pub async fn set_target(&self, name: &str, target: Target) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector {name}")).await?;
         let configs = &self.services.configs;
+        let one_at_a_time = self.changing.lock().await;
         if target == Target::Stopped {
             // A stopped connector has no tasks, also for a worker that takes over.
             configs.put_tasks(name, &[]).await?;
         }
         configs.put_target(name, target).await?;
+        drop(one_at_a_time);
         if target == Target::Stopped {
             stage::during(format!("stopping connector {name}"), handle.target(target)).await?;
         } else {
@@ -333,6 +340,7 @@ impl Controller {
         drop(one_at_a_time);
         stage::during(format!("stopping connector {name}"), handle.stop()).await;
         self.services.statuses.remove(name);
+        self.services.topics.reset(name);
         Ok(())
     }
 
@@ -360,6 +368,7 @@ impl Controller {
             task.state = restarting.to_owned();
             ids.push(task.id);
         }
+        self.services.configs.put_restart(name, tasks, only_failed).await?;
         tokio::spawn(async move { handle.restart(connector, ids).await });
         Ok(status)
     }
@@ -385,7 +394,7 @@ impl Controller {
     }
 }
 
-fn not_found(name: &str) -> Refusal {
+pub(crate) fn not_found(name: &str) -> Refusal {
     Refusal::NotFound(format!("Connector {name} not found"))
 }
 

@@ -5,7 +5,7 @@
 //! - [`registry`]: plugins by name, their types erased
 //! - [`framework`], [`worker_config`], [`validation`]: settings of every connector, of the worker, and
 //!   complete validation
-//! - [`controller`]: what should run; [`supervisor`]: what runs, one actor per connector
+//! - [`controller`]: what should run, with [`connector_offsets`]; [`supervisor`]: what runs, one actor per connector
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
 //! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters; [`error_log`]: what is
 //!   logged of them
@@ -14,14 +14,18 @@
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`providers`]: references in settings, resolved and kept out of what is shown
 //! - [`override_policy`], [`versions`], [`unknown_keys`]: parts of validation
-//! - `stage`: what is done for a request
+//! - [`active_topics`]: which topics connectors use
+//! - `stage`: what is done for a request; [`java_value`]: untyped parts of requests
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
 
+pub mod active_topics;
 pub mod cluster;
+pub mod connector_offsets;
 pub mod controller;
 pub mod distributed;
 pub mod error_log;
 pub mod framework;
+pub mod java_value;
 pub mod loggers;
 pub mod offsets;
 pub mod override_policy;

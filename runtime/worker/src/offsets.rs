@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use connect_api::{Error, OffsetMap, Outcome, ReceiptSlip};
+use connect_api::{Error, OffsetMap, Outcome, ReceiptSlip, Topic};
 use connect_kafka::Delivery;
 use tokio::sync::Notify;
 
@@ -113,6 +113,8 @@ impl Delivery for Segment {
 /// All batches of a task that are not committed yet.
 pub struct Tracker {
     batches: VecDeque<Arc<Batch>>,
+    /// Topics that are new with a batch.
+    news: Vec<(Arc<Batch>, Vec<Topic>)>,
     shared: Arc<Shared>,
 }
 
@@ -120,7 +122,7 @@ impl Tracker {
     /// Nothing is tracked yet. With `tolerate`, records that Kafka refuses are skipped.
     pub fn new(status: Arc<TaskStatus>, tolerate: bool) -> Self {
         let shared = Shared { changed: Notify::new(), failure: OnceLock::new(), status, tolerate };
-        Self { batches: VecDeque::new(), shared: Arc::new(shared) }
+        Self { batches: VecDeque::new(), news: Vec::new(), shared: Arc::new(shared) }
     }
 
     /// Tracks a batch of so many records with these receipts. The segments are in order, cover every record,
@@ -168,6 +170,19 @@ impl Tracker {
         if let Some(batch) = self.batches.back() {
             *batch.offsets.lock().unwrap_or_else(PoisonError::into_inner) = offsets;
         }
+    }
+
+    /// Notes topics that the newest batch may be the first to write to.
+    pub fn topics(&mut self, topics: Vec<Topic>) {
+        if let Some(batch) = self.batches.back().filter(|_| !topics.is_empty()) {
+            self.news.push((batch.clone(), topics));
+        }
+    }
+
+    /// Takes the noted topics of batches that have been acknowledged since the last call.
+    pub fn take_topics(&mut self) -> Vec<Topic> {
+        let acknowledged = |(batch, _): &mut (Arc<Batch>, _)| batch.open_segments.load(Ordering::Acquire) == 0;
+        self.news.extract_if(.., acknowledged).flat_map(|(_, topics)| topics).collect()
     }
 
     /// Takes the offsets that have become safe since the last call, oldest first.
@@ -263,6 +278,22 @@ mod tests {
         let safe = t.take_safe();
         assert_eq!(safe.iter().map(|(_, o)| o.clone()).collect::<Vec<_>>(), [map("position", 1), map("position", 2)]);
         assert_eq!(t.waiting(), 0);
+    }
+
+    #[test]
+    fn topics_are_told_once_their_batch_is_acknowledged() {
+        let mut t = Tracker::new(Arc::default(), false);
+        let first = tracked(&mut t, 1, 1);
+        t.topics(vec!["a".into()]);
+        let second = tracked(&mut t, 1, 2);
+        t.topics(vec!["b".into()]);
+        second[0].delivered(0, 0);
+        assert_eq!(t.take_topics(), ["b".into()]);
+        t.take_safe();
+        first[0].delivered(0, 0);
+        t.take_safe();
+        assert_eq!(t.take_topics(), ["a".into()]);
+        assert_eq!(t.take_topics(), []);
     }
 
     #[test]

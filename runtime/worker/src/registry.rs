@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use connect_api::{
-    Connector, ConnectorContext, Converter, ConverterPlugin, Error, PluginInfo, Predicate, PredicatePlugin, Result,
-    Role, Settings, SinkConnector, SinkContext, SinkTask, SourceConnector, SourceContext, SourceTask, TaskContext,
-    Transform, TransformPlugin, async_trait,
+    Connector, ConnectorContext, Converter, ConverterPlugin, Error, OffsetMap, PluginInfo, Predicate, PredicatePlugin,
+    Result, Role, Settings, SinkConnector, SinkContext, SinkTask, SourceConnector, SourceContext, SourceTask,
+    TaskContext, TopicPartition, Transform, TransformPlugin, async_trait,
     config::{Config, ConfigDef, ConfigValue, Problems},
 };
 
@@ -61,6 +61,18 @@ pub enum TaskStart {
     Sink(StartSink),
 }
 
+type AlterSource = fn(&Settings, &[(OffsetMap, Option<OffsetMap>)]) -> Result<bool>;
+type AlterSink = fn(&Settings, &[(TopicPartition, Option<i64>)]) -> Result<bool>;
+
+/// What a connector says to offsets that a person wants to set.
+#[derive(Clone, Copy)]
+pub enum AlterOffsets {
+    /// See [`SourceConnector::alter_offsets`].
+    Source(AlterSource),
+    /// See [`SinkConnector::alter_offsets`].
+    Sink(AlterSink),
+}
+
 /// A connector plugin.
 #[derive(Clone)]
 pub struct ConnectorPlugin {
@@ -70,16 +82,19 @@ pub struct ConnectorPlugin {
     pub definition: ConfigDef,
     /// How its tasks are started.
     pub tasks: TaskStart,
+    /// What it says to other offsets.
+    pub alter: AlterOffsets,
     validate: fn(&Settings) -> Problems,
     start: fn(Settings, ConnectorContext) -> Boxed<Box<dyn RunningConnector>>,
 }
 
 impl ConnectorPlugin {
-    fn new<C: Connector>(tasks: TaskStart) -> Self {
+    fn new<C: Connector>(tasks: TaskStart, alter: AlterOffsets) -> Self {
         Self {
             info: C::INFO,
             definition: C::Config::definition(),
             tasks,
+            alter,
             validate: |settings| {
                 let mut problems = Problems::new();
                 // A required key that is missing has been reported; rules across keys need all of them.
@@ -279,7 +294,8 @@ impl Plugins {
         let tasks = TaskStart::Source(|settings, context| {
             Box::pin(async move { C::start_task(C::Config::parse(&settings)?, context).await })
         });
-        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks));
+        let alter = AlterOffsets::Source(|settings, offsets| C::alter_offsets(&C::Config::parse(settings)?, offsets));
+        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks, alter));
         self
     }
 
@@ -288,7 +304,8 @@ impl Plugins {
         let tasks = TaskStart::Sink(|settings, context| {
             Box::pin(async move { C::start_task(C::Config::parse(&settings)?, context).await })
         });
-        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks));
+        let alter = AlterOffsets::Sink(|settings, offsets| C::alter_offsets(&C::Config::parse(settings)?, offsets));
+        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks, alter));
         self
     }
 

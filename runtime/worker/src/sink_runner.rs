@@ -16,6 +16,7 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
+    active_topics::TaskTopics,
     pipeline::{Passed, Pipeline},
     source_runner::Control,
     status::{TaskStatus, Trouble},
@@ -37,6 +38,8 @@ pub struct SinkRunner {
     pub host: Arc<Host>,
     /// Counters.
     pub status: Arc<TaskStatus>,
+    /// Topics that it has read from.
+    pub topics: TaskTopics,
     /// `offset.flush.interval.ms`
     pub flush_interval: Duration,
     /// `offset.flush.timeout.ms`
@@ -334,6 +337,7 @@ impl SinkRunner {
     ) -> Result<Waited> {
         let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut records = Vec::with_capacity(batch.len());
+        self.topics.note_all(batch.iter().map(|raw| &raw.topic));
         for raw in &batch {
             let partition = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
             positions.safe.entry(partition.clone()).or_insert(raw.offset);

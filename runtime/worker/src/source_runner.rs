@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use connect_api::{Error, ErrorClass, OffsetMap, Result, SourceBatch, SourceTask};
+use connect_api::{Error, ErrorClass, OffsetMap, Result, SourceBatch, SourceTask, Topic};
 use connect_kafka::{Outgoing, Producer};
 use tokio::{
     sync::watch,
@@ -14,6 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    active_topics::TaskTopics,
     offsets::{Segment, Tracker, Walk},
     pipeline::{Passed, Pipeline},
     status::{TaskStatus, Trouble},
@@ -41,11 +42,13 @@ pub struct SourceRunner {
     /// The producer.
     pub producer: Producer<Segment>,
     /// Creates topics before they are written to, where the connector asks for it.
-    pub topics: Option<TopicCreator>,
+    pub creator: Option<TopicCreator>,
     /// Where offsets are kept.
     pub offsets: SourceOffsets,
     /// Counters.
     pub status: Arc<TaskStatus>,
+    /// Topics that it has written to.
+    pub topics: TaskTopics,
     /// `offset.flush.interval.ms`
     pub flush_interval: Duration,
     /// `offset.flush.timeout.ms`
@@ -69,6 +72,7 @@ impl SourceRunner {
         if let Err(e) = self.producer.flush(self.flush_timeout).await {
             tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
         }
+        self.topics.note_all(tracker.take_topics().iter());
         // An offset is safe only when the dead letters before it are stored, too.
         let committed = match self.pipeline.tolerance.flush(self.flush_timeout).await {
             Ok(()) => committer.commit(&mut tracker).await,
@@ -107,7 +111,7 @@ impl SourceRunner {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
                         changed = paused.changed() => if changed.is_err() { return Ok(()) },
-                        () = tracker.changed() => {}
+                        () = tracker.changed() => self.topics.note_all(tracker.take_topics().iter()),
                         _ = health.tick() => health_of.report(),
                         _ = commits.tick() => {
                             let stored = match self.pipeline.tolerance.flush(self.flush_timeout).await {
@@ -138,7 +142,7 @@ impl SourceRunner {
                     tokio::select! {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
-                        sent = send(&mut self.pipeline, &mut self.topics, &self.producer, tracker, &self.status, batch) => sent?,
+                        sent = send(&mut self.pipeline, &mut self.creator, &self.producer, tracker, &self.topics, &self.status, batch) => sent?,
                         e = failed(failure, &health_of) => return Err(e),
                     }
                 }
@@ -208,9 +212,10 @@ async fn failed(tracker: crate::offsets::FailureHandle, health: &Health<'_>) -> 
 
 async fn send(
     pipeline: &mut Pipeline,
-    topics: &mut Option<TopicCreator>,
+    creator: &mut Option<TopicCreator>,
     producer: &Producer<Segment>,
     tracker: &mut Tracker,
+    used: &TaskTopics,
     status: &Arc<TaskStatus>,
     batch: SourceBatch,
 ) -> Result<()> {
@@ -224,6 +229,7 @@ async fn send(
     let segments = tracker.batch(records.len(), slips);
     let mut walk = Walk::new(&segments);
     let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
+    let mut new_topics: Vec<Topic> = Vec::new();
     for (i, record) in records.into_iter().enumerate() {
         let segment = walk.segment(i);
         let shown = record.source.clone().filter(|_| pipeline.tolerance.tells_records());
@@ -235,6 +241,9 @@ async fn send(
         }
         let outcome = match pipeline.encode(record.record, shown).await {
             Ok(Passed::On(encoded)) => {
+                if new_topics.last() != Some(&encoded.topic) && used.is_new(&encoded.topic) {
+                    new_topics.push(encoded.topic.clone());
+                }
                 let headers: Vec<(&str, Option<&[u8]>)> =
                     encoded.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
                 let outgoing = Outgoing {
@@ -245,8 +254,8 @@ async fn send(
                     value: encoded.value.as_deref(),
                     headers: &headers,
                 };
-                let there = match topics {
-                    Some(topics) => topics.ensure(&encoded.topic, status).await,
+                let there = match creator {
+                    Some(creator) => creator.ensure(&encoded.topic, status).await,
                     None => Ok(()),
                 };
                 match there {
@@ -277,6 +286,7 @@ async fn send(
         }
     }
     tracker.offsets(latest);
+    tracker.topics(new_topics);
     Ok(())
 }
 

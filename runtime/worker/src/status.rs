@@ -192,6 +192,8 @@ struct Entry {
     trace: Option<String>,
     generation: u64,
     detail: Option<Arc<TaskStatus>>,
+    /// A task that has not said yet how it is, which statuses leave out.
+    unheard: bool,
     /// How often it was restarted in a row, and when it will be next, milliseconds since 1970.
     restarts: u32,
     next_restart: Option<i64>,
@@ -261,16 +263,34 @@ impl Statuses {
     }
 
     /// Adds or replaces a task and hands out its counters; the generation tells its later writes from those
-    /// of a task that was given up.
-    pub fn new_task(&self, name: &str, task: u32, generation: u64, state: State) -> Arc<TaskStatus> {
+    /// of a task that was given up. It shows once it has a state; one that is started again shows the one before.
+    pub fn new_task(&self, name: &str, task: u32, generation: u64) -> Arc<TaskStatus> {
         let counters = Arc::new(TaskStatus { secrets: self.secrets.clone(), ..TaskStatus::default() });
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
-            let restarts = c.tasks.get(&task).map_or(0, |before| before.restarts);
-            let entry = Entry { state, generation, detail: Some(counters.clone()), restarts, ..Entry::default() };
+            let before = c.tasks.remove(&task).unwrap_or(Entry { unheard: true, ..Entry::default() });
+            let entry = Entry {
+                state: before.state,
+                unheard: before.unheard,
+                restarts: before.restarts,
+                generation,
+                detail: Some(counters.clone()),
+                ..Entry::default()
+            };
             c.tasks.insert(task, entry);
         });
         counters
+    }
+
+    /// Says that tasks have been stopped and will be started again.
+    pub fn restarting(&self, name: &str, tasks: &[u32]) {
+        self.edit(|all| {
+            let Some(c) = all.get_mut(name) else { return };
+            for (id, entry) in c.tasks.iter_mut().filter(|(id, _)| tasks.contains(id)) {
+                (entry.state, entry.trace) = (State::Restarting, None);
+                self.topic.put(status_log::task(name, *id, Some(&self.record(entry.state, None))));
+            }
+        });
     }
 
     /// Sets a task's state, unless a newer generation of the task exists.
@@ -279,6 +299,7 @@ impl Statuses {
             let Some(entry) = all.get_mut(name).and_then(|c| c.tasks.get_mut(&task)) else { return };
             if entry.generation == generation {
                 entry.state = state;
+                entry.unheard = false;
                 entry.trace = error.map(|e| self.trace(e));
                 self.topic.put(status_log::task(name, task, Some(&self.record(state, entry.trace.clone()))));
             }
@@ -348,7 +369,7 @@ impl Statuses {
         let worker_id = &self.worker_id;
         self.edit(|all| {
             let c = all.get(name)?;
-            let tasks = c.tasks.iter().map(|(id, e)| model::TaskState {
+            let tasks = c.tasks.iter().filter(|(_, e)| !e.unheard).map(|(id, e)| model::TaskState {
                 id: *id,
                 state: e.state.name().to_owned(),
                 worker_id: worker_id.clone(),
@@ -386,8 +407,9 @@ mod tests {
     #[test]
     fn a_task_that_was_given_up_cannot_write_over_its_successor() {
         let s = Statuses::new("h:1".into(), Arc::default());
-        s.new_task("c", 0, 1, State::Running);
-        s.new_task("c", 0, 2, State::Running);
+        s.new_task("c", 0, 1);
+        s.new_task("c", 0, 2);
+        s.task("c", 0, 2, State::Running, None);
         s.task("c", 0, 1, State::Failed, Some(&Error::fatal("late")));
         assert_eq!(s.task_state("c", 0), Some(State::Running));
     }
@@ -397,7 +419,7 @@ mod tests {
         let secrets = Secrets::default();
         secrets.add("s3cret-s3cret", "${e:P}");
         let s = Statuses::new("h:1".into(), Arc::default()).concealing(secrets);
-        let counters = s.new_task("c", 0, 1, State::Running);
+        let counters = s.new_task("c", 0, 1);
         let e = Error::retriable("logging in").caused_by(std::io::Error::other("as s3cret-s3cret"));
         counters.retrying(Trouble::Put, &e);
         counters.bad(&e);
@@ -405,6 +427,20 @@ mod tests {
         s.task("c", 0, 1, State::Failed, Some(&e));
         let said = serde_json::to_string(&s.status("c")).expect("status");
         assert_eq!((said.contains("s3cret"), said.matches("as ${e:P}").count()), (false, 6), "{said}");
+    }
+
+    #[test]
+    fn a_task_shows_once_it_has_a_state_and_then_always() {
+        let s = Statuses::new("h:1".into(), Arc::default());
+        let shown = || s.status("c").map(|c| c.tasks.into_iter().map(|t| t.state).collect::<Vec<_>>());
+        s.connector("c", State::Running, None);
+        s.new_task("c", 0, 1);
+        assert_eq!(shown(), Some(vec![]));
+        s.task("c", 0, 1, State::Failed, Some(&Error::fatal("no")));
+        assert_eq!(shown(), Some(vec!["FAILED".into()]));
+        s.restarting("c", &[0, 7]);
+        s.new_task("c", 0, 2);
+        assert_eq!(shown(), Some(vec!["RESTARTING".into()]));
     }
 
     #[test]

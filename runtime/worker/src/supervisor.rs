@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
+    active_topics::ActiveTopics,
     framework::CommonConfig,
     providers::{Providers, Resolved},
     registry::{ConnectorPlugin, Plugins, RunningConnector},
@@ -40,6 +41,8 @@ pub struct Services {
     pub state: Arc<StateTopic>,
     /// States.
     pub statuses: Arc<Statuses>,
+    /// Topics that connectors use.
+    pub topics: Arc<ActiveTopics>,
 }
 
 enum Command {
@@ -419,7 +422,7 @@ impl Actor {
         self.generation += 1;
         let generation = self.generation;
         let (services, name) = (self.services.clone(), self.name.clone());
-        let status = services.statuses.new_task(&name, id, generation, State::Unassigned);
+        let status = services.statuses.new_task(&name, id, generation);
         let (paused, receiver) = watch::channel(self.target == Target::Paused);
         let control = Control { stop: CancellationToken::new(), paused: receiver };
         let stop = control.stop.clone();
@@ -570,8 +573,10 @@ impl Actor {
     async fn restart(&mut self, connector: bool, tasks: Vec<u32>) -> Result<()> {
         let mut result = Ok(());
         self.stop_tasks(tasks.clone()).await;
+        self.services.statuses.restarting(&self.name, &tasks);
         if connector {
             self.stop_connector().await;
+            self.set_state(State::Restarting, None);
             match self.target {
                 Target::Started => match self.start_connector().await {
                     Ok(()) => {

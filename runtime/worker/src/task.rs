@@ -61,6 +61,7 @@ pub async fn start_task(
     });
     let context = TaskContext::new(name.clone(), id, settings.clone(), control.stop.clone(), host.clone());
     let chain = Chain::new(&services.plugins, &settings, &context).await?;
+    let used = services.topics.of_task(name.clone(), id);
     let pipeline = Pipeline::new(converters, chain, tolerance, status.clone());
     let (flush_interval, flush_timeout) = (worker.config.flush_interval.0, worker.config.flush_timeout.0);
     match plugin.tasks {
@@ -68,16 +69,17 @@ pub async fn start_task(
             let mut client = worker.client(Role::Producer, &settings, &format!("connector-producer-{name}-{id}"))?;
             connect_kafka::producer_defaults(&mut client);
             let producer = Producer::new(&client)?;
-            let topics = topic_creator(services, name, id, &settings)?;
+            let creator = topic_creator(services, name, id, &settings)?;
             let task = start(settings, SourceContext::new(context)).await?;
             let runner = SourceRunner {
                 connector: name.clone(),
                 task,
                 pipeline,
                 producer,
-                topics,
+                creator,
                 offsets: services.offsets.clone(),
                 status,
+                topics: used,
                 flush_interval,
                 flush_timeout,
             };
@@ -110,6 +112,7 @@ pub async fn start_task(
                 subscribe,
                 host,
                 status,
+                topics: used,
                 flush_interval,
                 flush_timeout,
                 retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),

@@ -83,6 +83,10 @@ connect_api::config! {
         /// DirectoryConfigProvider or EnvVarConfigProvider; below config.providers.ALIAS.param. stand allowed.paths of
         /// the first two and allowlist.pattern of the last.
         config_providers: Vec<String> = Key::new(providers::ALIASES).default("").low(),
+        /// Whether the worker notes which topics connectors use, for GET /connectors/{name}/topics.
+        topic_tracking: bool = Key::new("topic.tracking.enable").default("true").low(),
+        /// Whether those may be reset, by PUT /connectors/{name}/topics/reset.
+        topic_reset: bool = Key::new("topic.tracking.allow.reset").default("true").low(),
         /// Where keyed state of connectors is kept.
         state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
         /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
@@ -135,8 +139,6 @@ const INERT: &[&str] = &[
     "metrics.num.samples",
     "metrics.recording.level",
     "metric.reporters",
-    "topic.tracking.enable",
-    "topic.tracking.allow.reset",
 ];
 
 /// Further settings of the topics that keep state.

@@ -12,6 +12,7 @@ use connect_api::{
 use connect_kafka::{Admin, Delivery, Outgoing, Producer, Role, TopicSpec, translate};
 use connect_worker::{
     Controller, Plugins, Worker,
+    active_topics::ActiveTopics,
     state::StateTopic,
     status::Statuses,
     storage::{Configs, SourceOffsets, Target, status_topic::StatusTopic},
@@ -130,6 +131,7 @@ fn a_sink_pauses_resumes_and_seeks_partitions() {
             offsets: SourceOffsets::in_memory(),
             configs: Configs::in_memory(),
             statuses: Arc::new(Statuses::new("h:1".into(), Arc::new(StatusTopic::none()))),
+            topics: Arc::new(ActiveTopics::new(&worker.config, Arc::new(StatusTopic::none()))),
             worker,
         });
         let config = [("name", "c"), ("connector.class", "obedient-sink"), ("topics", "orders")];

@@ -17,7 +17,7 @@ impl From<Wrong> for ApiError {
     }
 }
 
-const MAP: &str = "java.util.LinkedHashMap";
+pub(super) const MAP: &str = "java.util.LinkedHashMap";
 const MAP_OF_TEXTS: &str = "java.util.LinkedHashMap<java.lang.String,java.lang.String>";
 const REQUEST: &str = "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest";
 const NO_CONFIG: &str = "Cannot invoke \"java.util.Map.get(Object)\" because \"connectorConfig\" is null";
@@ -63,7 +63,7 @@ pub(crate) fn create(bytes: &Bytes) -> Result<Create, ApiError> {
 }
 
 /// Reads the one value of a body; none for null and for a body without any.
-fn read<T>(
+pub(super) fn read<T>(
     bytes: &[u8],
     class: &str,
     value: impl FnOnce(&mut Parser<'_>, Token) -> Result<Option<T>, Wrong>,
@@ -81,13 +81,13 @@ fn read<T>(
     }
 }
 
-fn wrong_type(parser: &Parser<'_>, class: &str, token: Token) -> Wrong {
+pub(super) fn wrong_type(parser: &Parser<'_>, class: &str, token: Token) -> Wrong {
     let (shape, name) = (token.shape(), token.name());
     parser.refuse(format!("Cannot deserialize value of type `{class}` from {shape} value (token `JsonToken.{name}`)"))
 }
 
 /// What stands where an object of the class is wanted.
-fn no_object(class: &str, element: &str, parser: &mut Parser<'_>) -> Result<Wrong, Wrong> {
+pub(super) fn no_object(class: &str, element: &str, parser: &mut Parser<'_>) -> Result<Wrong, Wrong> {
     let text = parser.text()?;
     Ok(if text.trim().is_empty() {
         let coerced = "(but could if coercion was enabled using `CoercionConfig`)";
@@ -102,6 +102,28 @@ fn not_made(class: &str, argument: &str, value: &str, parser: &Parser<'_>) -> Wr
         "Cannot construct instance of `{class}` (although at least one Creator exists): no {argument}-argument \
          constructor/factory method to deserialize from {value}"
     ))
+}
+
+/// What is said where a bean of the class is wanted and something else stands.
+pub(super) fn no_bean(class: &str, parser: &mut Parser<'_>, token: Token) -> Result<Wrong, Wrong> {
+    Ok(match token {
+        Token::String => no_object(class, &format!("`{class}` value"), parser)?,
+        Token::True | Token::False => {
+            let value = format!("boolean value ({})", parser.text()?);
+            not_made(class, "boolean/Boolean", &value, parser)
+        }
+        Token::Int | Token::Float => {
+            let text = parser.text()?;
+            let (argument, shown) = match token {
+                Token::Float => ("double/Double", float64(text.parse().unwrap_or(f64::NAN))),
+                _ if text.parse::<i32>().is_ok() => ("int/Int", text),
+                _ if text.parse::<i64>().is_ok() => ("long/Long", text),
+                _ => ("BigInteger", text),
+            };
+            not_made(class, argument, &format!("Number value ({shown})"), parser)
+        }
+        _ => wrong_type(parser, class, token),
+    })
 }
 
 fn texts(parser: &mut Parser<'_>, token: Token) -> Result<Option<ConfigMap>, Wrong> {
@@ -140,24 +162,8 @@ struct Members {
 }
 
 fn members(parser: &mut Parser<'_>, token: Token) -> Result<Option<Members>, Wrong> {
-    match token {
-        Token::StartObject => {}
-        Token::String => return Err(no_object(REQUEST, &format!("`{REQUEST}` value"), parser)?),
-        Token::True | Token::False => {
-            let value = format!("boolean value ({})", parser.text()?);
-            return Err(not_made(REQUEST, "boolean/Boolean", &value, parser));
-        }
-        Token::Int | Token::Float => {
-            let text = parser.text()?;
-            let (argument, shown) = match token {
-                Token::Float => ("double/Double", float64(text.parse().unwrap_or(f64::NAN))),
-                _ if text.parse::<i32>().is_ok() => ("int/Int", text),
-                _ if text.parse::<i64>().is_ok() => ("long/Long", text),
-                _ => ("BigInteger", text),
-            };
-            return Err(not_made(REQUEST, argument, &format!("Number value ({shown})"), parser));
-        }
-        _ => return Err(wrong_type(parser, REQUEST, token)),
+    if token != Token::StartObject {
+        return Err(no_bean(REQUEST, parser, token)?);
     }
     let mut made = Members::default();
     let mut seen = [false; 3];
@@ -171,31 +177,29 @@ fn members(parser: &mut Parser<'_>, token: Token) -> Result<Option<Members>, Wro
             "config" => (seen[1], made.config) = (true, texts(parser, token).map_err(inside)?),
             "initial_state" => (seen[2], made.initial_state) = (true, state(parser, token).map_err(inside)?),
             // Once all members are there, Jackson refuses at once; before, when the object has ended.
-            _ if seen == [true; 3] => return Err(unrecognized(parser, &member)),
+            _ if seen == [true; 3] => return Err(unrecognized(parser, REQUEST, &member, KNOWN)),
             _ => {
-                skip(parser)?;
+                skip(parser, 1)?;
                 unknown.get_or_insert(member);
             }
         }
     }
     match unknown {
-        Some(member) => Err(unrecognized(parser, &member)),
+        Some(member) => Err(unrecognized(parser, REQUEST, &member, KNOWN)),
         None => Ok(Some(made)),
     }
 }
 
-fn unrecognized(parser: &Parser<'_>, member: &str) -> Wrong {
-    let text = format!(
-        "Unrecognized field \"{member}\" (class {REQUEST}), not marked as ignorable (3 known properties: \"config\", \
-         \"name\", \"initial_state\"])"
-    );
-    parser.refuse_here(text).inside(REQUEST, member)
+const KNOWN: &str = "3 known properties: \"config\", \"name\", \"initial_state\"";
+
+pub(super) fn unrecognized(parser: &Parser<'_>, class: &str, member: &str, known: &str) -> Wrong {
+    let text = format!("Unrecognized field \"{member}\" (class {class}), not marked as ignorable ({known}])");
+    parser.refuse_here(text).inside(class, member)
 }
 
-/// Reads to the end of the value that has just begun.
-fn skip(parser: &mut Parser<'_>) -> Result<(), Wrong> {
-    // The object that it is a member of stays open.
-    while parser.depth() > 1 && parser.next()?.is_some() {}
+/// Reads to the end of the value that has just begun and is a member of an object at this depth.
+pub(super) fn skip(parser: &mut Parser<'_>, depth: usize) -> Result<(), Wrong> {
+    while parser.depth() > depth && parser.next()?.is_some() {}
     Ok(())
 }
 
@@ -235,7 +239,11 @@ mod tests {
 
     fn message(kind: &str, body: &str) -> Option<ApiError> {
         let bytes = Bytes::copy_from_slice(body.as_bytes());
-        if kind == "create" { create(&bytes).err() } else { config(&bytes).err() }
+        match kind {
+            "create" => create(&bytes).err(),
+            "offsets" => crate::rest::offsets_body::offsets(&bytes).err(),
+            _ => config(&bytes).err(),
+        }
     }
 
     #[test]

@@ -6,13 +6,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use connect_rest_model::ConnectorInfo;
+use connect_rest_model::{ActiveTopics, ConnectorInfo, Message, TopicNames};
 
 use super::{
     Api,
     body::{self, InitialState},
     error::{ApiError, json},
     media::Sent,
+    offsets_body,
     server::Scheme,
 };
 use crate::storage::Target;
@@ -145,6 +146,45 @@ pub(super) async fn stop(State(api): State<Api>, Path(name): Path<String>) -> An
 pub(super) async fn delete(State(api): State<Api>, Path(name): Path<String>) -> Answer {
     api.controller.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn offsets(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    Ok(json(StatusCode::OK, &api.controller.offsets(&name).await?))
+}
+
+pub(super) async fn alter_offsets(State(api): State<Api>, Path(name): Path<String>, Sent(bytes): Sent) -> Answer {
+    let message = api.controller.alter_offsets(&name, offsets_body::offsets(&bytes)?).await?;
+    Ok(json(StatusCode::OK, &Message { message }))
+}
+
+pub(super) async fn reset_offsets(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    let message = api.controller.reset_offsets(&name).await?;
+    Ok(json(StatusCode::OK, &Message { message }))
+}
+
+fn forbidden(what: &str) -> ApiError {
+    ApiError(StatusCode::FORBIDDEN, format!("{what} is disabled."))
+}
+
+pub(super) async fn topics(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    let topics = &api.controller.services().topics;
+    if !topics.tracked() {
+        return Err(forbidden("Topic tracking"));
+    }
+    let names = TopicNames { topics: topics.of(&name) };
+    Ok(json(StatusCode::OK, &ActiveTopics::from([(name, names)])))
+}
+
+pub(super) async fn reset_topics(State(api): State<Api>, Path(name): Path<String>) -> Answer {
+    let topics = &api.controller.services().topics;
+    if !topics.tracked() {
+        return Err(forbidden("Topic tracking"));
+    }
+    if !topics.resettable() {
+        return Err(forbidden("Topic tracking reset"));
+    }
+    topics.reset(&name);
+    Ok(StatusCode::ACCEPTED.into_response())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
 //! - `connectors`, `plugins`, `admin`: the endpoints
-//! - `paths`, `media`: what a request must be like; `body` over `jackson` and `tokens`: reading its JSON
+//! - `paths`, `media`: what a request must be like; `body`, `offsets_body` over `jackson` and `tokens`: reading its JSON
+//! - [`openapi`]: the description of all that
 //! - `error`: the one mapping from refusals to answers
 //! - `listeners`: where it is reached; `tls`, `basic_auth`, `browsers`: by whom
 //! - `server`: connections
@@ -15,6 +16,8 @@ mod error;
 mod jackson;
 mod listeners;
 mod media;
+mod offsets_body;
+pub mod openapi;
 mod paths;
 mod plugins;
 mod server;
@@ -79,9 +82,11 @@ impl Api {
         let opened = middleware::from_fn_with_state(self.controller.clone(), opened);
         let stored = |route: MethodRouter<Self>| json(route.route_layer(opened.clone()));
         let config = get(connectors::config).put(connectors::put_config).patch(connectors::patch_config);
+        let offsets = get(connectors::offsets).patch(connectors::alter_offsets).delete(connectors::reset_offsets);
         let mut routes = Router::new()
             .route("/", plain(get(root)))
             .route("/health", plain(get(health)))
+            .route("/openapi.json", plain(get(async || error::json(StatusCode::OK, &openapi::document()))))
             .route("/connectors", stored(get(connectors::list).post(connectors::create)))
             .route("/connectors/{name}", stored(get(connectors::info).delete(connectors::delete)))
             .route("/connectors/{name}/config", stored(config))
@@ -90,6 +95,9 @@ impl Api {
             .route("/connectors/{name}/tasks/{task}/status", stored(get(connectors::task_status)))
             .route("/connectors/{name}/tasks/{task}/restart", stored(post(connectors::restart_task)))
             .route("/connectors/{name}/restart", stored(post(connectors::restart)))
+            .route("/connectors/{name}/offsets", stored(offsets))
+            .route("/connectors/{name}/topics", stored(get(connectors::topics)))
+            .route("/connectors/{name}/topics/reset", stored(put(connectors::reset_topics)))
             .route("/connectors/{name}/pause", stored(put(connectors::pause)))
             .route("/connectors/{name}/resume", stored(put(connectors::resume)))
             .route("/connectors/{name}/stop", stored(put(connectors::stop)))

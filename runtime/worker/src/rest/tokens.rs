@@ -30,6 +30,12 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
+    /// Says in which element of which kind of list it happened; the outermost is said last.
+    pub(crate) fn at_index(mut self, class: &str, index: usize) -> Self {
+        self.chain.insert(0, format!("{class}[{index}]"));
+        self
+    }
+
     /// Says in which member of which class it happened; the outermost is said last.
     pub(crate) fn inside(mut self, class: &str, member: &str) -> Self {
         self.chain.insert(0, format!("{class}[\"{member}\"]"));

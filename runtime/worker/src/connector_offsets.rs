@@ -1,0 +1,351 @@
+//! Offsets of connectors, listed, altered and reset by people (KIP-875): those of sources are the worker's, those of
+//! sinks are their consumer group's.
+
+use std::sync::Arc;
+
+use connect_api::{Error, OffsetMap, PartitionOffset, Settings, TopicPartition};
+use connect_kafka::{GroupError, GroupOffsets, Role};
+use connect_rest_model::{ConnectorOffset, ConnectorOffsets};
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    Controller,
+    controller::{Answer, Refusal, not_found},
+    java_value::{JavaMap, JavaValue, primitives},
+    registry::{AlterOffsets, ConnectorPlugin},
+    stage,
+    storage::Target,
+};
+
+/// A partition and its offset as a request has them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// The partition; missing or null is none.
+    pub partition: Option<JavaMap>,
+    /// The offset; none is to be forgotten.
+    pub offset: Option<JavaMap>,
+}
+
+type SourceOffset = (OffsetMap, Option<OffsetMap>);
+type SinkOffset = (TopicPartition, Option<i64>);
+
+enum Change {
+    Alter(Vec<Wanted>),
+    Reset,
+}
+
+impl Change {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Alter(_) => "alter",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+const TOPIC: &str = "kafka_topic";
+const PARTITION: &str = "kafka_partition";
+const OFFSET: &str = "kafka_offset";
+
+impl Controller {
+    /// The body of `GET /connectors/C/offsets`.
+    pub async fn offsets(&self, name: &str) -> Answer<ConnectorOffsets> {
+        let (settings, plugin) = self.known(name)?;
+        let offsets = match plugin.alter {
+            AlterOffsets::Source(_) => {
+                let text = format!("Failed to retrieve offsets for source connector {name}");
+                let all = self.services().offsets.list(name).map_err(|e| failed(&text, &e))?;
+                all.into_iter().map(|(partition, offset)| ConnectorOffset { partition, offset: Some(offset) }).collect()
+            }
+            AlterOffsets::Sink(_) => {
+                let text = format!("Failed to retrieve consumer group offsets for sink connector {name}");
+                let group = self.group(name, &settings).map_err(|e| failed(&text, &e))?;
+                let all = group.list().await.map_err(|e| failed(&text, &e.into_error()))?;
+                let place = |o: PartitionOffset| ConnectorOffset {
+                    partition: Map::from_iter([
+                        (PARTITION.to_owned(), o.partition.partition.into()),
+                        (TOPIC.to_owned(), Json::from(&*o.partition.topic)),
+                    ]),
+                    offset: Some(Map::from_iter([(OFFSET.to_owned(), o.offset.into())])),
+                };
+                all.into_iter().map(place).collect()
+            }
+        };
+        Ok(ConnectorOffsets { offsets })
+    }
+
+    /// Sets offsets of a stopped connector; answers a sentence.
+    pub async fn alter_offsets(&self, name: &str, wanted: Vec<Wanted>) -> Answer<String> {
+        self.modify_offsets(name, Change::Alter(wanted)).await
+    }
+
+    /// Forgets all offsets of a stopped connector; answers a sentence.
+    pub async fn reset_offsets(&self, name: &str) -> Answer<String> {
+        self.modify_offsets(name, Change::Reset).await
+    }
+
+    fn known(&self, name: &str) -> Answer<(Settings, Arc<ConnectorPlugin>)> {
+        let settings = self.services().configs.log().connector(name).cloned().ok_or_else(|| not_found(name))?;
+        let class = settings.get("connector.class").unwrap_or_default();
+        Ok((settings.clone(), self.services().plugins.connectors.find(class)?))
+    }
+
+    async fn modify_offsets(&self, name: &str, change: Change) -> Answer<String> {
+        // Held to the end: a connector that is resumed meanwhile would go on from offsets of before.
+        let _one_at_a_time = self.changing().lock().await;
+        let (settings, plugin) = self.known(name)?;
+        {
+            let log = self.services().configs.log();
+            if log.target(name) != Target::Stopped || !log.tasks(name).is_empty() {
+                return Err(Refusal::Bad(format!(
+                    "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for \
+                     the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
+                )));
+            }
+        }
+        let word = change.word();
+        let work = async {
+            if let Ok(handle) = self.handle(name, String::new).await {
+                // Tasks that are still stopping commit once more.
+                handle.target(Target::Stopped).await?;
+            }
+            match plugin.alter {
+                AlterOffsets::Source(alter) => self.modify_source(name, settings, alter, change).await,
+                AlterOffsets::Sink(alter) => self.modify_sink(name, settings, alter, change).await,
+            }
+        };
+        let done = if stage::during(format!("modifying offsets for connector {name}"), work).await? {
+            format!("The offsets for this connector have been {word}{} successfully", ending(word))
+        } else {
+            format!(
+                "The Connect framework-managed offsets for this connector have been {word}{} successfully. However, if \
+                 this connector manages offsets externally, they will need to be manually {word}{} in the system that \
+                 the connector uses.",
+                ending(word),
+                ending(word)
+            )
+        };
+        Ok(done)
+    }
+
+    async fn modify_source(
+        &self,
+        name: &str,
+        settings: Settings,
+        alter: fn(&Settings, &[SourceOffset]) -> connect_api::Result<bool>,
+        change: Change,
+    ) -> Answer<bool> {
+        let offsets = &self.services().offsets;
+        let text = format!("Failed to modify offsets for source connector {name}");
+        let changes = match change {
+            Change::Alter(wanted) => source_offsets(wanted)?,
+            Change::Reset => {
+                let all = offsets.list(name).map_err(|e| failed(&text, &e))?;
+                all.into_iter().map(|(partition, _)| (partition, None)).collect()
+            }
+        };
+        let (all, changes) = asked(name, &text, changes, move |changes| alter(&settings, changes)).await?;
+        let changes = changes.into_iter().map(|(partition, offset)| (Arc::new(partition), offset)).collect();
+        offsets.put(name, changes).await.map_err(|e| failed(&text, &e))?;
+        Ok(all)
+    }
+
+    async fn modify_sink(
+        &self,
+        name: &str,
+        settings: Settings,
+        alter: fn(&Settings, &[SinkOffset]) -> connect_api::Result<bool>,
+        change: Change,
+    ) -> Answer<bool> {
+        let text = format!("Failed to modify offsets for sink connector {name}");
+        let group = self.group(name, &settings).map_err(|e| failed(&text, &e))?;
+        let reset = matches!(change, Change::Reset);
+        let changes = match change {
+            Change::Alter(wanted) => sink_offsets(wanted)?,
+            Change::Reset => {
+                let text = format!("Failed to list offsets prior to resetting offsets for sink connector {name}");
+                let all = group.list().await.map_err(|e| failed(&text, &e.into_error()))?;
+                all.into_iter().map(|o| (o.partition, None)).collect()
+            }
+        };
+        let (all, changes) = asked(name, &text, changes, move |changes| alter(&settings, changes)).await?;
+        if reset {
+            match group.delete_group().await {
+                Ok(()) | Err(GroupError::Unknown(_)) => {}
+                Err(GroupError::Active(_)) => return Err(still_active(name, "reset")),
+                Err(GroupError::Other(e)) => {
+                    return Err(failed(
+                        &format!("Failed to reset consumer group offsets for sink connector {name}"),
+                        &e,
+                    ));
+                }
+            }
+            return Ok(all);
+        }
+        let mut set = Vec::new();
+        let mut forgotten = Vec::new();
+        for (partition, offset) in changes {
+            match offset {
+                Some(offset) if offset < 0 => {
+                    return Err(Refusal::Failed(format!("{text}: {offset} is no offset of a record")));
+                }
+                Some(offset) => set.push(PartitionOffset { partition, offset }),
+                None => forgotten.push(partition),
+            }
+        }
+        let refused = |e: GroupError| match e {
+            GroupError::Active(_) => still_active(name, "alter"),
+            e => failed(&format!("Failed to alter consumer group offsets for connector {name}"), &e.into_error()),
+        };
+        group.alter(&set).await.map_err(refused)?;
+        match group.delete(&forgotten).await {
+            Ok(()) | Err(GroupError::Unknown(_)) => Ok(all),
+            Err(e) => Err(refused(e)),
+        }
+    }
+
+    /// The consumer group of a sink.
+    fn group(&self, name: &str, settings: &Settings) -> connect_api::Result<GroupOffsets> {
+        let worker = &self.services().worker;
+        let consumer = worker.client(Role::Consumer, settings, &format!("connector-consumer-{name}-0"))?;
+        let group = consumer.native.get("group.id").cloned().unwrap_or_else(|| format!("connect-{name}"));
+        let client = worker.client(Role::Admin, settings, &format!("connector-adminclient-{name}"))?;
+        GroupOffsets::new(&client, &group)
+    }
+}
+
+fn ending(word: &str) -> &'static str {
+    if word == "alter" { "ed" } else { "" }
+}
+
+fn failed(text: &str, cause: &Error) -> Refusal {
+    Refusal::Failed(format!("{text}: {}", cause.one_line()))
+}
+
+fn still_active(name: &str, word: &str) -> Refusal {
+    Refusal::Failed(format!(
+        "Failed to {word} consumer group offsets for connector {name} either because its tasks haven't stopped completely \
+         yet or the connector was resumed before the request to {word} its offsets could be successfully completed. If \
+         the connector is in a stopped state, this operation can be safely retried. If it doesn't eventually succeed, the \
+         Connect cluster may need to be restarted to get rid of the zombie sink tasks."
+    ))
+}
+
+/// Asks the connector, which may do I/O and may panic, whether it agrees; gives the changes back.
+async fn asked<T: Send + 'static>(
+    name: &str,
+    text: &str,
+    changes: Vec<T>,
+    alter: impl FnOnce(&[T]) -> connect_api::Result<bool> + Send + 'static,
+) -> Answer<(bool, Vec<T>)> {
+    let answered = tokio::task::spawn_blocking(move || alter(&changes).map(|all| (all, changes))).await;
+    match answered {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(e)) if e.exception_class() == "java.lang.UnsupportedOperationException" => {
+            Err(Refusal::Failed(format!(
+                "Failed to modify offsets for connector {name} because it doesn't support external modification of offsets"
+            )))
+        }
+        Ok(Err(e)) => Err(e.into()),
+        Err(e) => Err(Refusal::Failed(format!("{text}: {e}"))),
+    }
+}
+
+fn put_last<K: PartialEq, V>(all: &mut Vec<(K, V)>, key: K, value: V) {
+    match all.iter_mut().find(|(k, _)| *k == key) {
+        Some(entry) => entry.1 = value,
+        None => all.push((key, value)),
+    }
+}
+
+fn source_offsets(wanted: Vec<Wanted>) -> Answer<Vec<SourceOffset>> {
+    let mut all: Vec<SourceOffset> = Vec::with_capacity(wanted.len());
+    let map = |map: &JavaMap| primitives(map).map_err(Refusal::Failed);
+    for Wanted { partition, offset } in wanted {
+        let offset = offset.as_ref().map(map).transpose()?;
+        match (partition.as_ref().map(map).transpose()?, offset) {
+            (Some(partition), offset) => put_last(&mut all, partition, offset),
+            (None, Some(_)) => return Err(Refusal::Failed("Partition objects cannot be null".into())),
+            // No source has such a partition, so there is nothing to forget.
+            (None, None) => {}
+        }
+    }
+    Ok(all)
+}
+
+fn sink_offsets(wanted: Vec<Wanted>) -> Answer<Vec<SinkOffset>> {
+    let mut all = Vec::with_capacity(wanted.len());
+    for Wanted { partition, offset } in wanted {
+        let bad = |text: &str| Refusal::Bad(text.to_owned());
+        let partition =
+            partition.ok_or_else(|| bad("The partition for a sink connector offset cannot be null or missing"))?;
+        let (Some(topic), Some(number)) = (partition.get(TOPIC), partition.get(PARTITION)) else {
+            return Err(bad(
+                "The partition for a sink connector offset must contain the keys 'kafka_topic' and 'kafka_partition'",
+            ));
+        };
+        if *topic == JavaValue::Null {
+            return Err(bad("Kafka topic names must be valid strings and may not be null"));
+        }
+        if *number == JavaValue::Null {
+            return Err(bad("Kafka partitions must be valid numbers and may not be null"));
+        }
+        let number = number.to_string().parse().map_err(|_| {
+            bad(&format!(
+                "Failed to parse the following Kafka partition value in the provided offsets: '{number}'. Partition \
+                 values for sink connectors need to be integers."
+            ))
+        })?;
+        let offset = match offset.as_ref().map(|o| o.get(OFFSET)) {
+            None => None,
+            Some(None) => {
+                return Err(bad(
+                    "The offset for a sink connector should either be null or contain the key 'kafka_offset'",
+                ));
+            }
+            Some(Some(offset)) => Some(offset.to_string().parse().map_err(|_| {
+                bad(&format!(
+                    "Failed to parse the following Kafka offset value in the provided offsets: '{offset}'. Offset values \
+                     for sink connectors need to be integers."
+                ))
+            })?),
+        };
+        let topic = topic.to_string();
+        put_last(&mut all, TopicPartition { topic: topic.as_str().into(), partition: number }, offset);
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, JavaValue)]) -> Option<JavaMap> {
+        Some(fields.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect())
+    }
+
+    #[test]
+    fn of_a_partition_named_twice_the_last_counts() {
+        let of = |n: i64| Wanted {
+            partition: map(&[(TOPIC, JavaValue::Text("t".into())), (PARTITION, JavaValue::Text("+0".into()))]),
+            offset: map(&[(OFFSET, JavaValue::Long(n))]),
+        };
+        let made = sink_offsets(vec![of(1), of(2)]).expect("right");
+        assert_eq!(made, [(TopicPartition { topic: "t".into(), partition: 0 }, Some(2))]);
+        let of = |fields: &[(&str, JavaValue)], n: i64| Wanted {
+            partition: map(fields),
+            offset: map(&[("position", JavaValue::Long(n))]),
+        };
+        let (a, b) = (("a", JavaValue::Null), ("b", JavaValue::Bool(true)));
+        let made = source_offsets(vec![of(&[a.clone(), b.clone()], 1), of(&[b, a], 2)]).expect("right");
+        assert_eq!(made.len(), 1, "{made:?}");
+        assert_eq!(made[0].1.as_ref().and_then(|o| o["position"].as_i64()), Some(2));
+    }
+
+    #[test]
+    fn partitions_that_no_source_has_are_forgotten_but_not_set() {
+        assert_eq!(source_offsets(vec![Wanted::default()]), Ok(vec![]));
+        let e = source_offsets(vec![Wanted { partition: None, offset: map(&[]) }]);
+        assert_eq!(e, Err(Refusal::Failed("Partition objects cannot be null".into())));
+    }
+}
