@@ -4,7 +4,7 @@
 //! up new values. What is stored and shown is the text as written; a value that a provider gave is a secret
 //! ([`secrets`]) and is shown as its reference wherever it would come up.
 //!
-//! - [`reference`]: references in a text; `files`, `environment`: the providers; [`resolved`]: what becomes of settings
+//! - [`mod@reference`]: references in a text; `files`, `environment`: the providers; [`resolved`]: what becomes of settings
 //! - [`secrets`]: keeps values out of logs, states and answers
 
 mod environment;
