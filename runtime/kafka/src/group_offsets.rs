@@ -5,7 +5,7 @@
 //!
 //! - The client is a consumer that has the group and never joins it: librdkafka (2.12) reads the group of the client
 //!   when a broker answers that it is not the coordinator, also where the client is none of a group.
-//! - What librdkafka hands out is held by [`Owned`], which frees it once, with the function that belongs to its type.
+//! - What librdkafka hands out is held by `Owned`, which frees it once, with the function that belongs to its type.
 //! - The client outlives each call: the call borrows it and waits for the answer. Queue, request and answer are dropped
 //!   in reverse order, before the borrow ends.
 //! - Answers are copied before they are freed; nothing here keeps a pointer into them.
