@@ -135,6 +135,17 @@ fn tasks_and_states_are_shown_and_steered() {
             });
         }
     }
+    // One behind the other, without waiting: the last one counts.
+    for (last, state, tasks) in [("stop", "STOPPED", 0), ("pause", "PAUSED", 1), ("resume", "RUNNING", 1)] {
+        for order in ["resume", "pause", "resume", "stop", "resume", last] {
+            assert!(rest.order("PUT", &format!("/connectors/c/{order}")).status < 300, "{order}");
+        }
+        wait(&format!("the state after all that and {last}"), LIMIT, || {
+            (rest.connectd.states("c") == (state.to_owned(), vec![state.to_owned(); tasks])).then_some(())
+        });
+        let stored = rest.get("/connectors/c/tasks").json();
+        assert_eq!(stored.as_array().map(Vec::len), Some(tasks), "{last}");
+    }
     let plain = rest.order("POST", "/connectors/c/restart");
     assert_eq!((plain.status, plain.text.as_str()), (204, ""));
     rest.connectd.await_state("c", "RUNNING");

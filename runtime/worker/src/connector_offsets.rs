@@ -107,7 +107,7 @@ impl Controller {
         let work = async {
             if let Ok(handle) = self.handle(name, String::new).await {
                 // Tasks that are still stopping commit once more.
-                handle.target(Target::Stopped).await?;
+                handle.target(Target::Stopped).await?.done().await?;
             }
             match plugin.alter {
                 AlterOffsets::Source(alter) => self.modify_source(name, settings, alter, change).await,

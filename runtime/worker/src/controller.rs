@@ -192,11 +192,12 @@ impl Controller {
         let writing = format!("writing a config for connector {name} to the config topic");
         stage::during(writing, self.services.configs.put_connector(name, &settings, target)).await?;
         let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;
-        drop(one_at_a_time);
         let target = self.services.configs.log().target(name);
-        let started = stage::during("starting the connector", handle.configure(settings, target)).await;
-        // As in Kafka Connect, the connector exists even if it could not be started.
-        started?;
+        // Queued before the next change is stored, so that all are taken up in that order.
+        let configured = handle.configure(settings, target).await?;
+        drop(one_at_a_time);
+        // As in Kafka Connect, the connector exists even if it cannot be started.
+        stage::during("starting the connector", configured.done()).await??;
         Ok((self.info(name).await?, new))
     }
 
@@ -228,7 +229,10 @@ impl Controller {
             let taken = self.take_up(&mut *self.all.lock().await, &name, &settings);
             starts.push(async move {
                 let started = match taken {
-                    Ok(handle) => handle.configure(settings, target).await,
+                    Ok(handle) => match handle.configure(settings, target).await {
+                        Ok(configured) => configured.done().await.and_then(|started| started),
+                        Err(e) => Err(e),
+                    },
                     Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
                         let e = Error::fatal(e);
                         self.services.statuses.connector(&name, State::Failed, Some(&e));
@@ -321,12 +325,11 @@ impl Controller {
             configs.put_tasks(name, &[]).await?;
         }
         configs.put_target(name, target).await?;
+        let queued = handle.target(target).await?;
         drop(one_at_a_time);
+        // Pause and resume answer before they are carried out.
         if target == Target::Stopped {
-            stage::during(format!("stopping connector {name}"), handle.target(target)).await?;
-        } else {
-            // Pause and resume answer 202 before they are carried out.
-            tokio::spawn(async move { handle.target(target).await });
+            stage::during(format!("stopping connector {name}"), queued.done()).await?;
         }
         Ok(())
     }
@@ -348,7 +351,8 @@ impl Controller {
     pub async fn restart_connector(&self, name: &str) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let failed = |e: Error| Refusal::Failed(format!("Failed to start connector: {name}: {}", e.one_line()));
-        stage::during(format!("restarting connector {name}"), handle.restart(true, Vec::new())).await.map_err(failed)
+        let queued = handle.restart(true, Vec::new()).await?;
+        stage::during(format!("restarting connector {name}"), queued.done()).await?.map_err(failed)
     }
 
     /// Restarts what the plan of KIP-745 selects, in the background; answers the status with what will be
@@ -369,7 +373,8 @@ impl Controller {
             ids.push(task.id);
         }
         self.services.configs.put_restart(name, tasks, only_failed).await?;
-        tokio::spawn(async move { handle.restart(connector, ids).await });
+        // It is answered before it is carried out.
+        drop(handle.restart(connector, ids).await?);
         Ok(status)
     }
 
@@ -378,8 +383,9 @@ impl Controller {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let id = u32::try_from(task).ok().filter(|id| (*id as usize) < self.services.configs.log().tasks(name).len());
         let id = id.ok_or_else(|| Refusal::NotFound(format!("Unknown task: {name}-{task}")))?;
-        stage::during(format!("restarting task {name}-{id}"), handle.restart(false, vec![id]))
-            .await
+        let queued = handle.restart(false, vec![id]).await?;
+        stage::during(format!("restarting task {name}-{id}"), queued.done())
+            .await?
             .map_err(|e| Refusal::Failed(format!("Failed to start task: {name}-{task}: {}", e.one_line())))
     }
 

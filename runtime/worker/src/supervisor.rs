@@ -85,33 +85,48 @@ impl Handle {
         Self { commands }
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
-        let gone = || Error::fatal("Worker is shutting down");
+    async fn queue<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<Queued<T>> {
         let (sender, answer) = oneshot::channel();
         self.commands.send(command(sender)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())
+        Ok(Queued(answer))
     }
 
-    /// Gives the connector a new configuration and a target; resolves when it has been started or failed to.
-    pub async fn configure(&self, settings: Settings, target: Target) -> Result<()> {
-        self.ask(|done| Command::Configure(settings, target, done)).await?
+    /// Gives the connector a new configuration and a target; done when it has been started or failed to.
+    pub async fn configure(&self, settings: Settings, target: Target) -> Result<Queued<Result<()>>> {
+        self.queue(|done| Command::Configure(settings, target, done)).await
     }
 
-    /// Sets the target state; resolves when it has been taken up.
-    pub async fn target(&self, target: Target) -> Result<()> {
-        self.ask(|done| Command::Target(target, done)).await
+    /// Sets the target state; done when it has been taken up.
+    pub async fn target(&self, target: Target) -> Result<Queued<()>> {
+        self.queue(|done| Command::Target(target, done)).await
     }
 
     /// Restarts the connector itself, some of its tasks, or both.
-    pub async fn restart(&self, connector: bool, tasks: Vec<u32>) -> Result<()> {
-        self.ask(|done| Command::Restart { connector, tasks, done }).await?
+    pub async fn restart(&self, connector: bool, tasks: Vec<u32>) -> Result<Queued<Result<()>>> {
+        self.queue(|done| Command::Restart { connector, tasks, done }).await
     }
 
     /// Stops everything; the actor ends.
     pub async fn stop(&self) {
         // An actor that is gone has stopped.
-        let _ = self.ask(Command::Stop).await;
+        if let Ok(queued) = self.queue(Command::Stop).await {
+            let _ = queued.done().await;
+        }
     }
+}
+
+/// A command that the actor will carry out, in the order in which commands were queued, whether somebody waits or not.
+pub struct Queued<T>(oneshot::Receiver<T>);
+
+impl<T> Queued<T> {
+    /// Waits until it has been carried out.
+    pub async fn done(self) -> Result<T> {
+        self.0.await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> Error {
+    Error::fatal("Worker is shutting down")
 }
 
 struct RunningTask {
@@ -525,6 +540,17 @@ impl Actor {
         self.set_state(state, None);
     }
 
+    /// A stopped connector has no tasks. Whoever stopped it has stored that, but a start that was under way may have
+    /// stored tasks since.
+    async fn forget_tasks(&mut self) {
+        if !self.committed().is_empty()
+            && let Err(e) = self.services.configs.put_tasks(&self.name, &[]).await
+        {
+            tracing::error!("the stopped connector keeps its tasks: {}", e.one_line());
+        }
+        self.services.statuses.truncate_tasks(&self.name, 0);
+    }
+
     fn failed(&self) -> bool {
         self.services.statuses.connector_state(&self.name) == Some(State::Failed)
     }
@@ -558,7 +584,7 @@ impl Actor {
             Target::Stopped => {
                 self.stop_connector().await;
                 self.stop_tasks(self.tasks.keys().copied().collect()).await;
-                self.services.statuses.truncate_tasks(&self.name, 0);
+                self.forget_tasks().await;
                 self.set_state(State::Stopped, None);
             }
         }
