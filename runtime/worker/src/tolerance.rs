@@ -313,6 +313,15 @@ mod tests {
         assert!(all.decide(failure(Error::fatal("bug")), None).await.is_err());
     }
 
+    #[tokio::test]
+    async fn what_config_providers_gave_does_not_come_up_in_what_is_decided() {
+        let secrets = Secrets::default();
+        secrets.add("s3cret-s3cret", "${e:P}");
+        let strict = tolerance(&[]).concealing(secrets);
+        let e = strict.decide(failure(Error::data("bad s3cret-s3cret")), None).await.expect_err("fails");
+        assert!(e.report().ends_with("Caused by: bad ${e:P}"), "{}", e.report());
+    }
+
     #[test]
     fn back_off_doubles_and_ends_with_the_timeout() {
         let began = Instant::now();
