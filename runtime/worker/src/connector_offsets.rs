@@ -85,9 +85,12 @@ impl Controller {
     }
 
     fn known(&self, name: &str) -> Answer<(Settings, Arc<ConnectorPlugin>)> {
-        let settings = self.services().configs.log().connector(name).cloned().ok_or_else(|| not_found(name))?;
-        let class = settings.get("connector.class").unwrap_or_default();
-        Ok((settings.clone(), self.services().plugins.connectors.find(class)?))
+        let services = self.services();
+        let written = services.configs.log().connector(name).cloned().ok_or_else(|| not_found(name))?;
+        // Clients and plugins need what the references stand for.
+        let settings = services.worker.providers.resolve(&written)?.settings;
+        let plugin = services.plugins.connectors.find(settings.get("connector.class").unwrap_or_default())?;
+        Ok((settings, plugin))
     }
 
     async fn modify_offsets(&self, name: &str, change: Change) -> Answer<String> {
