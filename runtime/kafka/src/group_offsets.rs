@@ -104,6 +104,31 @@ impl GroupOffsets {
         Ok(found.map(|(partition, offset)| PartitionOffset { partition, offset }).collect())
     }
 
+    /// As [`GroupOffsets::list`], for the embedded broker, which has to be told of which partitions.
+    pub async fn list_by_name(&self) -> Answer<Vec<PartitionOffset>> {
+        let client = self.client.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let metadata = client.fetch_metadata(None, COORDINATOR)?;
+            let mut all = TopicPartitionList::new();
+            for topic in metadata.topics() {
+                for partition in topic.partitions() {
+                    all.add_partition(topic.name(), partition.id());
+                }
+            }
+            client.committed_offsets(all, COORDINATOR)
+        });
+        let found = asked.await.unwrap_or(Err(KafkaError::Canceled));
+        let found = found.map_err(|e| GroupError::new(format!("listing the offsets of group {}", self.group), e))?;
+        let known = found.elements().into_iter().filter_map(|e| match e.offset() {
+            Offset::Offset(offset) => {
+                let partition = TopicPartition { topic: e.topic().into(), partition: e.partition() };
+                Some(PartitionOffset { partition, offset })
+            }
+            _ => None,
+        });
+        Ok(known.collect())
+    }
+
     /// Sets offsets; the group must have no members and comes to be if it does not exist.
     pub async fn alter(&self, offsets: &[PartitionOffset]) -> Answer<()> {
         if offsets.is_empty() {

@@ -50,6 +50,10 @@ const OFFSET: &str = "kafka_offset";
 impl Controller {
     /// The body of `GET /connectors/C/offsets`.
     pub async fn offsets(&self, name: &str) -> Answer<ConnectorOffsets> {
+        self.list_offsets(name).await.map_err(|refusal| self.concealed(refusal))
+    }
+
+    async fn list_offsets(&self, name: &str) -> Answer<ConnectorOffsets> {
         let (settings, plugin) = self.known(name)?;
         let offsets = match plugin.alter {
             AlterOffsets::Source(_) => {
@@ -60,7 +64,8 @@ impl Controller {
             AlterOffsets::Sink(_) => {
                 let text = format!("Failed to retrieve consumer group offsets for sink connector {name}");
                 let group = self.group(name, &settings).map_err(|e| failed(&text, &e))?;
-                let all = group.list().await.map_err(|e| failed(&text, &e.into_error()))?;
+                let all = if self.services().worker.embedded { group.list_by_name().await } else { group.list().await };
+                let all = all.map_err(|e| failed(&text, &e.into_error()))?;
                 let place = |o: PartitionOffset| ConnectorOffset {
                     partition: Map::from_iter([
                         (PARTITION.to_owned(), o.partition.partition.into()),
@@ -76,12 +81,20 @@ impl Controller {
 
     /// Sets offsets of a stopped connector; answers a sentence.
     pub async fn alter_offsets(&self, name: &str, wanted: Vec<Wanted>) -> Answer<String> {
-        self.modify_offsets(name, Change::Alter(wanted)).await
+        self.modify_offsets(name, Change::Alter(wanted)).await.map_err(|refusal| self.concealed(refusal))
     }
 
     /// Forgets all offsets of a stopped connector; answers a sentence.
     pub async fn reset_offsets(&self, name: &str) -> Answer<String> {
-        self.modify_offsets(name, Change::Reset).await
+        self.modify_offsets(name, Change::Reset).await.map_err(|refusal| self.concealed(refusal))
+    }
+
+    /// Without what config providers gave, of which connectors and clients may speak.
+    fn concealed(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::Failed(text) => Refusal::Failed(self.services().worker.providers.secrets().conceal(&text).into()),
+            other => other,
+        }
     }
 
     fn known(&self, name: &str) -> Answer<(Settings, Arc<ConnectorPlugin>)> {
@@ -161,6 +174,12 @@ impl Controller {
         change: Change,
     ) -> Answer<bool> {
         let text = format!("Failed to modify offsets for sink connector {name}");
+        if self.services().worker.embedded {
+            // Its broker does not know the requests, at which librdkafka ends the process.
+            let why = "the embedded broker cannot do that; create the connector under another name to read from the \
+                       beginning";
+            return Err(Refusal::Failed(format!("{text}: {why}")));
+        }
         let group = self.group(name, &settings).map_err(|e| failed(&text, &e))?;
         let reset = matches!(change, Change::Reset);
         let changes = match change {
