@@ -256,7 +256,8 @@ impl Tolerance {
     pub async fn flush(&self, limit: Duration) -> Result<()> {
         let Some(letters) = &self.letters else { return Ok(()) };
         letters.producer.flush(limit).await.map_err(|e| e.context("storing dead letters"))?;
-        match letters.letters.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // It stays: no later commit, such as the last one of a task that fails with it, may pass over the record.
+        match letters.letters.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(e) => Err(Error::fatal(format!("storing dead letters in topic {}", letters.topic)).caused_by(e)),
             None => Ok(()),
         }
@@ -320,6 +321,21 @@ mod tests {
         let strict = tolerance(&[]).concealing(secrets);
         let e = strict.decide(failure(Error::data("bad s3cret-s3cret")), None).await.expect_err("fails");
         assert!(e.report().ends_with("Caused by: bad ${e:P}"), "{}", e.report());
+    }
+
+    #[tokio::test]
+    async fn a_dead_letter_that_was_refused_lets_nothing_be_committed_any_more() {
+        let client = Settings::from([("bootstrap.servers", "127.0.0.1:9")]);
+        let client = connect_kafka::translate(connect_kafka::Role::Producer, &client).expect("settings");
+        let mut tolerance = tolerance(&[("errors.tolerance", "all")]);
+        let letters = DeadLetters::new(&client, "dead".into(), false).expect("letters");
+        letters.letters.pending.fetch_add(1, Ordering::AcqRel);
+        letters.letters.failed(Error::fatal("refused"));
+        tolerance.letters = Some(letters);
+        for _ in 0..2 {
+            let e = tolerance.flush(Duration::from_secs(1)).await.expect_err("refused for good");
+            assert_eq!((e.class(), e.one_line().contains("refused")), (ErrorClass::Fatal, true));
+        }
     }
 
     #[test]
