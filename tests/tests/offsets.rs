@@ -168,6 +168,12 @@ fn offsets_topics_and_restarts_are_those_of_kafka_connect() {
     sink(&both);
     topics(&both, &reader);
     restarts(&both);
+    // The last request stands in the topic of either, in the same words.
+    let [theirs_asked, ours_asked] = ["jvm-configs", "tocsin-configs"].map(|topic| {
+        let asked = reader.latest(topic, "restart-connector-in", SOON, |record| record.is_some());
+        String::from_utf8_lossy(asked.value.as_deref().unwrap_or_default()).into_owned()
+    });
+    assert_eq!(theirs_asked, ours_asked);
 
     // What was noted survives a restart of the worker.
     assert_eq!(both[1].get("/connectors/out/topics"), json!({ "out": { "topics": ["$TOPIC"] } }));
