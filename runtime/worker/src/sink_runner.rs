@@ -48,6 +48,8 @@ pub struct SinkRunner {
     pub retry_max: Duration,
     /// A commit that Kafka has not answered; made with none.
     pub in_flight: Option<InFlight>,
+    /// After how long without reading a partition the consumer is replaced; made with 20 s.
+    pub patience: Duration,
     /// Since when the group has given no assignment, not even one of no partitions; none while there is one.
     pub unassigned: Option<Instant>,
 }
@@ -62,8 +64,10 @@ pub struct InFlight {
 const HEALTH: Duration = Duration::from_secs(1);
 /// An assignment may take a few seconds; the embedded broker waits three.
 const WITHOUT_GROUP: Duration = Duration::from_secs(8);
-/// A partition may be without a leader for some seconds.
-const STALLED: Duration = Duration::from_secs(20);
+/// A partition may be without a leader for some seconds. Where another consumer does not help, the next one is waited
+/// for twice as long, up to the longest.
+pub(crate) const STALLED: Duration = Duration::from_secs(20);
+const LONGEST_STALL: Duration = Duration::from_secs(600);
 const LEAVE: Duration = Duration::from_secs(3);
 const BOUNDS: Duration = Duration::from_secs(10);
 
@@ -148,7 +152,7 @@ impl SinkRunner {
                 _ = health.tick() => {
                     let paused = *paused.borrow();
                     self.report_health(positions, paused);
-                    let stalled = self.consumer.stalled(STALLED);
+                    let stalled = self.consumer.stalled(self.patience);
                     if !stalled.is_empty() {
                         self.subscribe_again(&stalled, positions, &mut pending).await?;
                         self.consumer.set_paused(paused);
@@ -202,6 +206,7 @@ impl SinkRunner {
         match event {
             Some(Event::Batch(batch)) => {
                 self.status.read(batch.len());
+                self.patience = STALLED;
                 pending.push_back(batch);
             }
             Some(Event::Assigned(partitions)) => {
@@ -228,15 +233,24 @@ impl SinkRunner {
         tracing::warn!(
             "not read for {} s although kafka is there, as happens when a topic is deleted and created again: {}; subscribing \
              anew",
-            STALLED.as_secs(),
+            self.patience.as_secs(),
             list(stalled)
         );
+        self.patience = LONGEST_STALL.min(self.patience * 2);
         // What is under way may belong to a topic that is gone; it comes again where it does not. The old offsets of a
         // new topic are not committed: they might pass over what is in it.
         pending.clear();
         self.in_flight = None;
-        let rest: Vec<TopicPartition> = positions.assigned.iter().filter(|p| !stalled.contains(p)).cloned().collect();
-        if let Err(e) = self.commit(positions, Some(&rest)).await {
+        // The task is flushed for all: records of a topic that is gone cannot come again.
+        let flushed = self.flush(positions, None).await.map(|mut safe| {
+            safe.retain(|o| !stalled.contains(&o.partition));
+            safe
+        });
+        let committed = match flushed {
+            Ok(safe) => self.commit_safe(positions, safe).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = committed {
             tracing::warn!("offsets were not committed, their records will come again: {}", e.one_line());
         }
         let all: Vec<TopicPartition> = std::mem::take(&mut positions.assigned).into_iter().collect();
@@ -589,6 +603,10 @@ impl SinkRunner {
     /// The last commit of partitions: flushes and waits for Kafka's answer.
     async fn commit(&mut self, positions: &mut Positions, only: Option<&[TopicPartition]>) -> Result<()> {
         let safe = self.flush(positions, only).await?;
+        self.commit_safe(positions, safe).await
+    }
+
+    async fn commit_safe(&mut self, positions: &mut Positions, safe: Vec<PartitionOffset>) -> Result<()> {
         let committed = tokio::time::timeout(self.flush_timeout, self.consumer.commit(&safe)).await;
         let late = || {
             Error::retriable(format!(

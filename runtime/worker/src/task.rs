@@ -117,6 +117,7 @@ pub async fn start_task(
                 flush_timeout,
                 retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),
                 in_flight: None,
+                patience: crate::sink_runner::STALLED,
                 unassigned: Some(tokio::time::Instant::now()),
             };
             Ok(Box::pin(runner.run(control)))
