@@ -1,0 +1,108 @@
+//! What happens when partitions come and go.
+
+use std::collections::VecDeque;
+
+use connect_api::{Error, Result, TopicPartition};
+use connect_kafka::{Handover, RawRecord};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::{
+    BOUNDS, LEAVE, LONGEST_STALL, SinkRunner,
+    positions::{Positions, list},
+};
+
+impl SinkRunner {
+    /// Gives everything up and joins the group anew with another consumer.
+    pub(super) async fn subscribe_again(
+        &mut self,
+        stalled: &[TopicPartition],
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<()> {
+        tracing::warn!(
+            "not read for {} s although kafka is there, as happens when a topic is deleted and created again: {}; subscribing \
+             anew",
+            self.patience.as_secs(),
+            list(stalled)
+        );
+        self.patience = LONGEST_STALL.min(self.patience * 2);
+        // What is under way may belong to a topic that is gone; it comes again where it does not. The old offsets of a
+        // new topic are not committed: they might pass over what is in it.
+        pending.clear();
+        self.in_flight = None;
+        // The task is flushed for all: records of a topic that is gone cannot come again.
+        let flushed = self.flush(positions, None).await.map(|mut safe| {
+            safe.retain(|o| !stalled.contains(&o.partition));
+            safe
+        });
+        let committed = match flushed {
+            Ok(safe) => self.commit_safe(positions, safe).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = committed {
+            tracing::warn!("offsets were not committed, their records will come again: {}", e.one_line());
+        }
+        let all: Vec<TopicPartition> = std::mem::take(&mut positions.assigned).into_iter().collect();
+        self.task.close(&all).await.map_err(|e| e.context("closing partitions"))?;
+        *positions = Positions::default();
+        self.unassigned = Some(Instant::now());
+        let old = std::mem::replace(&mut self.consumer, (self.subscribe)()?);
+        old.close(LEAVE).await;
+        Ok(())
+    }
+
+    /// Says in log and status when records were deleted before they were read, which Kafka itself passes over.
+    pub(super) fn look_for_deleted(&self, partitions: &[TopicPartition]) {
+        let (looking, status) = (self.consumer.deleted_unread(partitions, BOUNDS), self.status.clone());
+        let report = async move {
+            match looking.await {
+                Ok(Ok(found)) => {
+                    for f in found {
+                        let (topic, partition) = (&f.partition.topic, f.partition.partition);
+                        let text = format!(
+                            "offsets {} to {} of topic {topic}, partition {partition}, were deleted before they were read; raise the \
+                             topic's retention",
+                            f.committed,
+                            f.first - 1
+                        );
+                        tracing::error!("{text}");
+                        status.bad(&Error::data(text));
+                    }
+                }
+                Ok(Err(e)) => tracing::debug!("looking for deleted records: {}", e.one_line()),
+                Err(e) => tracing::debug!("looking for deleted records: {e}"),
+            }
+        };
+        tokio::spawn(report.in_current_span());
+    }
+
+    /// The runner's part of the rebalance handshake.
+    pub(super) async fn hand_over(
+        &mut self,
+        handover: Handover,
+        positions: &mut Positions,
+        pending: &mut VecDeque<Vec<RawRecord>>,
+    ) -> Result<()> {
+        let gone = handover.partitions.clone();
+        tracing::info!("{} {}", if handover.lost { "lost" } else { "handing over" }, list(&gone));
+        for batch in pending.iter_mut() {
+            batch.retain(|r| !gone.iter().any(|p| p.partition == r.partition && p.topic == r.topic));
+        }
+        if !handover.lost
+            && let Err(e) = self.commit(positions, Some(&gone)).await
+        {
+            tracing::warn!("offsets were not committed, their records will come again elsewhere: {}", e.one_line());
+        }
+        self.task.close(&gone).await.map_err(|e| e.context("closing partitions"))?;
+        // Also where the rest of the partitions stays, the next assignment is not far.
+        self.unassigned = Some(Instant::now());
+        for p in &gone {
+            positions.assigned.remove(p);
+            positions.put.remove(p);
+            positions.safe.remove(p);
+        }
+        handover.done();
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! How far a sink task has come in each partition.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use connect_api::{PartitionOffset, TopicPartition};
+use connect_kafka::{Bounds, RawRecord};
+
+/// What has been read of each partition and not been committed.
+#[derive(Default)]
+pub(super) struct Positions {
+    pub assigned: BTreeSet<TopicPartition>,
+    /// Offset behind the last record that was put, dropped or tolerated.
+    pub put: BTreeMap<TopicPartition, i64>,
+    /// Where to read again if what was put turns out not to be stored.
+    pub safe: BTreeMap<TopicPartition, i64>,
+}
+
+impl Positions {
+    /// How many records Kafka has that have not been put; `None` while the ends of a partition are not known.
+    pub fn lag(&self, bounds: &[Bounds]) -> Option<u64> {
+        let mut lag = 0;
+        for partition in &self.assigned {
+            let b = bounds.iter().find(|b| b.partition == *partition)?;
+            let at = self.put.get(partition).copied().or(b.committed).unwrap_or(b.first);
+            lag += u64::try_from(b.end - at).unwrap_or(0);
+        }
+        Some(lag)
+    }
+
+    /// What was put of all or some partitions, and not been committed.
+    pub fn uncommitted(&self, only: Option<&[TopicPartition]>) -> Vec<PartitionOffset> {
+        let wanted = |p: &TopicPartition| only.is_none_or(|list| list.contains(p));
+        let ahead = self.put.iter().filter(|(p, o)| wanted(p) && self.safe.get(*p).is_none_or(|s| s < *o));
+        ahead.map(|(p, o)| PartitionOffset { partition: p.clone(), offset: *o }).collect()
+    }
+}
+
+/// Drops what was read of these partitions and not put: it comes again from elsewhere.
+pub(super) fn drop_of(pending: &mut VecDeque<Vec<RawRecord>>, moved: &[PartitionOffset]) {
+    let stays =
+        |r: &RawRecord| !moved.iter().any(|o| o.partition.partition == r.partition && o.partition.topic == r.topic);
+    pending.iter_mut().for_each(|batch| batch.retain(stays));
+}
+
+/// The partitions as a person reads them.
+pub(super) fn list(partitions: &[TopicPartition]) -> String {
+    let shown: Vec<String> = partitions.iter().take(10).map(|p| format!("{}-{}", p.topic, p.partition)).collect();
+    let more = partitions.len().saturating_sub(10);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
