@@ -109,6 +109,11 @@ impl Connectd {
         });
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Address of the REST API.
     pub fn url(&self) -> &str {
         &self.url

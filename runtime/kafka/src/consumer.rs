@@ -224,8 +224,9 @@ pub fn consumer_defaults(settings: &mut ClientSettings) {
         .or_set("enable.auto.offset.store", "false")
         // Java's default: a subscription may create its topics where the broker allows it.
         .or_set("allow.auto.create.topics", "true")
-        // librdkafka would prefetch 64 MiB, and wait a second when that is full.
-        .or_set("queued.max.messages.kbytes", "16384")
+        // librdkafka would prefetch 64 MiB or 100,000 messages, and wait a second when that is full.
+        .or_set("queued.max.messages.kbytes", "4096")
+        .or_set("queued.min.messages", "10000")
         .or_set("fetch.queue.backoff.ms", "50")
         .or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string())
         // A topic that does not exist yet is looked for this often.

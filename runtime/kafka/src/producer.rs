@@ -43,6 +43,13 @@ pub struct Outgoing<'a> {
     pub headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
+impl Outgoing<'_> {
+    /// Bytes of key and value.
+    fn size(&self) -> usize {
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)
+    }
+}
+
 struct Reports<D> {
     client: Context,
     kind: std::marker::PhantomData<fn(D)>,
@@ -82,22 +89,32 @@ impl<D: Delivery> ProducerContext for Reports<D> {
 #[derive(Clone)]
 pub struct Producer<D: Delivery> {
     inner: ThreadedProducer<Reports<D>>,
+    /// How many bytes wait at most.
+    buffer: usize,
 }
 
 /// Adds the defaults of the worker's producers: acks=all, idempotent, several requests in flight, no limit
 /// of time, Java's partitioner.
 pub fn producer_defaults(settings: &mut ClientSettings) {
+    let queue = queue_of(settings.native.get("message.max.bytes"));
     let acks_less = settings.native.get("acks").is_some_and(|a| a != "all" && a != "-1");
     settings
         .or_set("acks", "all")
         .or_set("enable.idempotence", if acks_less { "false" } else { "true" })
         .or_set("partitioner", "murmur2_random")
         .or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string())
-        // Java's 32 MiB, where librdkafka would keep a gigabyte.
-        .or_set("queue.buffering.max.kbytes", "32768");
+        .or_set("queue.buffering.max.kbytes", &queue.to_string())
+        .or_set("queue.buffering.max.messages", "10000");
     if !settings.native.contains_key("message.timeout.ms") {
         settings.or_set("delivery.timeout.ms", "0");
     }
+}
+
+/// How many KiB wait at most: a tenth of a second of a fast source, where librdkafka would keep a gigabyte. A record that
+/// is larger than the queue would never get in.
+fn queue_of(largest: Option<&String>) -> u64 {
+    let largest: u64 = largest.and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+    4096.max(2 * largest.div_ceil(1024))
 }
 
 impl<D: Delivery> Producer<D> {
@@ -105,7 +122,9 @@ impl<D: Delivery> Producer<D> {
     pub fn new(settings: &ClientSettings) -> Result<Self> {
         let context = Reports { client: Context::default(), kind: std::marker::PhantomData };
         let inner = settings.config().create_with_context(context);
-        inner.map(|inner| Self { inner }).map_err(|e| not_created(Role::Producer, "the producer", &e))
+        let kbytes = settings.native.get("queue.buffering.max.kbytes").and_then(|kbytes| kbytes.parse().ok());
+        let buffer = kbytes.map_or(usize::MAX, |kbytes: usize| kbytes.saturating_mul(1024));
+        inner.map(|inner| Self { inner, buffer }).map_err(|e| not_created(Role::Producer, "the producer", &e))
     }
 
     /// Queues a record; waits while the queue is full. The report comes to `delivery` unless an error is
@@ -115,6 +134,15 @@ impl<D: Delivery> Producer<D> {
         loop {
             match self.try_send(record, delivery) {
                 Ok(()) => return Ok(()),
+                // Java's producer refuses it, too.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if record.size() > self.buffer => {
+                    return Err(Error::data(format!(
+                        "sending a record to topic {}: its {} bytes are more than the producer's buffer holds; raise \
+                         buffer.memory",
+                        record.topic,
+                        record.size()
+                    )));
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     delivery = back;
                     // Delivery reports free the queue in bulk, so a short pause costs no throughput.

@@ -1,0 +1,3 @@
+//! What benchmarks share: processes and what they have used.
+
+pub mod usage;
