@@ -20,6 +20,8 @@ use rdkafka::{
 /// Context of every client: logs, and remembers whether brokers can be reached and answer.
 #[derive(Debug, Default)]
 pub struct Context {
+    /// Where the client was made: librdkafka's threads know no connectors and tasks.
+    place: Place,
     brokers_down: AtomicBool,
     /// When all brokers went down last.
     down_since: Mutex<Option<Instant>>,
@@ -31,6 +33,15 @@ pub struct Context {
     /// Since when wanted partitions have not been read.
     stalled: Mutex<BTreeMap<TopicPartition, Instant>>,
     failure: Mutex<Option<String>>,
+}
+
+#[derive(Debug)]
+struct Place(tracing::Span);
+
+impl Default for Place {
+    fn default() -> Self {
+        Self(tracing::Span::current())
+    }
 }
 
 /// What a consumer knows of a partition's ends, as of the last statistics.
@@ -70,6 +81,7 @@ impl Context {
     pub fn reached(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         if self.brokers_down.swap(false, Ordering::Relaxed) {
+            let _place = self.place.0.enter();
             tracing::info!("kafka can be reached again");
         }
     }
@@ -190,6 +202,7 @@ struct BrokerStatistics {
 
 impl ClientContext for Context {
     fn log(&self, level: Level, facility: &str, message: &str) {
+        let _place = self.place.0.enter();
         if facility == "FAIL" {
             // Before it stand the thread and the broker's address with librdkafka's number.
             let text = message.split_once("]: ").map_or(message, |(_, text)| text);
@@ -203,6 +216,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        let _place = self.place.0.enter();
         match serde_json::from_slice(statistics) {
             Ok(statistics) => self.take_up(&statistics),
             Err(e) => tracing::debug!("reading librdkafka's statistics: {e}"),
@@ -210,6 +224,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        let _place = self.place.0.enter();
         // One line per outage: librdkafka repeats itself for every connection attempt.
         match error.rdkafka_error_code() {
             Some(Code::AllBrokersDown) => {

@@ -56,7 +56,8 @@ impl CompactedLog {
         let (ready, caught_up) = watch::channel(false);
         let (records, receiver) = mpsc::channel(4);
         let reader = Reader { consumer, topic: topic.into(), stop: stop.clone(), ready, records };
-        let spawned = thread::Builder::new().name("kafka-reader".into()).spawn(move || reader.run());
+        let place = tracing::Span::current();
+        let spawned = thread::Builder::new().name("kafka-reader".into()).spawn(move || place.in_scope(|| reader.run()));
         spawned.map_err(|e| Error::fatal(format!("starting the reader of topic {topic}")).caused_by(e))?;
         Ok((Self { stop, caught_up }, receiver))
     }

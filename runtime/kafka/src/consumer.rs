@@ -258,7 +258,9 @@ impl Consumer {
         let (finished, closed) = oneshot::channel();
         let (seeks, requests) = std_mpsc::channel();
         let (shared, options) = (inner.clone(), options.clone());
+        let place = tracing::Span::current();
         let spawned = thread::Builder::new().name("kafka-consumer".into()).spawn(move || {
+            let _place = place.entered();
             // Time limits are made on this thread, outside of any task.
             let runtime = shared.context().runtime.clone();
             let _timers = runtime.enter();

@@ -42,6 +42,8 @@ struct Shared {
     failure: OnceLock<Error>,
     status: Arc<TaskStatus>,
     tolerate: bool,
+    /// Reports come on a thread of the producer.
+    place: tracing::Span,
 }
 
 impl Segment {
@@ -98,6 +100,7 @@ impl Delivery for Segment {
     fn failed(&self, error: Error) {
         let shared = &self.batch.shared;
         if shared.tolerate {
+            let _place = shared.place.enter();
             tracing::error!("a record was skipped, as errors.tolerance says: {}", error.one_line());
             shared.status.bad(&error);
             return self.tolerated();
@@ -121,7 +124,8 @@ pub struct Tracker {
 impl Tracker {
     /// Nothing is tracked yet. With `tolerate`, records that Kafka refuses are skipped.
     pub fn new(status: Arc<TaskStatus>, tolerate: bool) -> Self {
-        let shared = Shared { changed: Notify::new(), failure: OnceLock::new(), status, tolerate };
+        let place = tracing::Span::current();
+        let shared = Shared { changed: Notify::new(), failure: OnceLock::new(), status, tolerate, place };
         Self { batches: VecDeque::new(), news: Vec::new(), shared: Arc::new(shared) }
     }
 

@@ -62,7 +62,8 @@ impl Handle {
     /// Starts the actor; nothing runs before [`Handle::configure`].
     pub fn new(name: Arc<str>, services: Services) -> Self {
         let (commands, receiver) = mpsc::channel(16);
-        let span = tracing::info_span!("connector", connector = %name);
+        // Of the most severe level: no log filter takes from a line whose it is.
+        let span = tracing::error_span!("connector", connector = %name);
         let actor = Actor {
             name,
             services,
@@ -444,7 +445,7 @@ impl Actor {
         // The settings of a task are the connector's with what task_configs added.
         let mut merged = self.settings.clone();
         merged.extend(&settings);
-        let span = tracing::info_span!("task", task = id);
+        let span = tracing::error_span!("task", task = id);
         let failures = self.failures.0.clone();
         let began = Instant::now();
         let work = async move {

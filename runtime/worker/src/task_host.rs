@@ -8,6 +8,7 @@ use connect_api::{
 };
 use connect_kafka::{CompactedLog, RawRecord, Role};
 use tokio::sync::{Notify, oneshot};
+use tracing::Instrument;
 
 use crate::{
     error_log,
@@ -48,7 +49,7 @@ impl TaskHost for Host {
         let (table, writer) = Table::new();
         let (replayed, wait) = oneshot::channel();
         let converters = self.converters.clone();
-        tokio::spawn(follow(log, batches, converters, writer, replayed));
+        tokio::spawn(follow(log, batches, converters, writer, replayed).in_current_span());
         // The follower ends with its last table; it cannot end before it has answered.
         wait.await.map_err(|_| Error::retriable(format!("reading topic {topic} as a table")))?;
         Ok(table)
