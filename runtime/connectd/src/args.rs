@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use connect_api::config::ConfigType as _;
+use connect_worker::worker_config::LogFormat;
 
 /// Tocsin's server: a Kafka Connect worker for alarms and telemetry.
 ///
@@ -35,6 +37,10 @@ pub(crate) struct Args {
     /// What to log, such as info, debug or connect_kafka=debug,info; RUST_LOG does the same.
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
+
+    /// How to log: text, or json, an object a line; the worker setting log.format does the same.
+    #[arg(long, value_name = "FORMAT", env = "CONNECTD_LOG_FORMAT", value_parser = LogFormat::parse)]
+    pub log_format: Option<LogFormat>,
 
     /// Connector files, or folders of them.
     #[arg(value_name = "FILE|FOLDER")]

@@ -27,7 +27,6 @@ use connect_worker::{
     cluster,
     controller::Refusal,
     distributed::DistributedConfig,
-    loggers::Loggers,
     providers::secrets::Secrets,
     rest::{Api, Bound, Surface},
     state::StateTopic,
@@ -37,6 +36,7 @@ use connect_worker::{
     worker_config::WorkerConfig,
 };
 use indexmap::IndexMap;
+use logging::Log;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -58,17 +58,20 @@ pub fn run(plugins: Plugins) -> ExitCode {
         }
     };
     let secrets = Secrets::default();
-    let loggers = match logging::start(args.log.as_deref(), secrets.clone()) {
-        Ok(loggers) => loggers,
+    let log = match logging::start(args.log.as_deref(), secrets.clone()) {
+        Ok(log) => log,
         Err(text) => return complain(USAGE, &[text]),
     };
+    if let Some(format) = args.log_format {
+        log.set_format(format);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
     let mut broker = None;
-    let code = runtime.block_on(start(args, plugins, loggers, secrets, &mut broker));
+    let code = runtime.block_on(start(args, plugins, log, secrets, &mut broker));
     // Threads that wait for Kafka must not hold up the exit, and the broker goes last: clients that are
     // still closing would complain of its absence.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -87,7 +90,7 @@ fn complain(code: u8, problems: &[String]) -> ExitCode {
 async fn start(
     args: args::Args,
     plugins: Plugins,
-    loggers: Arc<Loggers>,
+    log: Log,
     secrets: Secrets,
     broker: &mut Option<Embedded>,
 ) -> ExitCode {
@@ -101,6 +104,9 @@ async fn start(
     let embedded = args.embedded || (file.is_none() && !settings.contains("bootstrap.servers"));
     // Connectors are checked by the worker's settings where those can be read; problems of theirs are said below.
     let config = WorkerConfig::parse(&settings).ok();
+    if let (None, Some(config)) = (args.log_format, &config) {
+        log.set_format(config.log_format);
+    }
     let connectors = load::connectors(&args.connectors, &plugins, config.as_ref(), &loaded.providers);
     if args.check {
         if embedded {
@@ -146,7 +152,7 @@ async fn start(
         Ok(declared) => declared.connectors,
         Err(problems) => return complain(CONNECTOR, &problems),
     };
-    match serve(worker, plugins, connectors, loggers, broker.as_ref()).await {
+    match serve(worker, plugins, connectors, log, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => complain(WORKER, &[e.one_line()]),
     }
@@ -167,7 +173,7 @@ async fn serve(
     worker: Worker,
     plugins: Plugins,
     connectors: Vec<ConnectorFile>,
-    loggers: Arc<Loggers>,
+    log: Log,
     broker: Option<&Embedded>,
 ) -> Result<()> {
     for sentence in &worker.warnings {
@@ -189,13 +195,15 @@ async fn serve(
         plugins,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
-        statuses: Arc::new(Statuses::new(id, status_topic.clone()).concealing(worker.providers.secrets().clone())),
+        statuses: Arc::new(
+            Statuses::new(id, status_topic.clone()).concealing(worker.providers.secrets().clone()).logging(log.book),
+        ),
         topics: Arc::new(ActiveTopics::new(&worker.config, status_topic.clone())),
         configs: if distributed { Configs::in_topic() } else { Configs::in_memory() },
         worker: worker.clone(),
     };
     let controller = Controller::new(services);
-    let api = Api::new(controller.clone(), loggers);
+    let api = Api::new(controller.clone(), log.loggers);
     let stop = CancellationToken::new();
     let served = tokio::spawn(api.clone().serve(surface, main, admin, stop.clone()));
     for url in &urls {

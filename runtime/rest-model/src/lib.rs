@@ -332,6 +332,35 @@ pub struct LoggerLevel {
     pub last_modified: Option<u64>,
 }
 
+/// `GET /connectors/C/logs`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLines {
+    /// The lines, the oldest first.
+    pub lines: Vec<LogLine>,
+    /// What to ask for with `since` to get the lines behind these.
+    pub last: u64,
+    /// Whether lines between `since` and these are gone, because only the latest ones are kept.
+    pub missed: bool,
+}
+
+/// A line that was logged about a connector or a task of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Grows from line to line; it begins anew with the worker.
+    pub number: u64,
+    /// When it was logged, RFC 3339.
+    pub time: String,
+    /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    pub level: String,
+    /// Logger, as `/admin/loggers` names it.
+    pub logger: String,
+    /// The text.
+    pub message: String,
+    /// Which task it is about; absent when it is about the connector itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<u32>,
+}
+
 impl ConfigInfos {
     /// All messages in the order of the keys.
     pub fn errors(&self) -> impl Iterator<Item = &str> {

@@ -223,6 +223,28 @@ pub fn schemas() -> Map<String, Json> {
             ],
             &[],
         ),
+        object(
+            "LogLines",
+            "Lines that were logged about a connector.",
+            &[
+                ("lines", list_of(named("LogLine"))),
+                ("last", whole("What to ask for with since to get the lines behind these.")),
+                ("missed", flag("Whether lines between since and these are gone; only the latest ones are kept.")),
+            ],
+            &[],
+        ),
+        object(
+            "LogLine",
+            "A line that was logged about a connector or a task of it.",
+            &[
+                ("number", whole("Grows from line to line; it begins anew with the worker.")),
+                ("time", time("When it was logged.")),
+                ("level", one_of(&["ERROR", "WARN", "INFO", "DEBUG", "TRACE"], "Level.")),
+                ("logger", text("Logger, as /admin/loggers names it.")),
+                ("message", text("The text.")),
+            ],
+            &[("task", whole("Which task it is about; absent when it is about the connector itself."))],
+        ),
     ];
     all.into_iter().collect()
 }
@@ -360,6 +382,14 @@ mod tests {
             visible: true,
         };
         let config = ConfigInfo { definition: Some(key.clone()), value: value.clone() };
+        let line = LogLine {
+            number: 1,
+            time: "t".into(),
+            level: "INFO".into(),
+            task: Some(1),
+            logger: "l".into(),
+            message: "m".into(),
+        };
         let offset = ConnectorOffset { partition: Map::new(), offset: Some(Map::new()) };
         vec![
             ("ServerInfo", json!(ServerInfo { version: "1".into(), commit: "c".into(), kafka_cluster_id: some("i") })),
@@ -391,6 +421,8 @@ mod tests {
             ),
             ("ConfigInfo", json!(config)),
             ("LoggerLevel", json!(LoggerLevel { level: "INFO".into(), last_modified: Some(1) })),
+            ("LogLines", json!(LogLines { lines: vec![line.clone()], last: 1, missed: true })),
+            ("LogLine", json!(line)),
         ]
     }
 

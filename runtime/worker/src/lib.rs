@@ -16,7 +16,8 @@
 //! - [`override_policy`], [`versions`], [`unknown_keys`]: parts of validation
 //! - [`active_topics`]: which topics connectors use
 //! - `stage`: what is done for a request; [`java_value`]: untyped parts of requests
-//! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets
+//! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets;
+//!   [`log_book`]: the latest log lines of each connector
 
 pub mod active_topics;
 pub mod cluster;
@@ -26,6 +27,7 @@ pub mod distributed;
 pub mod error_log;
 pub mod framework;
 pub mod java_value;
+pub mod log_book;
 pub mod loggers;
 pub mod offsets;
 pub mod override_policy;

@@ -12,10 +12,13 @@ use std::{
 use connect_api::{Error, time};
 use connect_rest_model as model;
 
-use crate::providers::secrets::Secrets;
-use crate::storage::{
-    status_log::{self, StateRecord, StatusLog},
-    status_topic::StatusTopic,
+use crate::{
+    log_book::LogBook,
+    providers::secrets::Secrets,
+    storage::{
+        status_log::{self, StateRecord, StatusLog},
+        status_topic::StatusTopic,
+    },
 };
 
 /// State of a connector or task.
@@ -214,6 +217,7 @@ pub struct Statuses {
     all: Mutex<BTreeMap<String, Connector>>,
     topic: Arc<StatusTopic>,
     secrets: Secrets,
+    logs: Arc<LogBook>,
 }
 
 /// A worker that is alone in its group has no use for generations; others count from one.
@@ -222,7 +226,18 @@ const GENERATION: i32 = 1;
 impl Statuses {
     /// Nothing is known yet. The worker's id is its advertised `host:port`; what is set here goes to the topic, too.
     pub fn new(worker_id: String, topic: Arc<StatusTopic>) -> Self {
-        Self { worker_id, all: Mutex::default(), topic, secrets: Secrets::default() }
+        Self { worker_id, all: Mutex::default(), topic, secrets: Secrets::default(), logs: Arc::default() }
+    }
+
+    /// Has the log lines of connectors kept there as long as there are the connectors.
+    pub fn logging(mut self, logs: Arc<LogBook>) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// The latest log lines.
+    pub fn logs(&self) -> &LogBook {
+        &self.logs
     }
 
     /// Keeps these values out of what is said of tasks.
@@ -256,6 +271,7 @@ impl Statuses {
 
     /// Sets a connector's kind and the version of its plugin.
     pub fn describe(&self, name: &str, kind: model::ConnectorType, version: &str) {
+        self.logs.open(name);
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
             (c.kind, c.version) = (Some(kind), Some(version.to_owned()));
@@ -362,6 +378,7 @@ impl Statuses {
             }
             self.topic.put(status_log::connector(name, None));
         });
+        self.logs.close(name);
     }
 
     /// The body of `GET /connectors/C/status`.

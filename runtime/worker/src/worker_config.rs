@@ -20,6 +20,17 @@ use crate::{
     restart::{Policy, RestartConfig},
 };
 
+connect_api::config_enum! {
+    /// How log lines are written.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum LogFormat {
+        /// For people.
+        Text = "text",
+        /// For programs: an object a line.
+        Json = "json",
+    }
+}
+
 connect_api::config! {
     /// Settings of every worker.
     #[derive(Debug, Clone)]
@@ -91,6 +102,10 @@ connect_api::config! {
         state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
         /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
         state_replication: i16 = Key::new("state.storage.replication.factor").default("-1").low(),
+        /// How log lines are written: text, or json, which is an object a line with timestamp, level, target, message,
+        /// connector, task, and further fields below fields. The option --log-format and the environment variable
+        /// CONNECTD_LOG_FORMAT go before it.
+        log_format: LogFormat = Key::new("log.format").default("text").low(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
-//! - `connectors`, `plugins`, `admin`: the endpoints
+//! - `connectors`, `plugins`, `admin`, `logs`: the endpoints
 //! - `paths`, `media`: what a request must be like; `body`, `offsets_body` over `jackson` and `tokens`: reading its JSON
 //! - [`openapi`]: the description of all that
 //! - `error`: the one mapping from refusals to answers
@@ -15,6 +15,7 @@ mod connectors;
 mod error;
 mod jackson;
 mod listeners;
+mod logs;
 mod media;
 mod offsets_body;
 pub mod openapi;
@@ -96,6 +97,7 @@ impl Api {
             .route("/connectors/{name}/tasks/{task}/restart", stored(post(connectors::restart_task)))
             .route("/connectors/{name}/restart", stored(post(connectors::restart)))
             .route("/connectors/{name}/offsets", stored(offsets))
+            .route("/connectors/{name}/logs", stored(get(logs::lines)))
             .route("/connectors/{name}/topics", stored(get(connectors::topics)))
             .route("/connectors/{name}/topics/reset", stored(put(connectors::reset_topics)))
             .route("/connectors/{name}/pause", stored(put(connectors::pause)))

@@ -176,6 +176,24 @@ const OPERATIONS: &[Operation] = &[
         "Forgets all offsets of a stopped connector.",
         &[(200, Named("Message"), DONE)],
     ),
+    Operation {
+        query: &[
+            (
+                "since",
+                "integer",
+                "Only lines behind that of this number, the oldest first; without it the latest ones.",
+            ),
+            ("limit", "integer", "At most so many lines."),
+            ("level", "string", "Only lines of this level and more severe ones: ERROR, WARN, INFO, DEBUG or TRACE."),
+            ("task", "integer", "Only lines of this task."),
+        ],
+        ..simple(
+            "get",
+            "/connectors/{name}/logs",
+            "The latest log lines about a connector and its tasks. Beyond Kafka Connect.",
+            &[(200, Named("LogLines"), "The lines.")],
+        )
+    },
     simple(
         "get",
         "/connectors/{name}/topics",
