@@ -27,6 +27,7 @@ use connect_worker::{
     cluster,
     controller::Refusal,
     distributed::DistributedConfig,
+    observer::Observer,
     providers::secrets::Secrets,
     rest::{Api, Bound, Surface},
     state::StateTopic,
@@ -202,6 +203,7 @@ async fn serve(
         configs: if distributed { Configs::in_topic() } else { Configs::in_memory() },
         worker: worker.clone(),
     };
+    let _observer = Observer::start(services.statuses.clone(), worker.config.stalled_after.0)?;
     let controller = Controller::new(services);
     let api = Api::new(controller.clone(), log.loggers);
     let stop = CancellationToken::new();

@@ -55,6 +55,9 @@ pub struct Bounds {
     pub end: i64,
     /// What the group has committed; none when nothing or not known.
     pub committed: Option<i64>,
+    /// Where everything up to the end has been given out: the offset behind the last record, or 0 where there was none.
+    /// Behind it may be offsets without records, such as the ends of transactions.
+    pub given_out: Option<i64>,
 }
 
 /// What the last statistics said of a broker.
@@ -155,8 +158,9 @@ impl Context {
         let known = partitions.filter(|(_, p)| p.partition >= 0 && p.hi_offset >= 0).map(|(topic, p)| Bounds {
             partition: TopicPartition { topic: topic.as_str().into(), partition: p.partition },
             first: p.lo_offset.max(0),
-            end: if p.ls_offset >= 0 { p.ls_offset } else { p.hi_offset },
+            end: p.end(),
             committed: Some(p.committed_offset).filter(|o| *o >= 0),
+            given_out: p.given_out(),
         });
         *self.bounds.lock().unwrap_or_else(PoisonError::into_inner) = known.collect();
     }
@@ -186,6 +190,22 @@ struct PartitionStatistics {
     hi_offset: i64,
     ls_offset: i64,
     committed_offset: i64,
+    /// Where the next fetch begins.
+    next_offset: i64,
+    /// Behind the last record that was given out.
+    app_offset: i64,
+    /// Records that were fetched and not given out.
+    fetchq_cnt: i64,
+}
+
+impl PartitionStatistics {
+    fn end(&self) -> i64 {
+        if self.ls_offset >= 0 { self.ls_offset } else { self.hi_offset }
+    }
+
+    fn given_out(&self) -> Option<i64> {
+        (self.next_offset >= self.end() && self.fetchq_cnt == 0).then(|| self.app_offset.max(0))
+    }
 }
 
 #[derive(serde::Deserialize)]

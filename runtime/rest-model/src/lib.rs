@@ -127,7 +127,7 @@ pub struct ConnectorState {
 }
 
 /// State of a task; also `GET /connectors/C/tasks/T/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskState {
     /// Number from 0.
     pub id: u32,
@@ -147,7 +147,7 @@ pub struct TaskState {
 }
 
 /// What a running task is doing, beyond its state.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskDetail {
     /// Records that the task read since it started.
     pub records_in: u64,
@@ -155,6 +155,12 @@ pub struct TaskDetail {
     pub records_out: u64,
     /// Records that were tolerated as bad: dead-lettered or skipped.
     pub records_bad: u64,
+    /// Records a second that the task read within the last minute.
+    #[serde(default)]
+    pub rate_in: f64,
+    /// Records a second that reached their destination within the last minute.
+    #[serde(default)]
+    pub rate_out: f64,
     /// Of a sink that takes records: how many Kafka has that have not been written, some seconds ago. Not known while it
     /// is paused or tries a write again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,6 +168,12 @@ pub struct TaskDetail {
     /// When the last record reached its destination, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_record: Option<String>,
+    /// What the task is doing while it has something to do and has not got on for long; absent when it gets on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<String>,
+    /// Since when it has not got on, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled_since: Option<String>,
     /// Why the task is trying again at the moment; absent when it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retrying: Option<String>,
@@ -201,7 +213,7 @@ fn is_zero(n: &u32) -> bool {
 }
 
 /// `GET /connectors/C/status`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectorStatus {
     /// Name.
     pub name: String,
@@ -215,7 +227,7 @@ pub struct ConnectorStatus {
 }
 
 /// An entry of `GET /connectors?expand=…`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExpandedConnector {
     /// With `expand=status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

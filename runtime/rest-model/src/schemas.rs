@@ -104,10 +104,14 @@ pub fn schemas() -> Map<String, Json> {
                 ("records_in", whole("Records that it read since it started.")),
                 ("records_out", whole("Records that reached their destination since it started.")),
                 ("records_bad", whole("Records that were tolerated as bad: dead-lettered or skipped.")),
+                ("rate_in", number("Records a second that it read within the last minute.")),
+                ("rate_out", number("Records a second that reached their destination within the last minute.")),
             ],
             &[
                 ("lag", whole("Of a sink: how many records Kafka has that have not been written, some seconds ago.")),
                 ("last_record", time("When the last record reached its destination.")),
+                ("stalled", text("What it is doing while it has something to do and has not got on for long.")),
+                ("stalled_since", time("Since when it has not got on.")),
                 ("retrying", text("Why it is trying again at the moment.")),
                 ("retrying_since", time("Since when it is trying again.")),
                 ("next_try", time("When it is tried next, where that is known.")),
@@ -261,6 +265,10 @@ fn whole(about: &str) -> Json {
     described("integer", about)
 }
 
+fn number(about: &str) -> Json {
+    described("number", about)
+}
+
 fn flag(about: &str) -> Json {
     described("boolean", about)
 }
@@ -337,8 +345,12 @@ mod tests {
             records_in: 1,
             records_out: 1,
             records_bad: 1,
+            rate_in: 1.5,
+            rate_out: 1.5,
             lag: Some(1),
             last_record: some("t"),
+            stalled: some("t"),
+            stalled_since: some("t"),
             retrying: some("t"),
             retrying_since: some("t"),
             next_try: some("t"),

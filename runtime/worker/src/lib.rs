@@ -16,6 +16,8 @@
 //! - [`override_policy`], [`versions`], [`unknown_keys`]: parts of validation
 //! - [`active_topics`]: which topics connectors use
 //! - `stage`: what is done for a request; [`java_value`]: untyped parts of requests
+//! - [`task_status`]: what tasks count and say of themselves; [`progress`]: whether they get on, which the [`observer`]
+//!   looks at; [`metrics`]: all that for Prometheus
 //! - [`status`]: states as the REST API shows them; [`rest`]: the API itself; [`loggers`]: what it sets;
 //!   [`log_book`]: the latest log lines of each connector
 
@@ -29,9 +31,12 @@ pub mod framework;
 pub mod java_value;
 pub mod log_book;
 pub mod loggers;
+pub mod metrics;
+pub mod observer;
 pub mod offsets;
 pub mod override_policy;
 pub mod pipeline;
+pub mod progress;
 pub mod providers;
 pub mod registry;
 pub mod rest;
@@ -45,6 +50,7 @@ pub mod storage;
 pub mod supervisor;
 pub mod task;
 pub mod task_host;
+pub mod task_status;
 pub mod tolerance;
 pub mod topic_creation;
 pub mod topic_pattern;

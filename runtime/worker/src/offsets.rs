@@ -59,6 +59,7 @@ impl Segment {
     fn finish(&self) {
         let count = |c: &AtomicUsize| c.load(Ordering::Relaxed);
         self.batch.shared.status.written(count(&self.stored));
+        self.batch.shared.status.settled(self.range.len());
         if let Some(slip) = self.slip.lock().unwrap_or_else(PoisonError::into_inner).take() {
             slip.answer(Outcome {
                 stored: count(&self.stored),
@@ -102,6 +103,7 @@ impl Delivery for Segment {
         if shared.tolerate {
             let _place = shared.place.enter();
             tracing::error!("a record was skipped, as errors.tolerance says: {}", error.one_line());
+            shared.status.counts().errors.failed();
             shared.status.bad(&error);
             return self.tolerated();
         }

@@ -10,6 +10,7 @@ use connect_kafka::RawRecord;
 
 use crate::{
     error_log::{self, SourcePosition},
+    metrics::counts::ErrorCounts,
     registry::Plugins,
     status::{TaskStatus, Trouble},
     tolerance::{Failure, Stage, Tolerance},
@@ -314,6 +315,9 @@ impl Pipeline {
         }
         *attempt += 1;
         let Some(delay) = self.tolerance.back_off(*attempt, began, failure.error.delay()) else { return false };
+        let errors = &self.status.counts().errors;
+        ErrorCounts::one(&errors.failures);
+        ErrorCounts::one(&errors.retries);
         self.waiting = true;
         if self.status.retrying_in(Trouble::Convert, &failure.error, delay) {
             tracing::warn!("{} failed and is tried again: {}", failure.stage.doing(), failure.error.one_line());

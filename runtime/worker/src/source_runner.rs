@@ -17,6 +17,7 @@ use crate::{
     active_topics::TaskTopics,
     offsets::{Segment, Tracker, Walk},
     pipeline::{Passed, Pipeline},
+    progress::Activity,
     status::{TaskStatus, Trouble},
     storage::SourceOffsets,
     topic_creation::TopicCreator,
@@ -66,8 +67,12 @@ impl SourceRunner {
     /// Runs until stopped or failed; then waits for acknowledgements, commits once and stops the task.
     pub async fn run(mut self, control: Control) -> Result<()> {
         let mut tracker = Tracker::new(self.status.clone(), self.pipeline.tolerance.tolerates());
-        let mut committer =
-            Committer { connector: self.connector.clone(), store: self.offsets.clone(), waiting: Vec::new() };
+        let mut committer = Committer {
+            connector: self.connector.clone(),
+            store: self.offsets.clone(),
+            status: self.status.clone(),
+            waiting: Vec::new(),
+        };
         let result = self.pump(&control, &mut tracker, &mut committer).await;
         if let Err(e) = self.producer.flush(self.flush_timeout).await {
             tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
@@ -98,6 +103,7 @@ impl SourceRunner {
         let mut failures = 0u32;
         let health_of = Health::new(&self.producer, self.status.clone());
         loop {
+            let began = Instant::now();
             let polled = {
                 // One poll may outlive pauses and commits: it is dropped only when the task stops.
                 let poll = self.task.poll();
@@ -114,6 +120,7 @@ impl SourceRunner {
                         () = tracker.changed() => self.topics.note_all(tracker.take_topics().iter()),
                         _ = health.tick() => health_of.report(),
                         _ = commits.tick() => {
+                            let _committing = self.status.doing(Activity::Committing);
                             let stored = match self.pipeline.tolerance.flush(self.flush_timeout).await {
                                 Ok(()) => committer.commit(tracker).await,
                                 Err(e) => Err(e),
@@ -138,6 +145,8 @@ impl SourceRunner {
                         self.status.recovered(Trouble::Poll);
                         tracing::info!("polling succeeds again");
                     }
+                    self.status.polled(began.elapsed());
+                    let _sending = self.status.doing(Activity::Sending);
                     let failure = tracker.failed_handle();
                     tokio::select! {
                         biased;
@@ -152,6 +161,7 @@ impl SourceRunner {
                     if self.status.retrying_in(Trouble::Poll, &e, delay) {
                         tracing::warn!("polling failed and is tried again: {}", e.one_line());
                     }
+                    let _pausing = self.status.doing(Activity::Pausing);
                     tokio::select! {
                         () = control.stop.cancelled() => return Ok(()),
                         () = tokio::time::sleep(delay) => {}
@@ -177,6 +187,7 @@ impl<'a> Health<'a> {
     }
 
     fn report(&self) {
+        self.status.turn();
         let (answers, waiting) = (self.producer.answers(), self.producer.in_flight());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting == 0 || answers != seen.0 {
@@ -293,6 +304,7 @@ async fn send(
 struct Committer {
     connector: Arc<str>,
     store: SourceOffsets,
+    status: Arc<TaskStatus>,
     /// Safe offsets that could not be stored yet.
     waiting: Vec<(Arc<OffsetMap>, OffsetMap)>,
 }
@@ -303,10 +315,11 @@ impl Committer {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        self.store
-            .put(&self.connector, self.waiting.iter().map(|(p, o)| (p.clone(), Some(o.clone()))).collect())
-            .await
-            .map_err(|e| e.context("committing source offsets"))?;
+        let began = Instant::now();
+        let offsets = self.waiting.iter().map(|(p, o)| (p.clone(), Some(o.clone()))).collect();
+        let stored = self.store.put(&self.connector, offsets).await;
+        self.status.committed(began.elapsed(), stored.is_ok());
+        stored.map_err(|e| e.context("committing source offsets"))?;
         self.waiting.clear();
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,6 +12,7 @@ use std::{
 use connect_api::{Error, time};
 use connect_rest_model as model;
 
+pub use crate::task_status::{TaskStatus, Trouble};
 use crate::{
     log_book::LogBook,
     providers::secrets::Secrets,
@@ -48,147 +49,6 @@ impl State {
     }
 }
 
-/// What keeps a task from its work for the time being. Each is told and taken back by itself, so that one that
-/// is over does not hide another that is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
-    /// Kafka cannot be reached or does not answer, or a topic is missing.
-    Kafka,
-    /// A topic cannot be looked for or created.
-    Topic,
-    /// The source task's poll fails.
-    Poll,
-    /// A record cannot be converted at the moment, such as without the schema registry.
-    Convert,
-    /// The sink task's put fails.
-    Put,
-    /// The sink task's flush fails.
-    Flush,
-    /// Offsets cannot be stored.
-    Offsets,
-}
-
-/// What a running task counts and says of itself; shared by its runner and the status.
-#[derive(Debug)]
-pub struct TaskStatus {
-    records_in: AtomicU64,
-    records_out: AtomicU64,
-    records_bad: AtomicU64,
-    /// Records that a sink has not put yet; negative when not known.
-    lag: AtomicI64,
-    last_record: AtomicI64,
-    words: Mutex<Words>,
-    secrets: Secrets,
-}
-
-impl Default for TaskStatus {
-    fn default() -> Self {
-        Self {
-            records_in: AtomicU64::default(),
-            records_out: AtomicU64::default(),
-            records_bad: AtomicU64::default(),
-            lag: AtomicI64::new(-1),
-            last_record: AtomicI64::default(),
-            words: Mutex::default(),
-            secrets: Secrets::default(),
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Words {
-    /// Text and beginning of each.
-    troubles: BTreeMap<Trouble, (String, i64)>,
-    /// When the next try is.
-    next_try: Option<i64>,
-    /// With its time.
-    last_error: Option<(String, i64)>,
-}
-
-impl TaskStatus {
-    /// Counts records that were read.
-    pub fn read(&self, n: usize) {
-        self.records_in.fetch_add(n as u64, Ordering::Relaxed);
-    }
-
-    /// Counts records that reached their destination.
-    pub fn written(&self, n: usize) {
-        if n > 0 {
-            self.records_out.fetch_add(n as u64, Ordering::Relaxed);
-            self.last_record.store(time::now_ms(), Ordering::Relaxed);
-        }
-    }
-
-    /// Says how many records a sink has still to put, where that is known.
-    pub fn behind(&self, lag: Option<u64>) {
-        let known = lag.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1);
-        self.lag.store(known, Ordering::Relaxed);
-    }
-
-    /// Counts a record that was tolerated as bad.
-    pub fn bad(&self, error: &Error) {
-        self.records_bad.fetch_add(1, Ordering::Relaxed);
-        self.words().last_error = Some((self.text(error), time::now_ms()));
-    }
-
-    fn text(&self, error: &Error) -> String {
-        self.secrets.conceal(&error.one_line()).into_owned()
-    }
-
-    fn words(&self) -> std::sync::MutexGuard<'_, Words> {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Says what keeps the task from its work and is tried again. Tells whether that is new.
-    pub fn retrying(&self, trouble: Trouble, error: &Error) -> bool {
-        let text = self.text(error);
-        let mut words = self.words();
-        let known = words.troubles.get(&trouble).map(|(_, since)| *since);
-        words.troubles.insert(trouble, (text.clone(), known.unwrap_or_else(time::now_ms)));
-        words.last_error = Some((text, time::now_ms()));
-        known.is_none()
-    }
-
-    /// As [`TaskStatus::retrying`], with the time until the next try.
-    pub fn retrying_in(&self, trouble: Trouble, error: &Error, delay: Duration) -> bool {
-        let new = self.retrying(trouble, error);
-        self.words().next_try = Some(time::now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(0)));
-        new
-    }
-
-    /// Says that a trouble is over. Tells whether there was any.
-    pub fn recovered(&self, trouble: Trouble) -> bool {
-        let mut words = self.words();
-        if words.troubles.remove(&trouble).is_none() {
-            return false;
-        }
-        words.next_try = None;
-        true
-    }
-
-    fn detail(&self) -> model::TaskDetail {
-        let words = self.words();
-        let last = self.last_record.load(Ordering::Relaxed);
-        model::TaskDetail {
-            records_in: self.records_in.load(Ordering::Relaxed),
-            records_out: self.records_out.load(Ordering::Relaxed),
-            records_bad: self.records_bad.load(Ordering::Relaxed),
-            lag: u64::try_from(self.lag.load(Ordering::Relaxed)).ok(),
-            last_record: (last > 0).then(|| time::rfc3339(last)),
-            retrying: (!words.troubles.is_empty()).then(|| {
-                let texts: Vec<&str> = words.troubles.values().map(|(text, _)| text.as_str()).collect();
-                texts.join("; ")
-            }),
-            retrying_since: words.troubles.values().map(|(_, since)| *since).min().map(time::rfc3339),
-            next_try: words.next_try.map(time::rfc3339),
-            last_error: words.last_error.as_ref().map(|(text, _)| text.clone()),
-            last_error_at: words.last_error.as_ref().map(|(_, at)| time::rfc3339(*at)),
-            restarts: 0,
-            next_restart: None,
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 struct Entry {
     state: State,
@@ -197,9 +57,77 @@ struct Entry {
     detail: Option<Arc<TaskStatus>>,
     /// A task that has not said yet how it is, which statuses leave out.
     unheard: bool,
+    /// Whether it has been started, or has failed to.
+    started: bool,
     /// How often it was restarted in a row, and when it will be next, milliseconds since 1970.
     restarts: u32,
     next_restart: Option<i64>,
+}
+
+impl Entry {
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        if let Some(detail) = &self.detail {
+            detail.entered(state);
+        }
+    }
+}
+
+/// How often something was started and failed to start.
+#[derive(Debug, Default)]
+pub struct Startups {
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Startups {
+    /// Counts a start.
+    pub fn count(&self, done: bool) {
+        let counter = if done { &self.done } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were, and how many failed.
+    pub fn seen(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+}
+
+/// Starts of connectors and tasks since the worker was started.
+#[derive(Debug, Default)]
+pub struct AllStartups {
+    /// Of connectors themselves.
+    pub connectors: Startups,
+    /// Of tasks.
+    pub tasks: Startups,
+}
+
+/// A connector as metrics show it.
+#[derive(Debug, Clone)]
+pub struct ConnectorView {
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: model::ConnectorType,
+    /// Version of the plugin.
+    pub version: String,
+    /// State.
+    pub state: State,
+    /// Tasks by number.
+    pub tasks: Vec<TaskView>,
+}
+
+/// A task as metrics show it.
+#[derive(Debug, Clone)]
+pub struct TaskView {
+    /// Number.
+    pub id: u32,
+    /// State.
+    pub state: State,
+    /// How often it was restarted in a row.
+    pub restarts: u32,
+    /// Its counters.
+    pub status: Arc<TaskStatus>,
 }
 
 #[derive(Debug, Default)]
@@ -218,6 +146,7 @@ pub struct Statuses {
     topic: Arc<StatusTopic>,
     secrets: Secrets,
     logs: Arc<LogBook>,
+    startups: AllStartups,
 }
 
 /// A worker that is alone in its group has no use for generations; others count from one.
@@ -226,13 +155,48 @@ const GENERATION: i32 = 1;
 impl Statuses {
     /// Nothing is known yet. The worker's id is its advertised `host:port`; what is set here goes to the topic, too.
     pub fn new(worker_id: String, topic: Arc<StatusTopic>) -> Self {
-        Self { worker_id, all: Mutex::default(), topic, secrets: Secrets::default(), logs: Arc::default() }
+        Self {
+            worker_id,
+            all: Mutex::default(),
+            topic,
+            secrets: Secrets::default(),
+            logs: Arc::default(),
+            startups: AllStartups::default(),
+        }
     }
 
     /// Has the log lines of connectors kept there as long as there are the connectors.
     pub fn logging(mut self, logs: Arc<LogBook>) -> Self {
         self.logs = logs;
         self
+    }
+
+    /// The worker's id.
+    pub fn worker_id(&self) -> &str {
+        &self.worker_id
+    }
+
+    /// Starts of connectors and tasks.
+    pub fn startups(&self) -> &AllStartups {
+        &self.startups
+    }
+
+    /// All connectors with their tasks and counters.
+    pub fn view(&self) -> Vec<ConnectorView> {
+        let task = |(id, e): (&u32, &Entry)| {
+            let status = e.detail.clone()?;
+            Some(TaskView { id: *id, state: e.state, restarts: e.restarts, status })
+        };
+        self.edit(|all| {
+            let view = |(name, c): (&String, &Connector)| ConnectorView {
+                name: name.clone(),
+                kind: c.kind.unwrap_or(model::ConnectorType::Unknown),
+                version: c.version.clone().unwrap_or_default(),
+                state: c.own.state,
+                tasks: c.tasks.iter().filter_map(task).collect(),
+            };
+            all.iter().map(view).collect()
+        })
     }
 
     /// The latest log lines.
@@ -281,7 +245,7 @@ impl Statuses {
     /// Adds or replaces a task and hands out its counters; the generation tells its later writes from those
     /// of a task that was given up. It shows once it has a state; one that is started again shows the one before.
     pub fn new_task(&self, name: &str, task: u32, generation: u64) -> Arc<TaskStatus> {
-        let counters = Arc::new(TaskStatus { secrets: self.secrets.clone(), ..TaskStatus::default() });
+        let counters = Arc::new(TaskStatus::concealing(self.secrets.clone()));
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
             let before = c.tasks.remove(&task).unwrap_or(Entry { unheard: true, ..Entry::default() });
@@ -303,7 +267,8 @@ impl Statuses {
         self.edit(|all| {
             let Some(c) = all.get_mut(name) else { return };
             for (id, entry) in c.tasks.iter_mut().filter(|(id, _)| tasks.contains(id)) {
-                (entry.state, entry.trace) = (State::Restarting, None);
+                entry.enter(State::Restarting);
+                entry.trace = None;
                 self.topic.put(status_log::task(name, *id, Some(&self.record(entry.state, None))));
             }
         });
@@ -314,8 +279,13 @@ impl Statuses {
         self.edit(|all| {
             let Some(entry) = all.get_mut(name).and_then(|c| c.tasks.get_mut(&task)) else { return };
             if entry.generation == generation {
-                entry.state = state;
+                entry.enter(state);
                 entry.unheard = false;
+                // A task is started once in its life, or not at all.
+                if !entry.started && matches!(state, State::Running | State::Failed) {
+                    entry.started = true;
+                    self.startups.tasks.count(state == State::Running);
+                }
                 entry.trace = error.map(|e| self.trace(e));
                 self.topic.put(status_log::task(name, task, Some(&self.record(state, entry.trace.clone()))));
             }
@@ -458,19 +428,5 @@ mod tests {
         s.restarting("c", &[0, 7]);
         s.new_task("c", 0, 2);
         assert_eq!(shown(), Some(vec!["RESTARTING".into()]));
-    }
-
-    #[test]
-    fn a_trouble_keeps_its_beginning_and_hides_no_other() {
-        let t = TaskStatus::default();
-        assert!(t.retrying(Trouble::Put, &Error::retriable("a")));
-        let since = t.detail().retrying_since;
-        assert!(!t.retrying(Trouble::Put, &Error::retriable("b")));
-        t.retrying(Trouble::Kafka, &Error::retriable("away"));
-        assert_eq!((t.detail().retrying_since, t.detail().retrying), (since, Some("away; b".into())));
-        assert!(t.recovered(Trouble::Kafka) && !t.recovered(Trouble::Kafka));
-        assert_eq!(t.detail().retrying, Some("b".into()));
-        assert!(t.recovered(Trouble::Put));
-        assert_eq!((t.detail().retrying, t.detail().last_error), (None, Some("away".into())));
     }
 }

@@ -355,6 +355,7 @@ impl Actor {
 
     async fn start_connector(&mut self) -> Result<()> {
         let started = self.try_start_connector().await;
+        self.services.statuses.startups().connectors.count(started.is_ok());
         started.map_err(|e| self.concealed(e))
     }
 

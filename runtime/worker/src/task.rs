@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::{
     framework::{CommonConfig, SinkOnlyConfig},
     pipeline::{Chain, Converters, Pipeline},
+    progress::Activity,
     registry::{ConnectorPlugin, TaskStart},
     sink_runner::SinkRunner,
     source_runner::{Control, SourceRunner},
@@ -39,10 +40,11 @@ pub async fn start_task(
     control: Control,
     status: Arc<TaskStatus>,
 ) -> Result<Running> {
+    let _starting = status.doing(Activity::Starting);
     let worker = &services.worker;
     let config = CommonConfig::parse(&settings)?;
     let converters = Arc::new(Converters::new(&services.plugins, worker, &settings)?);
-    let letters = dead_letters(services, name, id, &settings, &config).await?;
+    let letters = dead_letters(services, name, id, &settings, &config, &status).await?;
     let task = Task { connector: name.clone(), task: id };
     let tolerance = Tolerance::new(task, &config, letters, status.clone());
     let tolerance = Arc::new(tolerance.concealing(worker.providers.secrets().clone()));
@@ -151,6 +153,7 @@ async fn dead_letters(
     id: u32,
     settings: &Settings,
     config: &CommonConfig,
+    status: &Arc<TaskStatus>,
 ) -> Result<Option<DeadLetters>> {
     let topic = config.dlq_topic.trim();
     if topic.is_empty() {
@@ -175,5 +178,5 @@ async fn dead_letters(
     }
     let mut client = worker.client(Role::Producer, settings, &format!("connector-dlq-producer-{name}-{id}"))?;
     connect_kafka::producer_defaults(&mut client);
-    Ok(Some(DeadLetters::new(&client, topic.to_owned(), config.dlq_headers)?))
+    Ok(Some(DeadLetters::new(&client, topic.to_owned(), config.dlq_headers, status.clone())?))
 }

@@ -18,6 +18,7 @@ use connect_kafka::{Delivery, Outgoing, Producer, RawRecord};
 use crate::{
     error_log,
     framework::{CommonConfig, Tolerate},
+    metrics::counts::ErrorCounts,
     providers::secrets::Secrets,
     status::TaskStatus,
 };
@@ -88,6 +89,7 @@ pub struct DeadLetters {
 #[derive(Default)]
 struct Letters {
     pending: AtomicUsize,
+    status: Arc<TaskStatus>,
     failure: Mutex<Option<Error>>,
 }
 
@@ -97,15 +99,22 @@ impl Delivery for Letters {
     }
 
     fn failed(&self, error: Error) {
+        ErrorCounts::one(&self.status.counts().errors.refused_letters);
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.pending.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 impl DeadLetters {
-    /// Letters for that topic, sent by a producer with these settings.
-    pub fn new(settings: &connect_kafka::ClientSettings, topic: String, headers: bool) -> Result<Self> {
-        Ok(Self { producer: Producer::new(settings)?, letters: Arc::default(), topic, headers })
+    /// Letters for that topic, sent by a producer with these settings and counted there.
+    pub fn new(
+        settings: &connect_kafka::ClientSettings,
+        topic: String,
+        headers: bool,
+        status: Arc<TaskStatus>,
+    ) -> Result<Self> {
+        let letters = Arc::new(Letters { status, ..Letters::default() });
+        Ok(Self { producer: Producer::new(settings)?, letters, topic, headers })
     }
 
     async fn send(&self, origin: &Task, raw: &RawRecord, failure: &Failure) -> Result<()> {
@@ -140,6 +149,7 @@ impl DeadLetters {
             value: raw.value.as_deref(),
             headers: &headers,
         };
+        ErrorCounts::one(&self.letters.status.counts().errors.letters);
         self.letters.pending.fetch_add(1, Ordering::AcqRel);
         let sent = self.producer.send(letter, self.letters.clone()).await;
         sent.inspect_err(|_| {
@@ -228,11 +238,13 @@ impl Tolerance {
         shown: Option<String>,
     ) -> Result<()> {
         failure.error = self.secrets.conceal_error(failure.error);
+        self.status.counts().errors.failed();
         let place = raw
             .filter(|r| r.offset >= 0)
             .map(|r| format!(" (topic {}, partition {}, offset {})", r.topic, r.partition, r.offset));
         let place = place.unwrap_or_default();
         if self.log {
+            ErrorCounts::one(&self.status.counts().errors.logged);
             let line = error_log::line(&self.task, &failure, shown.as_deref());
             tracing::error!("{line} {}", failure.error.one_line());
         }
@@ -328,7 +340,7 @@ mod tests {
         let client = Settings::from([("bootstrap.servers", "127.0.0.1:9")]);
         let client = connect_kafka::translate(connect_kafka::Role::Producer, &client).expect("settings");
         let mut tolerance = tolerance(&[("errors.tolerance", "all")]);
-        let letters = DeadLetters::new(&client, "dead".into(), false).expect("letters");
+        let letters = DeadLetters::new(&client, "dead".into(), false, Arc::default()).expect("letters");
         letters.letters.pending.fetch_add(1, Ordering::AcqRel);
         letters.letters.failed(Error::fatal("refused"));
         tolerance.letters = Some(letters);

@@ -102,6 +102,10 @@ connect_api::config! {
         state_topic: String = Key::new("state.storage.topic").default("connect-state").low().non_empty(),
         /// Replication factor of the topic for keyed state where it has to be created; -1 is the broker's default.
         state_replication: i16 = Key::new("state.storage.replication.factor").default("-1").low(),
+        /// How long a running task that has something to do may go without getting on before its status shows it as
+        /// stalled, with what it is doing; 0 is for ever. Something to do is a call of the connector that has not
+        /// returned, a record that Kafka has not acknowledged, and for sinks records that Kafka has.
+        stalled_after: Millis = Key::new("task.stalled.after.ms").default("60000").low(),
         /// How log lines are written: text, or json, which is an object a line with timestamp, level, target, message,
         /// connector, task, and further fields below fields. The option --log-format and the environment variable
         /// CONNECTD_LOG_FORMAT go before it.

@@ -10,7 +10,7 @@ use super::{
     SinkRunner,
     positions::{Positions, drop_of},
 };
-use crate::status::Trouble;
+use crate::{progress::Activity, status::Trouble};
 
 /// A commit under way.
 pub struct InFlight {
@@ -64,6 +64,7 @@ impl SinkRunner {
     /// Takes up Kafka's answer to a commit. What it did not take is committed with the next one.
     pub(super) fn committed(&mut self, answer: Result<()>, positions: &mut Positions) -> Result<()> {
         let Some(done) = self.in_flight.take() else { return Ok(()) };
+        self.status.committed(done.began.elapsed(), answer.is_ok());
         match answer {
             Ok(()) => {
                 self.status.recovered(Trouble::Offsets);
@@ -95,6 +96,7 @@ impl SinkRunner {
         if offsets.is_empty() {
             return Ok(offsets);
         }
+        let _flushing = self.status.doing(Activity::Flushing);
         self.pipeline.tolerance.flush(self.flush_timeout).await?;
         let safe = self.task.flush(&offsets).await.map_err(|e| e.context("flushing the task"))?;
         let known = |s: &PartitionOffset| offsets.iter().any(|o| o.partition == s.partition && s.offset <= o.offset);
@@ -108,7 +110,11 @@ impl SinkRunner {
     }
 
     pub(super) async fn commit_safe(&mut self, positions: &mut Positions, safe: Vec<PartitionOffset>) -> Result<()> {
+        let (_committing, began) = (self.status.doing(Activity::Committing), Instant::now());
         let committed = tokio::time::timeout(self.flush_timeout, self.consumer.commit(&safe)).await;
+        if !safe.is_empty() {
+            self.status.committed(began.elapsed(), matches!(committed, Ok(Ok(()))));
+        }
         let late = || {
             Error::retriable(format!(
                 "committing offsets: kafka did not answer within {} ms",

@@ -23,6 +23,7 @@ use self::{
 use crate::{
     active_topics::TaskTopics,
     pipeline::Pipeline,
+    progress::Activity,
     source_runner::Control,
     status::{TaskStatus, Trouble},
     task_host::Host,
@@ -129,6 +130,8 @@ impl SinkRunner {
     }
 
     fn report_health(&self, positions: &Positions, paused: bool) {
+        self.status.turn();
+        self.status.holds(positions.assigned.len(), positions.ahead());
         // Nothing is heard of partitions that are not fetched.
         self.status.behind(if paused { None } else { positions.lag(&self.consumer.bounds()) });
         if let Some(commit) = self.in_flight.as_ref().filter(|c| c.began.elapsed() > self.flush_timeout) {
@@ -169,6 +172,7 @@ impl SinkRunner {
                 self.unassigned = None;
                 tracing::info!("assigned {}", list(&partitions));
                 self.look_for_deleted(&partitions);
+                let _opening = self.status.doing(Activity::Opening);
                 self.task.open(&partitions).await.map_err(|e| e.context("opening partitions"))?;
                 positions.assigned.extend(partitions);
             }

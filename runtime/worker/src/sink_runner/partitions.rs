@@ -11,6 +11,7 @@ use super::{
     BOUNDS, LEAVE, LONGEST_STALL, SinkRunner,
     positions::{Positions, list},
 };
+use crate::progress::Activity;
 
 impl SinkRunner {
     /// Gives everything up and joins the group anew with another consumer.
@@ -94,7 +95,9 @@ impl SinkRunner {
         {
             tracing::warn!("offsets were not committed, their records will come again elsewhere: {}", e.one_line());
         }
+        let closing = self.status.doing(Activity::Closing);
         self.task.close(&gone).await.map_err(|e| e.context("closing partitions"))?;
+        drop(closing);
         // Also where the rest of the partitions stays, the next assignment is not far.
         self.unassigned = Some(Instant::now());
         for p in &gone {

@@ -22,9 +22,18 @@ impl Positions {
         for partition in &self.assigned {
             let b = bounds.iter().find(|b| b.partition == *partition)?;
             let at = self.put.get(partition).copied().or(b.committed).unwrap_or(b.first);
-            lag += u64::try_from(b.end - at).unwrap_or(0);
+            // Offsets without records, such as the ends of transactions, are never put.
+            if b.given_out.is_none_or(|given_out| at < given_out) {
+                lag += u64::try_from(b.end - at).unwrap_or(0);
+            }
         }
         Some(lag)
+    }
+
+    /// How many offsets were put and not committed.
+    pub fn ahead(&self) -> u64 {
+        let ahead = self.put.iter().filter_map(|(p, o)| u64::try_from(o - self.safe.get(p)?).ok());
+        ahead.sum()
     }
 
     /// What was put of all or some partitions, and not been committed.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{SinkRunner, positions::Positions};
 use crate::{
     pipeline::Passed,
+    progress::Activity,
     source_runner::Control,
     status::{TaskStatus, Trouble},
     tolerance::{Failure, SINK_TASK, Stage},
@@ -39,6 +40,7 @@ impl SinkRunner {
         positions: &mut Positions,
         pending: &mut VecDeque<Vec<RawRecord>>,
     ) -> Result<Waited> {
+        let (_converting, all) = (self.status.doing(Activity::Converting), batch.len());
         let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut records = Vec::with_capacity(batch.len());
         self.topics.note_all(batch.iter().map(|raw| &raw.topic));
@@ -81,6 +83,7 @@ impl SinkRunner {
                 positions.put.insert(partition, end);
             }
         }
+        self.status.settled(all);
         Ok(Waited::Over)
     }
 
@@ -136,7 +139,10 @@ impl SinkRunner {
         let mut attempt = 0u32;
         while let Some(part) = parts.pop() {
             *done = part.start;
-            match self.task.put(&records[part.clone()]).await {
+            let putting = self.status.doing(Activity::Putting);
+            let outcome = self.task.put(&records[part.clone()]).await;
+            drop(putting);
+            match outcome {
                 Ok(()) => {
                     self.status.written(part.len());
                     if attempt > 0 {
@@ -191,6 +197,7 @@ impl SinkRunner {
         positions: &mut Positions,
         pending: &mut VecDeque<Vec<RawRecord>>,
     ) -> Result<Option<Waited>> {
+        let _pausing = self.status.doing(Activity::Pausing);
         // Nothing more is fetched until the put succeeds, nor heard of what else there is.
         self.consumer.set_paused(true);
         self.status.behind(None);
