@@ -8,7 +8,8 @@ use connect_api::{
     config::{Config, ConfigDef, ConfigKey, Default},
 };
 use connect_worker::{
-    Plugins, distributed::DistributedConfig, framework, registry::Direction, rest::openapi, worker_config::WorkerConfig,
+    Plugins, distributed::DistributedConfig, framework, metrics, registry::Direction, rest::openapi,
+    worker_config::WorkerConfig,
 };
 
 /// File names and texts of all pages, sorted by name.
@@ -57,8 +58,10 @@ pub fn pages(plugins: &Plugins) -> Vec<(String, String)> {
         let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
         line(&mut index, &format!("- [{title}]({name})"));
     }
+    line(&mut index, "- [Metrics](metrics.md), which a worker serves at `/metrics`");
     line(&mut index, "- [REST API as an OpenAPI document](openapi.json), which a worker serves at `/openapi.json`");
     pages.push(("README.md".into(), index));
+    pages.push(("metrics.md".into(), metrics::reference::page()));
     pages.push(("openapi.json".into(), format!("{:#}\n", openapi::document())));
     pages.sort();
     pages

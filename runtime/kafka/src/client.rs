@@ -29,6 +29,8 @@ pub struct Context {
     unconnected: AtomicU64,
     answers: AtomicU64,
     brokers: Mutex<BTreeMap<String, Broker>>,
+    /// Bytes sent and received.
+    traffic: (AtomicU64, AtomicU64),
     bounds: Mutex<Vec<Bounds>>,
     /// Since when wanted partitions have not been read.
     stalled: Mutex<BTreeMap<TopicPartition, Instant>>,
@@ -105,6 +107,11 @@ impl Context {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many bytes were sent and received, as of the last statistics.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.traffic.0.load(Ordering::Relaxed), self.traffic.1.load(Ordering::Relaxed))
+    }
+
     /// The ends of the partitions that a consumer reads.
     pub fn bounds(&self) -> Vec<Bounds> {
         self.bounds.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -119,6 +126,8 @@ impl Context {
     /// Takes up librdkafka's statistics (its STATISTICS.md). A broker is silent when a request has waited since
     /// the statistics before and nothing came for [`SILENCE`]; it is so until the next answer.
     fn take_up(&self, statistics: &Statistics) {
+        self.traffic.0.store(statistics.tx_bytes, Ordering::Relaxed);
+        self.traffic.1.store(statistics.rx_bytes, Ordering::Relaxed);
         let connected = statistics.brokers.values().any(|b| b.state == "UP");
         let unconnected = if connected { 0 } else { self.unconnected.load(Ordering::Relaxed) + 1 };
         self.unconnected.store(unconnected, Ordering::Relaxed);
@@ -168,6 +177,10 @@ impl Context {
 
 #[derive(serde::Deserialize)]
 struct Statistics {
+    #[serde(default)]
+    tx_bytes: u64,
+    #[serde(default)]
+    rx_bytes: u64,
     #[serde(default)]
     brokers: BTreeMap<String, BrokerStatistics>,
     #[serde(default)]

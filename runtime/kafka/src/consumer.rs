@@ -390,6 +390,11 @@ impl Consumer {
         self.inner.context().client.stalled(at_least)
     }
 
+    /// How many bytes were sent and received, some seconds ago.
+    pub fn traffic(&self) -> (u64, u64) {
+        self.inner.context().client.traffic()
+    }
+
     /// The ends of the assigned partitions, some seconds old.
     pub fn bounds(&self) -> Vec<Bounds> {
         self.inner.context().client.bounds()

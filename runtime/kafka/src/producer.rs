@@ -179,6 +179,11 @@ impl<D: Delivery> Producer<D> {
         self.inner.context().client.brokers_down()
     }
 
+    /// How many bytes were sent and received, some seconds ago.
+    pub fn traffic(&self) -> (u64, u64) {
+        self.inner.context().client.traffic()
+    }
+
     /// How many acknowledgements have come; only for comparison with an earlier number.
     pub fn answers(&self) -> u64 {
         self.inner.context().client.answers()

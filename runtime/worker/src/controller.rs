@@ -213,7 +213,7 @@ impl Controller {
             .entry(name.to_owned())
             .or_insert_with(|| Connector { kind, handle: Handle::new(name.into(), self.services.clone()) });
         c.kind = kind;
-        self.services.statuses.describe(name, kind, plugin.info.version);
+        self.services.statuses.describe(name, kind, plugin.info.class(), plugin.info.version);
         Ok(c.handle.clone())
     }
 

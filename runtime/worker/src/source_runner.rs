@@ -188,6 +188,7 @@ impl<'a> Health<'a> {
 
     fn report(&self) {
         self.status.turn();
+        self.status.transferred(self.producer.traffic());
         let (answers, waiting) = (self.producer.answers(), self.producer.in_flight());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting == 0 || answers != seen.0 {

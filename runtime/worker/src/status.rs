@@ -109,6 +109,8 @@ pub struct ConnectorView {
     pub name: String,
     /// Kind.
     pub kind: model::ConnectorType,
+    /// Class of the plugin.
+    pub class: String,
     /// Version of the plugin.
     pub version: String,
     /// State.
@@ -134,6 +136,7 @@ pub struct TaskView {
 struct Connector {
     own: Entry,
     kind: Option<model::ConnectorType>,
+    class: String,
     version: Option<String>,
     tasks: BTreeMap<u32, Entry>,
 }
@@ -191,6 +194,7 @@ impl Statuses {
             let view = |(name, c): (&String, &Connector)| ConnectorView {
                 name: name.clone(),
                 kind: c.kind.unwrap_or(model::ConnectorType::Unknown),
+                class: c.class.clone(),
                 version: c.version.clone().unwrap_or_default(),
                 state: c.own.state,
                 tasks: c.tasks.iter().filter_map(task).collect(),
@@ -233,12 +237,13 @@ impl Statuses {
         });
     }
 
-    /// Sets a connector's kind and the version of its plugin.
-    pub fn describe(&self, name: &str, kind: model::ConnectorType, version: &str) {
+    /// Sets a connector's kind, and class and version of its plugin.
+    pub fn describe(&self, name: &str, kind: model::ConnectorType, class: &str, version: &str) {
         self.logs.open(name);
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
             (c.kind, c.version) = (Some(kind), Some(version.to_owned()));
+            c.class = class.to_owned();
         });
     }
 

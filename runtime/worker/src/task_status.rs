@@ -4,12 +4,12 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use connect_api::{Error, time};
+use connect_api::{Error, TopicPartition, time};
 use connect_rest_model as model;
 
 use crate::{
@@ -46,8 +46,10 @@ pub enum Trouble {
 #[derive(Debug)]
 pub struct TaskStatus {
     counts: Counts,
-    /// Records that a sink has not put yet; negative when not known.
-    lag: AtomicI64,
+    /// Records of each partition that a sink has not put yet, where that is known.
+    lags: Mutex<Option<Vec<(TopicPartition, u64)>>>,
+    /// Bytes sent and received.
+    traffic: (AtomicU64, AtomicU64),
     last_record: AtomicI64,
     progress: Progress,
     window: Mutex<Window>,
@@ -120,7 +122,8 @@ impl TaskStatus {
             Times { began: now, state: State::Unassigned, since: now, running: Duration::ZERO, paused: Duration::ZERO };
         Self {
             counts: Counts::default(),
-            lag: AtomicI64::new(-1),
+            lags: Mutex::default(),
+            traffic: Default::default(),
             last_record: AtomicI64::default(),
             progress: Progress::default(),
             window: Mutex::new(Window::new(now)),
@@ -173,15 +176,31 @@ impl TaskStatus {
         self.counts.uncommitted.store(uncommitted, Ordering::Relaxed);
     }
 
-    /// Says how many records a sink has still to put, where that is known.
-    pub fn behind(&self, lag: Option<u64>) {
-        let known = lag.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1);
-        self.lag.store(known, Ordering::Relaxed);
+    /// Says how many records of each partition a sink has still to put, where that is known.
+    pub fn behind(&self, lags: Option<Vec<(TopicPartition, u64)>>) {
+        *self.lags.lock().unwrap_or_else(PoisonError::into_inner) = lags;
+    }
+
+    /// How many records of each partition a sink has still to put; none where that is not known.
+    pub fn lags(&self) -> Vec<(TopicPartition, u64)> {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
     }
 
     /// How many records a sink has still to put, where that is known.
     pub fn lag(&self) -> Option<u64> {
-        u64::try_from(self.lag.load(Ordering::Relaxed)).ok()
+        let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        lags.as_ref().map(|all| all.iter().map(|(_, lag)| lag).sum())
+    }
+
+    /// Says how many bytes the task's Kafka client has sent and received.
+    pub fn transferred(&self, (sent, received): (u64, u64)) {
+        self.traffic.0.store(sent, Ordering::Relaxed);
+        self.traffic.1.store(received, Ordering::Relaxed);
+    }
+
+    /// Bytes that the task's Kafka client has sent and received.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.traffic.0.load(Ordering::Relaxed), self.traffic.1.load(Ordering::Relaxed))
     }
 
     /// When the last record reached its destination, milliseconds since 1970.
@@ -295,7 +314,7 @@ impl TaskStatus {
     pub(crate) fn detail(&self) -> model::TaskDetail {
         let (recent, stall) = (self.recent(), self.progress.stall());
         let words = self.words();
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // A tenth is as much as a minute can tell.
         let tenths = |rate: f64| (rate * 10.0).round() / 10.0;
         model::TaskDetail {
@@ -368,7 +387,7 @@ mod tests {
         let Some(Change::Stalled(stall)) = source.look(now + limit * 2, true, Some(limit)) else { panic!("it stalls") };
         assert_eq!(stall.doing, "waiting for kafka to acknowledge 3 records");
         let sink = TaskStatus::default();
-        sink.behind(Some(9));
+        sink.behind(Some(vec![(TopicPartition { topic: "t".into(), partition: 0 }, 9)]));
         assert_eq!(sink.look(now, true, None), None);
         sink.look(now, true, Some(limit));
         let Some(Change::Stalled(stall)) = sink.look(now + limit * 2, true, Some(limit)) else { panic!("it stalls") };

@@ -1,6 +1,6 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
-//! - `connectors`, `plugins`, `admin`, `logs`: the endpoints
+//! - `connectors`, `plugins`, `admin`, `logs`, `metrics`: the endpoints
 //! - `paths`, `media`: what a request must be like; `body`, `offsets_body` over `jackson` and `tokens`: reading its JSON
 //! - [`openapi`]: the description of all that
 //! - `error`: the one mapping from refusals to answers
@@ -17,6 +17,7 @@ mod jackson;
 mod listeners;
 mod logs;
 mod media;
+mod metrics;
 mod offsets_body;
 pub mod openapi;
 mod paths;
@@ -106,6 +107,7 @@ impl Api {
             .route("/connector-plugins", json(get(plugins::list)))
             .route("/connector-plugins/{plugin}/config", json(get(plugins::definition)))
             .route("/connector-plugins/{plugin}/config/validate", json(put(plugins::validate)));
+        routes = routes.merge(scraped(surface.auth.as_ref()));
         if surface.admin_on_main() {
             routes = routes.merge(log_levels(surface.auth.as_ref()));
         }
@@ -138,7 +140,7 @@ impl Api {
     /// Serves on what was bound until it is told to stop; requests under way are finished.
     pub async fn serve(self, surface: Surface, main: Vec<Bound>, admin: Vec<Bound>, stop: CancellationToken) {
         let all = self.router(&surface);
-        let levels = self.complete(log_levels(None));
+        let levels = self.complete(log_levels(None).merge(scraped(None)));
         let main = main.into_iter().map(|bound| bound.serve(all.clone(), stop.clone()));
         let admin = admin.into_iter().map(|bound| bound.serve(levels.clone(), stop.clone()));
         futures_util::future::join_all(main.chain(admin)).await;
@@ -154,7 +156,10 @@ async fn opened(State(controller): State<Arc<Controller>>, request: Request, nex
 // An endpoint judges a request's types and credentials only once path and method have been found to be right.
 
 fn plain(route: MethodRouter<Api>, auth: Option<&BasicAuth>) -> MethodRouter<Api> {
-    let route = route.route_layer(middleware::from_fn(media::produces));
+    authenticated(route.route_layer(middleware::from_fn(media::produces)), auth)
+}
+
+fn authenticated(route: MethodRouter<Api>, auth: Option<&BasicAuth>) -> MethodRouter<Api> {
     match auth {
         Some(auth) => route.route_layer(middleware::from_fn_with_state(auth.clone(), basic_auth::authenticate)),
         None => route,
@@ -169,6 +174,11 @@ fn log_levels(auth: Option<&BasicAuth>) -> Router<Api> {
     Router::new()
         .route("/admin/loggers", json(get(admin::list), auth))
         .route("/admin/loggers/{logger}", json(get(admin::get).put(admin::set), auth))
+}
+
+/// What Prometheus reads. It asks for media types of its own, and gets the one that there is.
+fn scraped(auth: Option<&BasicAuth>) -> Router<Api> {
+    Router::new().route("/metrics", authenticated(get(metrics::scrape), auth))
 }
 
 async fn routed(mut request: Request, next: Next) -> Response {
@@ -198,14 +208,15 @@ fn options(refusal: Response) -> Response {
     (headers, methods.join(", ")).into_response()
 }
 
+/// Which build this is.
+fn build() -> String {
+    format!("tocsin-{}", env!("CARGO_PKG_VERSION"))
+}
+
 async fn root(State(api): State<Api>) -> Response {
     error::json(
         StatusCode::OK,
-        &ServerInfo {
-            version: API_VERSION.to_owned(),
-            commit: format!("tocsin-{}", env!("CARGO_PKG_VERSION")),
-            kafka_cluster_id: api.controller.cluster_id(),
-        },
+        &ServerInfo { version: API_VERSION.to_owned(), commit: build(), kafka_cluster_id: api.controller.cluster_id() },
     )
 }
 

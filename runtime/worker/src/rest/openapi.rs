@@ -19,6 +19,8 @@ enum Body {
     Listing,
     Level,
     Document,
+    /// Text of Prometheus.
+    Page,
 }
 
 use Body::{Document, Level, List, Listing, Named, Settings, Texts};
@@ -31,6 +33,7 @@ impl Body {
             Named(name) => named(name),
             List(name) => list_of(named(name)),
             Self::Map(name) => map_of(named(name), "By name."),
+            Self::Page => text(),
             Texts => list_of(text()),
             Settings => map_of(json!({ "type": ["string", "number", "boolean", "null"] }), "Settings by name."),
             Listing => json!({ "anyOf": [list_of(text()), map_of(named("ExpandedConnector"), "By name.")] }),
@@ -73,6 +76,12 @@ const OPERATIONS: &[Operation] = &[
         &[(200, Named("Health"), "It can."), (503, Named("Health"), "It is starting.")],
     ),
     simple("get", "/openapi.json", "This document.", &[(200, Document, "The document.")]),
+    simple(
+        "get",
+        "/metrics",
+        "What the worker and its tasks count, for Prometheus. Beyond Kafka Connect.",
+        &[(200, Body::Page, "The metrics in Prometheus's text format.")],
+    ),
     Operation {
         query: &[(
             "expand",
@@ -264,7 +273,10 @@ impl Operation {
         for (status, body, when) in self.answers {
             let mut answer = json!({ "description": when });
             if let Some(schema) = body.schema() {
-                answer["content"] = content(schema);
+                answer["content"] = match body {
+                    Body::Page => json!({ "text/plain": { "schema": schema } }),
+                    _ => content(schema),
+                };
             }
             answers.insert(status.to_string(), answer);
         }

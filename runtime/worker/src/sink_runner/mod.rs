@@ -131,9 +131,10 @@ impl SinkRunner {
 
     fn report_health(&self, positions: &Positions, paused: bool) {
         self.status.turn();
+        self.status.transferred(self.consumer.traffic());
         self.status.holds(positions.assigned.len(), positions.ahead());
         // Nothing is heard of partitions that are not fetched.
-        self.status.behind(if paused { None } else { positions.lag(&self.consumer.bounds()) });
+        self.status.behind(if paused { None } else { positions.lags(&self.consumer.bounds()) });
         if let Some(commit) = self.in_flight.as_ref().filter(|c| c.began.elapsed() > self.flush_timeout) {
             let text = format!("kafka has not answered a commit of offsets for {} s", commit.began.elapsed().as_secs());
             if self.status.retrying(Trouble::Offsets, &Error::retriable(text.clone())) {

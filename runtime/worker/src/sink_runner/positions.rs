@@ -16,18 +16,16 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// How many records Kafka has that have not been put; `None` while the ends of a partition are not known.
-    pub fn lag(&self, bounds: &[Bounds]) -> Option<u64> {
-        let mut lag = 0;
-        for partition in &self.assigned {
+    /// How many records Kafka has of each partition that have not been put; `None` while the end of one is not known.
+    pub fn lags(&self, bounds: &[Bounds]) -> Option<Vec<(TopicPartition, u64)>> {
+        let lag = |partition: &TopicPartition| {
             let b = bounds.iter().find(|b| b.partition == *partition)?;
             let at = self.put.get(partition).copied().or(b.committed).unwrap_or(b.first);
             // Offsets without records, such as the ends of transactions, are never put.
-            if b.given_out.is_none_or(|given_out| at < given_out) {
-                lag += u64::try_from(b.end - at).unwrap_or(0);
-            }
-        }
-        Some(lag)
+            let end = if b.given_out.is_some_and(|given_out| at >= given_out) { at } else { b.end };
+            Some((partition.clone(), u64::try_from(end - at).unwrap_or(0)))
+        };
+        self.assigned.iter().map(lag).collect()
     }
 
     /// How many offsets were put and not committed.
