@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use reqwest::Url;
 
 use crate::{
-    commands::{apply, delete, list, plugins, restart, status, target, validate},
+    commands::{apply, delete, list, logs, plugins, restart, status, target, validate},
     output::Format,
 };
 
@@ -15,6 +15,7 @@ Examples:
   connectctl status                       all connectors and their tasks
   connectctl status influxdb-sink         one connector in full
   connectctl apply -f connectors/         create or change what the folder declares
+  connectctl logs influxdb-sink -f         what is logged about it, and what will be
   connectctl restart influxdb-sink --tasks --only-failed
 
 Exit codes:
@@ -73,6 +74,8 @@ pub enum Command {
     Status(status::Args),
     /// List all connectors, a line each.
     List(list::Args),
+    /// Show the latest log lines of a connector and its tasks.
+    Logs(logs::Args),
     /// Create or change the connectors that files declare.
     Apply(apply::Args),
     /// Say everything that is wrong in connector files, and change nothing.

@@ -20,6 +20,15 @@ pub enum Format {
     Yaml,
 }
 
+/// What became of text for standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is written.
+    All,
+    /// Whoever read it has gone.
+    NobodyReads,
+}
+
 /// Where a command prints.
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -38,19 +47,27 @@ impl Output {
     /// is one.
     pub fn result<T: Serialize>(&self, data: &T, table: impl FnOnce(Option<usize>) -> String) -> Result<(), Failure> {
         let failed = |e: serde_json::Error| Failure::Failed(format!("writing the result as JSON: {e}"));
-        let mut text = match self.format {
-            Format::Table => visible(&table(self.width)),
+        let text = match self.format {
+            Format::Table => table(self.width),
             Format::Json => serde_json::to_string_pretty(data).map_err(failed)?,
             Format::Yaml => yaml::to_string(&serde_json::to_value(data).map_err(failed)?),
         };
+        self.write(&text).map(drop)
+    }
+
+    /// Writes text to standard output, in lines.
+    pub fn write(&self, text: &str) -> Result<Written, Failure> {
+        // Characters of JSON and YAML are escaped already.
+        let mut text = if self.is_table() { visible(text) } else { text.to_owned() };
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Ok(Written::All),
             // Whoever reads has read enough: `connectctl status | head -3`.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|e| Failure::Failed(format!("writing the result: {e}"))),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Written::NobodyReads),
+            Err(e) => Err(Failure::Failed(format!("writing the result: {e}"))),
         }
     }
 

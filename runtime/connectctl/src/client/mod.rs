@@ -13,7 +13,7 @@ use std::{
 
 use connect_api::template::percent_encode;
 use connect_rest_model::{
-    ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, CreateConnector, ExpandedConnector, PluginInfo,
+    ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, CreateConnector, ExpandedConnector, LogLines, PluginInfo,
 };
 use indexmap::IndexMap;
 use reqwest::{Method, StatusCode, Url, header, redirect};
@@ -88,6 +88,11 @@ impl Client {
     /// The state of a connector and its tasks.
     pub async fn status(&self, name: &str) -> Result<ConnectorStatus> {
         self.send(Method::GET, &connector(name, "/status"), None).await?.json()
+    }
+
+    /// Log lines of a connector; the query says which, such as `?since=7&level=WARN`.
+    pub async fn logs(&self, name: &str, query: &str) -> Result<LogLines> {
+        self.send(Method::GET, &connector(name, &format!("/logs{query}")), None).await?.json()
     }
 
     /// Creates a connector; one of that name must not exist.

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod delete;
 pub mod list;
+pub mod logs;
 pub mod plugins;
 pub mod restart;
 pub mod status;
@@ -28,6 +29,7 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
     match command {
         Command::Status(args) => status::run(&args, context).await,
         Command::List(args) => list::run(&args, context).await,
+        Command::Logs(args) => logs::run(&args, context).await,
         Command::Apply(args) => apply::run(&args, context).await,
         Command::Validate(args) => validate::run(&args, context).await,
         Command::Pause(args) => target::run(&args, target::PAUSE, context).await,

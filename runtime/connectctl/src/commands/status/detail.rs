@@ -4,7 +4,12 @@ use std::fmt::Write;
 
 use connect_rest_model::{ConnectorInfo, ConnectorStatus, TaskState};
 
-use super::{super::running, age, overview::retrying, restarts, trace};
+use super::{
+    super::running,
+    age,
+    overview::{retrying, stalled},
+    restarts, trace,
+};
 use crate::table::wrap;
 
 /// The text: the connector, then each task.
@@ -72,8 +77,14 @@ impl Page {
             let lag = d.lag.map(|n| format!(", {n} behind")).unwrap_or_default();
             let records = format!("{} in, {} out, {} bad{lag}", d.records_in, d.records_out, d.records_bad);
             self.entry("records", &records);
+            if d.rate_in > 0.0 || d.rate_out > 0.0 {
+                self.entry("a second", &format!("{} in, {} out, within the last minute", d.rate_in, d.rate_out));
+            }
             let last = d.last_record.as_deref().map(|t| format!("{} ago ({t})", age(t, now)));
             self.entry("last record", last.as_deref().unwrap_or("none since the task started"));
+            if let Some(text) = stalled(d, now) {
+                self.line(2, &text);
+            }
             if let Some(text) = retrying(d, now) {
                 self.line(2, &text);
             } else if let Some(error) = d.last_error.as_ref().filter(|_| task.trace.is_none()) {
@@ -118,7 +129,9 @@ influxdb-sink
 
 task 0: RUNNING
   records       1204 in, 1200 out, 0 bad
+  a second      12.5 in, 11 out, within the last minute
   last record   3s ago (2026-11-21T11:59:57Z)
+  stalled for 80s: writing records (put)
   retrying for 60s: writing 4 points to bucket telemetry: connection refused
 
 task 1: FAILED on 10.0.0.2:8083

@@ -33,6 +33,9 @@ pub(super) fn text(statuses: &[ConnectorStatus], now: i64, width: Option<usize>)
         for task in &status.tasks {
             table.row(task_cells(status, task, counted, now));
             failure(&mut table, task.trace.as_deref());
+            if let Some(text) = task.detail.as_ref().and_then(|d| stalled(d, now)) {
+                table.note(4, text);
+            }
             if let Some(text) = task.detail.as_ref().and_then(|d| retrying(d, now)) {
                 table.note(4, text);
             }
@@ -65,6 +68,13 @@ fn failure(table: &mut Table, text: Option<&str>) {
     }
 }
 
+/// What a task is doing that does not get on, and since when it has not.
+pub(super) fn stalled(detail: &TaskDetail, now: i64) -> Option<String> {
+    let doing = detail.stalled.as_ref()?;
+    let since = detail.stalled_since.as_deref().map(|s| format!(" for {}", age(s, now))).unwrap_or_default();
+    Some(format!("stalled{since}: {doing}"))
+}
+
 /// Why and since when a task is trying again.
 pub(super) fn retrying(detail: &TaskDetail, now: i64) -> Option<String> {
     let why = detail.retrying.as_ref()?;
@@ -86,7 +96,8 @@ pub(super) mod tests {
              "connector":{"state":"RUNNING","worker_id":"10.0.0.1:8083","version":"0.1.0"},
              "tasks":[
                 {"id":0,"state":"RUNNING","worker_id":"10.0.0.1:8083","version":"0.1.0","detail":{"records_in":1204,
-                 "records_out":1200,"records_bad":0,"last_record":"2026-11-21T11:59:57Z",
+                 "records_out":1200,"records_bad":0,"rate_in":12.5,"rate_out":11.0,
+                 "stalled":"writing records (put)","stalled_since":"2026-11-21T11:58:40Z","last_record":"2026-11-21T11:59:57Z",
                  "retrying":"writing 4 points to bucket telemetry: connection refused",
                  "retrying_since":"2026-11-21T11:59:00Z","last_error":"writing 4 points to bucket telemetry: connection refused"}},
                 {"id":1,"state":"FAILED","worker_id":"10.0.0.2:8083","version":"0.1.0",
@@ -107,6 +118,7 @@ pub(super) mod tests {
 NAME           TYPE    STATE    TASKS    IN   OUT  BAD  LAST  WORKER
 influxdb-sink  sink    RUNNING  1/2                           10.0.0.1:8083
   task 0               RUNNING         1204  1200    0    3s
+    stalled for 80s: writing records (put)
     retrying for 60s: writing 4 points to bucket telemetry: connection refused
   task 1               FAILED            12     0    3     -  10.0.0.2:8083
     writing 500 points to bucket telemetry
@@ -124,6 +136,7 @@ jvm            source  PAUSED   0/1                           10.0.0.3:8083
 NAME           TYPE    STATE    TASKS    IN   OUT  BAD  LAST
 influxdb-sink  sink    RUNNING  1/2
   task 0               RUNNING         1204  1200    0    3s
+    stalled for 80s: writing records (put)
     retrying for 60s: writing 4 points to bucket telemetry:
       connection refused
   task 1               FAILED            12     0    3     -
