@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use xtask::servers::{Cache, Certificates, InfluxDb, Ioc, Kafka, Kind, Registry, SecureKafka, Server, VictoriaMetrics};
+use xtask::servers::{
+    Cache, Certificates, InfluxDb, Ioc, Kafka, Kind, Prometheus, Registry, SecureKafka, Server, VictoriaMetrics,
+};
 
 use crate::Outcome;
 use crate::interrupt::Interrupt;
 
+/// Where a worker is unless it is told otherwise.
+const WORKER: &str = "127.0.0.1:8083";
 const SAMPLE_RECORDS: &str = include_str!("sample.db");
 
 /// Fetches servers; tells every problem, not only the first.
@@ -108,6 +112,12 @@ fn start(kind: Kind, secure: bool, records: &str) -> xtask::servers::Result<Box<
         Kind::VictoriaMetrics => {
             let server = VictoriaMetrics::start()?;
             line("url", &server.url());
+            Box::new(server)
+        }
+        Kind::Prometheus => {
+            let server = Prometheus::start(WORKER)?;
+            line("url", &server.url());
+            line("reads", &format!("http://{WORKER}/metrics"));
             Box::new(server)
         }
     };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::prerequisites::Prerequisite;
-use super::{Cache, InfluxDb, Ioc, Kafka, Registry, Result, VictoriaMetrics, debian, ioc, kafka, registry};
+use super::{Cache, InfluxDb, Ioc, Kafka, Prometheus, Registry, Result, VictoriaMetrics, debian, ioc, kafka, registry};
 
 /// A kind of test server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,11 +19,14 @@ pub enum Kind {
     InfluxDb,
     /// VictoriaMetrics.
     VictoriaMetrics,
+    /// Prometheus.
+    Prometheus,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Kafka, Self::Registry, Self::Ioc, Self::InfluxDb, Self::VictoriaMetrics];
+    pub const ALL: [Self; 6] =
+        [Self::Kafka, Self::Registry, Self::Ioc, Self::InfluxDb, Self::VictoriaMetrics, Self::Prometheus];
 
     /// The name used on command lines, in `TOCSIN_WITHOUT` and by [`without`](super::without).
     pub fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Kind {
             Self::Ioc => "ioc",
             Self::InfluxDb => "influxdb",
             Self::VictoriaMetrics => "victoria-metrics",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -44,6 +48,7 @@ impl Kind {
             Self::Ioc => Ioc::fetch(cache).map(drop),
             Self::InfluxDb => InfluxDb::fetch(cache).map(drop),
             Self::VictoriaMetrics => VictoriaMetrics::fetch(cache).map(drop),
+            Self::Prometheus => Prometheus::fetch(cache).map(drop),
         }
     }
 
@@ -55,6 +60,7 @@ impl Kind {
             Self::Ioc => ioc::ITEM,
             Self::InfluxDb => ("influxdb", debian::VERSION),
             Self::VictoriaMetrics => ("victoria-metrics", debian::VERSION),
+            Self::Prometheus => ("prometheus", debian::VERSION),
         };
         cache.find(item, version).is_some()
     }
@@ -65,7 +71,7 @@ impl Kind {
             Self::Kafka => (&[Prerequisite::Java, Prerequisite::Openssl], &[Prerequisite::Maven]),
             Self::Registry => (&[Prerequisite::Java], &[Prerequisite::Maven]),
             Self::Ioc => (&[Prerequisite::Python], &[]),
-            Self::InfluxDb | Self::VictoriaMetrics => (&[], &[Prerequisite::Apt]),
+            Self::InfluxDb | Self::VictoriaMetrics | Self::Prometheus => (&[], &[Prerequisite::Apt]),
         };
         let to_fetch = if self.is_fetched(cache) { &[] } else { to_fetch };
         [to_run, to_fetch].concat()

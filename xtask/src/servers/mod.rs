@@ -17,7 +17,7 @@
 //! Everything is blocking; from async code call it in `spawn_blocking`. A server ends when its value is dropped. When the
 //! test process goes without dropping (a static, a kill), the `reaper` ends the server and removes its files.
 //!
-//! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`: one server each
+//! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`: one server each
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
 //! - `cache`, `maven`, `python`, `debian`: where programs come from; `prerequisites`: what must be installed
@@ -39,6 +39,7 @@ mod maven;
 mod ports;
 pub mod prerequisites;
 mod process;
+mod prometheus;
 mod python;
 mod reaper;
 mod registry;
@@ -56,6 +57,7 @@ pub use kafka::{Kafka, SecureKafka};
 pub use kind::Kind;
 pub use ports::Port;
 pub use process::{Process, Server};
+pub use prometheus::Prometheus;
 pub use registry::Registry;
 pub use victoria_metrics::VictoriaMetrics;
 
