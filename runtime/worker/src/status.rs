@@ -230,6 +230,9 @@ impl Statuses {
     pub fn connector(&self, name: &str, state: State, error: Option<&Error>) {
         self.edit(|all| {
             let c = all.entry(name.to_owned()).or_default();
+            if c.own.state != state && matches!(state, State::Running | State::Paused | State::Stopped) {
+                tracing::info!("the connector is {}", state.name());
+            }
             c.own.state = state;
             c.own.trace = error.map(|e| self.trace(e));
             // Within the lock, so that the topic sees changes in the same order.
@@ -284,6 +287,9 @@ impl Statuses {
         self.edit(|all| {
             let Some(entry) = all.get_mut(name).and_then(|c| c.tasks.get_mut(&task)) else { return };
             if entry.generation == generation {
+                if entry.state != state && matches!(state, State::Running | State::Paused) {
+                    tracing::info!("the task is {}", state.name());
+                }
                 entry.enter(state);
                 entry.unheard = false;
                 // A task is started once in its life, or not at all.
