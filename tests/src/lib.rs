@@ -97,7 +97,8 @@ impl Connectd {
             }
             let lines = BufReader::new(File::open(&log).ok()?).lines();
             let line = lines.map_while(Result::ok).filter(|l| l.contains("the REST API is on http://")).last()?;
-            Some(line.split("the REST API is on ").nth(1)?.trim().to_owned())
+            // Behind it may be the rest of an object of JSON.
+            Some(line.split("the REST API is on ").nth(1)?.split('"').next()?.trim().to_owned())
         });
         wait("the worker to be healthy", Duration::from_secs(90), || {
             if let Ok(Some(status)) = self.child.try_wait() {

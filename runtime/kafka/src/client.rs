@@ -250,7 +250,13 @@ impl ClientContext for Context {
 
     fn stats_raw(&self, statistics: &[u8]) {
         let _place = self.place.0.enter();
-        match serde_json::from_slice(statistics) {
+        let parsed = serde_json::from_slice(statistics).or_else(|e| {
+            // It begins with the client's id, in which librdkafka does not escape quotes.
+            let text = String::from_utf8_lossy(statistics);
+            let rest = text.find("\"type\":").and_then(|at| text.get(at..)).ok_or(e)?;
+            serde_json::from_str(&format!("{{{rest}"))
+        });
+        match parsed {
             Ok(statistics) => self.take_up(&statistics),
             Err(e) => tracing::debug!("reading librdkafka's statistics: {e}"),
         }
@@ -288,6 +294,14 @@ mod tests {
         );
         context.stats_raw(text.as_bytes());
         context.silent_broker()
+    }
+
+    #[test]
+    fn statistics_of_clients_with_quotes_in_their_names_are_read() {
+        let context = Context::default();
+        let text = r##"{ "name": "in "1"#producer-1", "client_id": "in "1"", "type": "producer", "tx_bytes": 7 }"##;
+        context.stats_raw(text.as_bytes());
+        assert_eq!(context.traffic(), (7, 0));
     }
 
     #[test]
