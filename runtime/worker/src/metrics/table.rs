@@ -69,9 +69,10 @@ const fn counter<T>(name: &'static str, about: &'static str, value: fn(&T) -> Op
     Metric { name, kind: Kind::Counter, about, value }
 }
 
+/// From 0 to 1, whatever the name says, as Kafka Connect has it.
 fn percentage((done, failed): (u64, u64), of: u64) -> Option<f64> {
     let all = done + failed;
-    Some(if all == 0 { 0.0 } else { of as f64 * 100.0 / all as f64 })
+    Some(if all == 0 { 0.0 } else { of as f64 / all as f64 })
 }
 
 /// Of the worker.
@@ -93,19 +94,21 @@ pub const WORKER: &[Metric<WorkerView>] = &[
     }),
     gauge(
         "kafka_connect_worker_connector_startup_success_percentage",
-        "Part of the starts of connectors that succeeded, since the worker was started (Kafka Connect: of the last \
+        "Part of the starts of connectors that succeeded, 0 to 1, since the worker was started (Kafka Connect: of the last \
          minute).",
         |w| percentage(w.connector_starts, w.connector_starts.0),
     ),
     gauge(
         "kafka_connect_worker_connector_startup_failure_percentage",
-        "Part of the starts of connectors that failed, since the worker was started (Kafka Connect: of the last \
+        "Part of the starts of connectors that failed, 0 to 1, since the worker was started (Kafka Connect: of the last \
          minute).",
         |w| percentage(w.connector_starts, w.connector_starts.1),
     ),
-    counter("kafka_connect_worker_task_startup_attempts_total", "Starts of tasks, restarts among them.", |w| {
-        Some((w.task_starts.0 + w.task_starts.1) as f64)
-    }),
+    counter(
+        "kafka_connect_worker_task_startup_attempts_total",
+        "Starts of tasks, restarts among them (Kafka Connect counts a start when the task ends).",
+        |w| Some((w.task_starts.0 + w.task_starts.1) as f64),
+    ),
     counter("kafka_connect_worker_task_startup_success_total", "Starts of tasks that succeeded.", |w| {
         Some(w.task_starts.0 as f64)
     }),
@@ -114,12 +117,13 @@ pub const WORKER: &[Metric<WorkerView>] = &[
     }),
     gauge(
         "kafka_connect_worker_task_startup_success_percentage",
-        "Part of the starts of tasks that succeeded, since the worker was started (Kafka Connect: of the last minute).",
+        "Part of the starts of tasks that succeeded, 0 to 1, since the worker was started (Kafka Connect: of the last \
+         minute).",
         |w| percentage(w.task_starts, w.task_starts.0),
     ),
     gauge(
         "kafka_connect_worker_task_startup_failure_percentage",
-        "Part of the starts of tasks that failed, since the worker was started (Kafka Connect: of the last minute).",
+        "Part of the starts of tasks that failed, 0 to 1, since the worker was started (Kafka Connect: of the last minute).",
         |w| percentage(w.task_starts, w.task_starts.1),
     ),
 ];
@@ -212,12 +216,12 @@ pub const TASK: &[Metric<Counted>] = &[
     ),
     gauge(
         "kafka_connect_connector_task_offset_commit_success_percentage",
-        "Part of the commits of offsets that succeeded; 0 where there was none.",
+        "Part of the commits of offsets that succeeded, 0 to 1; 0 where there was none.",
         |t| commits(t, t.recent.commits.count),
     ),
     gauge(
         "kafka_connect_connector_task_offset_commit_failure_percentage",
-        "Part of the commits of offsets that failed.",
+        "Part of the commits of offsets that failed, 0 to 1.",
         |t| commits(t, t.recent.failed_commits),
     ),
 ];
