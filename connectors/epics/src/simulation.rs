@@ -23,6 +23,7 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
+use tracing::Instrument as _;
 
 pub use self::spec::{Kind, SimulatedChannel, SpecError};
 use crate::{
@@ -79,7 +80,7 @@ impl Simulation {
             started: Instant::now(),
             events,
         };
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(runner.run(command_receiver)));
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(runner.run(command_receiver)).in_current_span());
         let simulation = Simulation { commands, next_id: AtomicU32::new(0), tasks, stop: cancel.drop_guard() };
         Ok((simulation, receiver))
     }

@@ -94,8 +94,8 @@ impl LogBook {
     /// Adds a line of a connector.
     pub fn add(&self, connector: &str, mut entry: Entry) {
         if entry.message.len() > LONGEST {
-            let end = entry.message.floor_char_boundary(LONGEST);
-            entry.message.truncate(end);
+            let end = (0..=LONGEST).rev().find(|n| entry.message.is_char_boundary(*n));
+            entry.message.truncate(end.unwrap_or(0));
             entry.message.push('…');
         }
         let mut books = self.books();

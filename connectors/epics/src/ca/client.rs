@@ -19,7 +19,7 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use super::{
     circuit::{Circuit, LostChannel, Note, Order},
@@ -104,11 +104,11 @@ impl Client {
                 found: found.clone(),
                 requests: requests.clone(),
             };
-            tasks.spawn(cancel.clone().run_until_cancelled_owned(name_server.run()));
+            tasks.spawn(cancel.clone().run_until_cancelled_owned(name_server.run()).in_current_span());
         }
         let schedule = Schedule::new(settings.max_search_period);
         let search = Search { schedule, socket, targets, name_servers, requests: request_receiver, found };
-        tasks.spawn(cancel.clone().run_until_cancelled_owned(search.run()));
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(search.run()).in_current_span());
 
         let manager = Manager {
             settings,
@@ -122,7 +122,7 @@ impl Client {
             tasks: tasks.clone(),
             cancel: cancel.clone(),
         };
-        tasks.spawn(manager.run(command_receiver, found_receiver, note_receiver));
+        tasks.spawn(manager.run(command_receiver, found_receiver, note_receiver).in_current_span());
         let client = Client { commands, next_id: AtomicU32::new(0), tasks, stop: cancel.drop_guard() };
         Ok((client, receiver))
     }
@@ -261,7 +261,8 @@ impl Manager {
                 let (orders, receiver) = mpsc::unbounded_channel();
                 let circuit =
                     Circuit::new(server, generation, self.settings.clone(), self.events.clone(), self.notes.clone());
-                self.tasks.spawn(self.cancel.clone().run_until_cancelled_owned(circuit.run(receiver)));
+                self.tasks
+                    .spawn(self.cancel.clone().run_until_cancelled_owned(circuit.run(receiver)).in_current_span());
                 entry.insert(CircuitHandle { generation, orders, channels: 0 })
             }
         };
