@@ -6,9 +6,13 @@ use std::{
     net::TcpListener,
     process::Command,
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer as _},
+};
 use serde_json::{Value as Json, json};
 use tocsin_tests::{Connectd, file, kafka::Reader, program, rest::Rest, wait};
 use xtask::servers::{Kafka, Prometheus, Server, without};
@@ -254,6 +258,46 @@ fn tasks_that_do_not_get_on_are_shown_with_what_they_are_doing_until_they_do() {
     place.kafka.resume().expect("resume kafka");
     goes_on("in");
     drop(answer);
+}
+
+/// Writes a transaction, whose end takes an offset of its own.
+fn write_transaction(bootstrap: &str, topic: &str, lines: &[&str]) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("transactional.id", "of-a-test")
+        .create()
+        .expect("producer");
+    producer.init_transactions(SOON).expect("transactions");
+    producer.begin_transaction().expect("begin");
+    for line in lines {
+        producer.send(BaseRecord::<(), str>::to(topic).payload(line)).map_err(|(e, _)| e).expect("send");
+    }
+    producer.commit_transaction(SOON).expect("commit");
+}
+
+#[test]
+fn the_end_of_a_transaction_is_no_lag_and_no_stall() {
+    if without("kafka") {
+        return;
+    }
+    let place = Place::new();
+    Reader::new(&place.kafka.bootstrap()).create("numbers", 1, &[]);
+    let connectd = place.start("task.stalled.after.ms=4000\n", &[]);
+    create(
+        &connectd,
+        "out",
+        &json!({ "connector.class": "FileStreamSink", "topics": "numbers", "file": place.path("out") }),
+    );
+    connectd.await_state("out", "RUNNING");
+    write_transaction(&place.kafka.bootstrap(), "numbers", &["one", "two"]);
+    wait("the lines", SOON, || fs::read_to_string(place.path("out")).ok().filter(|t| t == "one\ntwo\n"));
+    wait("the lag to be over", SOON, || (detail(&connectd, "out")["lag"] == 0).then_some(()));
+    let until = Instant::now() + Duration::from_secs(8);
+    wait("twice the time of a stall", SOON, || {
+        assert_eq!(detail(&connectd, "out")["stalled"], Json::Null);
+        (Instant::now() > until).then_some(())
+    });
+    assert_eq!(detail(&connectd, "out")["lag"], 0);
 }
 
 #[test]

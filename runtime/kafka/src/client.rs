@@ -57,9 +57,9 @@ pub struct Bounds {
     pub end: i64,
     /// What the group has committed; none when nothing or not known.
     pub committed: Option<i64>,
-    /// Where everything up to the end has been given out: the offset behind the last record, or 0 where there was none.
-    /// Behind it may be offsets without records, such as the ends of transactions.
-    pub given_out: Option<i64>,
+    /// Whether every record before the end has been given out. The last one may stand before the end, behind it offsets
+    /// without records, such as the ends of transactions.
+    pub given_out: bool,
 }
 
 /// What the last statistics said of a broker.
@@ -205,8 +205,6 @@ struct PartitionStatistics {
     committed_offset: i64,
     /// Where the next fetch begins.
     next_offset: i64,
-    /// Behind the last record that was given out.
-    app_offset: i64,
     /// Records that were fetched and not given out.
     fetchq_cnt: i64,
 }
@@ -216,8 +214,8 @@ impl PartitionStatistics {
         if self.ls_offset >= 0 { self.ls_offset } else { self.hi_offset }
     }
 
-    fn given_out(&self) -> Option<i64> {
-        (self.next_offset >= self.end() && self.fetchq_cnt == 0).then(|| self.app_offset.max(0))
+    fn given_out(&self) -> bool {
+        self.next_offset >= self.end() && self.fetchq_cnt == 0
     }
 }
 

@@ -397,7 +397,10 @@ impl Consumer {
 
     /// The ends of the assigned partitions, some seconds old.
     pub fn bounds(&self) -> Vec<Bounds> {
-        self.inner.context().client.bounds()
+        let mut bounds = self.inner.context().client.bounds();
+        let waiting = !(self.events.is_empty() && self.kept.is_empty());
+        bounds.iter_mut().for_each(|b| b.given_out &= !waiting);
+        bounds
     }
 
     /// What keeps records from coming, as far as this side can see it: Kafka is away, a broker does not answer, a

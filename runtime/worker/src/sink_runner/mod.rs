@@ -108,7 +108,7 @@ impl SinkRunner {
                 },
                 _ = health.tick() => {
                     let paused = *paused.borrow();
-                    self.report_health(positions, paused);
+                    self.report_health(positions, paused, pending.is_empty());
                     let stalled = self.consumer.stalled(self.patience);
                     if !stalled.is_empty() {
                         self.subscribe_again(&stalled, positions, &mut pending).await?;
@@ -129,12 +129,12 @@ impl SinkRunner {
         }
     }
 
-    fn report_health(&self, positions: &Positions, paused: bool) {
+    fn report_health(&self, positions: &Positions, paused: bool, all_put: bool) {
         self.status.turn();
         self.status.transferred(self.consumer.traffic());
         self.status.holds(positions.assigned.len(), positions.ahead());
         // Nothing is heard of partitions that are not fetched.
-        self.status.behind(if paused { None } else { positions.lags(&self.consumer.bounds()) });
+        self.status.behind(if paused { None } else { positions.lags(&self.consumer.bounds(), all_put) });
         if let Some(commit) = self.in_flight.as_ref().filter(|c| c.began.elapsed() > self.flush_timeout) {
             let text = format!("kafka has not answered a commit of offsets for {} s", commit.began.elapsed().as_secs());
             if self.status.retrying(Trouble::Offsets, &Error::retriable(text.clone())) {

@@ -17,12 +17,13 @@ pub(super) struct Positions {
 
 impl Positions {
     /// How many records Kafka has of each partition that have not been put; `None` while the end of one is not known.
-    pub fn lags(&self, bounds: &[Bounds]) -> Option<Vec<(TopicPartition, u64)>> {
+    /// `all_put` says that of what the consumer has given out nothing waits.
+    pub fn lags(&self, bounds: &[Bounds], all_put: bool) -> Option<Vec<(TopicPartition, u64)>> {
         let lag = |partition: &TopicPartition| {
             let b = bounds.iter().find(|b| b.partition == *partition)?;
             let at = self.put.get(partition).copied().or(b.committed).unwrap_or(b.first);
             // Offsets without records, such as the ends of transactions, are never put.
-            let end = if b.given_out.is_some_and(|given_out| at >= given_out) { at } else { b.end };
+            let end = if b.given_out && all_put { at } else { b.end };
             Some((partition.clone(), u64::try_from(end - at).unwrap_or(0)))
         };
         self.assigned.iter().map(lag).collect()
