@@ -75,12 +75,13 @@ fn messages(connectd: &Connectd, path: &str) -> Vec<String> {
 
 #[test]
 fn logs_of_a_connector_are_its_own_and_go_with_it() {
-    let rest = Rest::start(&[
-        "--set",
-        "config.providers=env",
-        "--set",
-        "config.providers.env.class=org.apache.kafka.common.config.provider.EnvVarConfigProvider",
-    ]);
+    // The option goes before the setting.
+    let rest = Rest::start(&["--log-format", "json", "--set", "log.format=text"]);
+    let ready = |l: &str| {
+        serde_json::from_str::<Json>(l).is_ok_and(|l| l["message"] == "the worker is ready with 0 connectors")
+    };
+    let log = rest.connectd.log_text();
+    assert!(log.lines().any(ready), "{log}");
     let mut config = rest.source();
     // A misspelt setting is warned of when the connector is created, before there is one.
     config["topik"] = "x".into();

@@ -106,7 +106,7 @@ fn users_and_passwords_are_asked_for_where_there_is_something() {
         };
         request.send().expect("answer")
     };
-    for path in ["/", "/connectors", "/health", "/admin/loggers"] {
+    for path in ["/", "/connectors", "/health", "/admin/loggers", "/metrics"] {
         let refused = get(path, None);
         assert_eq!((refused.status().as_u16(), refused.headers().get("www-authenticate")), (401, None), "{path}");
         assert_eq!(refused.headers()["content-type"], "application/json");
