@@ -88,6 +88,33 @@ impl Reader {
         of_key(&all).expect("a record of the key")
     }
 
+    /// All that the topic holds by now; nothing if there is none.
+    pub fn all(&self, topic: &str) -> Vec<RawRecord> {
+        let (log, mut batches) = CompactedLog::follow(&self.settings(Role::Consumer), topic).expect("follow");
+        let mut caught_up = log.caught_up();
+        let mut all = Vec::new();
+        self.runtime.block_on(async {
+            let read = async {
+                loop {
+                    // Nobody is to wait for room in the channel.
+                    tokio::select! {
+                        biased;
+                        Some(batch) = batches.recv() => all.extend(batch),
+                        done = caught_up.wait_for(|done| *done) => {
+                            drop(done.expect("the reader says when it is done"));
+                            break;
+                        }
+                    }
+                }
+                while let Ok(batch) = batches.try_recv() {
+                    all.extend(batch);
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), read).await.unwrap_or_else(|_| panic!("reading {topic}"));
+        });
+        all
+    }
+
     /// Reads until `enough` says so; panics after the limit with how many records there were.
     pub fn until(&self, topic: &str, limit: Duration, mut enough: impl FnMut(&[RawRecord]) -> bool) -> Vec<RawRecord> {
         let settings = self.settings(Role::Consumer);

@@ -5,12 +5,14 @@
 //! - [`kafka`]: records of a topic, read without a group
 //! - [`openapi`]: bodies held against a description of the API
 //! - [`rest`]: requests of the REST API and their answers
+//! - [`sides`]: Kafka Connect and this worker side by side
 //! - [`wait`]: waits for a condition, never for a time
 
 pub mod avro;
 pub mod kafka;
 pub mod openapi;
 pub mod rest;
+pub mod sides;
 
 use std::{
     fs::File,
@@ -34,10 +36,12 @@ pub fn wait<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Optio
     }
 }
 
-/// A program that was built beside the tests.
+/// A program that was built beside this one, which is a test or a program itself.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("path of the test");
-    let folder = test.parent().and_then(Path::parent).expect("target folder");
+    let own = std::env::current_exe().expect("path of this program");
+    let folder = own.parent().expect("target folder");
+    // Tests are one folder below.
+    let folder = if folder.ends_with("deps") { folder.parent().expect("target folder") } else { folder };
     let path = folder.join(name);
     assert!(path.exists(), "{} is missing: build it with `cargo build --workspace --bins`", path.display());
     path

@@ -1,72 +1,49 @@
 //! Offsets, active topics and restarts over REST, side by side with Kafka Connect: the same requests get the same
 //! answers and have the same effect.
 
-use std::{fs, path::Path, time::Duration};
+use std::fs;
 
 use serde_json::{Value as Json, json};
-use tocsin_tests::{Connectd, file, kafka::Reader, rest::Rest, wait};
-use xtask::servers::{Kafka, KafkaConnect, without};
+use tocsin_tests::{
+    Connectd,
+    kafka::Reader,
+    rest::Rest,
+    sides::{SOON, Side, Sides},
+    wait,
+};
+use xtask::servers::without;
 
-const SOON: Duration = Duration::from_secs(90);
-
-/// A worker of either kind, with a folder and a topic of its own.
-struct Side {
-    url: String,
-    dir: String,
-    topic: String,
+/// Status and body, without what is this worker's own.
+fn ask(side: &Side, method: &str, path: &str, body: Option<&str>) -> (u16, Json) {
+    let answer = side.send(method, path, body);
+    let mut json = answer.json();
+    without_own(&mut json);
+    (answer.status, json)
 }
 
-impl Side {
-    /// Status and body; what is the side's own in them is made common.
-    fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Json) {
-        let method: reqwest::Method = method.parse().expect("method");
-        let client = reqwest::blocking::Client::new();
-        let mut request = client.request(method, format!("{}{path}", self.url)).timeout(SOON);
-        if let Some(body) = body {
-            let own = body.replace("$DIR", &self.dir).replace("$TOPIC", &self.topic);
-            request = request.header("content-type", "application/json").body(own);
-        }
-        let answer = request.send().expect("an answer");
-        let (status, text) = (answer.status().as_u16(), answer.text().expect("text"));
-        let authority = self.url.trim_start_matches("http://");
-        let common = text.replace(&self.dir, "$DIR").replace(&self.topic, "$TOPIC").replace(authority, "$WORKER");
-        let mut json: Json = serde_json::from_str(&common).unwrap_or(Json::Null);
-        without_own(&mut json);
-        (status, json)
-    }
+fn get(side: &Side, path: &str) -> Json {
+    ask(side, "GET", path, None).1
+}
 
-    fn get(&self, path: &str) -> Json {
-        self.ask("GET", path, None).1
-    }
+fn await_position(side: &Side, connector: &str, position: i64) {
+    wait(&format!("{connector} of {} to stand at {position}", side.name()), SOON, || {
+        side.positions(connector).contains(&position).then_some(())
+    });
+}
 
-    fn positions(&self, connector: &str) -> Vec<i64> {
-        let body = self.get(&format!("/connectors/{connector}/offsets"));
-        let of = |o: &Json| o["offset"]["position"].as_i64().or(o["offset"]["kafka_offset"].as_i64());
-        body["offsets"].as_array().into_iter().flatten().filter_map(of).collect()
-    }
+/// Stops it and waits until its tasks are gone, which a JVM worker does in the background.
+fn stop(side: &Side, connector: &str) {
+    assert_eq!(ask(side, "PUT", &format!("/connectors/{connector}/stop"), None), (204, Json::Null));
+    wait(&format!("{connector} of {} to be stopped", side.name()), SOON, || {
+        (side.states(connector) == ("STOPPED".to_owned(), Vec::new())).then_some(())
+    });
+}
 
-    fn await_position(&self, connector: &str, position: i64) {
-        wait(&format!("{connector} of {} to stand at {position}", self.url), SOON, || {
-            self.positions(connector).contains(&position).then_some(())
-        });
-    }
-
-    /// Stops it and waits until its tasks are gone, which a JVM worker does in the background.
-    fn stop(&self, connector: &str) {
-        assert_eq!(self.ask("PUT", &format!("/connectors/{connector}/stop"), None), (204, Json::Null));
-        wait(&format!("{connector} of {} to be stopped", self.url), SOON, || {
-            let status = self.get(&format!("/connectors/{connector}/status"));
-            (status["connector"]["state"] == "STOPPED" && status["tasks"] == json!([])).then_some(())
-        });
-    }
-
-    fn await_running(&self, connector: &str) {
-        wait(&format!("{connector} of {} to run", self.url), SOON, || {
-            let status = self.get(&format!("/connectors/{connector}/status"));
-            let running = status["connector"]["state"] == "RUNNING" && status["tasks"][0]["state"] == "RUNNING";
-            running.then_some(())
-        });
-    }
+fn await_running(side: &Side, connector: &str) {
+    wait(&format!("{connector} of {} to run", side.name()), SOON, || {
+        let (state, tasks) = side.states(connector);
+        (state == "RUNNING" && tasks.first().is_some_and(|t| t == "RUNNING")).then_some(())
+    });
 }
 
 /// Removes what this worker says beyond Kafka Connect, and versions, and gives lists without order one.
@@ -90,15 +67,7 @@ fn without_own(json: &mut Json) {
 
 /// Asks both and compares. A message of ours may go on with the cause.
 fn same(sides: &[Side; 2], method: &str, path: &str, body: Option<&str>) -> (u16, Json) {
-    let [theirs, ours] = sides.each_ref().map(|side| {
-        wait("the end of rebalances", SOON, || {
-            let answer = side.ask(method, path, body);
-            // What a JVM worker says for a moment after each change.
-            let text = answer.1["message"].as_str().unwrap_or_default();
-            let busy = text.contains("momentarily") || text.contains("a rebalance is expected");
-            (!busy).then_some(answer)
-        })
-    });
+    let [theirs, ours] = sides.each_ref().map(|side| ask(side, method, path, body));
     let what = format!("{method} {path} {body:?}");
     let message = |j: &Json| j["message"].as_str().map(str::to_owned);
     match (message(&theirs.1), message(&ours.1)) {
@@ -111,23 +80,6 @@ fn same(sides: &[Side; 2], method: &str, path: &str, body: Option<&str>) -> (u16
     theirs
 }
 
-fn settings(name: &str) -> Vec<(&'static str, String)> {
-    let string = "org.apache.kafka.connect.storage.StringConverter".to_owned();
-    vec![
-        ("group.id", name.to_owned()),
-        ("key.converter", string.clone()),
-        ("value.converter", string),
-        ("config.storage.topic", format!("{name}-configs")),
-        ("config.storage.replication.factor", "1".into()),
-        ("offset.storage.topic", format!("{name}-offsets")),
-        ("offset.storage.replication.factor", "1".into()),
-        ("offset.storage.partitions", "2".into()),
-        ("status.storage.topic", format!("{name}-status")),
-        ("status.storage.replication.factor", "1".into()),
-        ("offset.flush.interval.ms", "500".into()),
-    ]
-}
-
 fn lines(reader: &Reader, topic: &str, count: usize) -> Vec<String> {
     let all = reader.until(topic, SOON, |all| all.len() >= count);
     all.iter().map(|r| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).into_owned()).collect()
@@ -138,51 +90,33 @@ fn offsets_topics_and_restarts_are_those_of_kafka_connect() {
     if without("kafka") {
         return;
     }
-    let kafka = Kafka::start().expect("kafka");
-    let reader = Reader::new(&kafka.bootstrap());
-    let dir = tempfile::tempdir().expect("folder");
-    let mut folders = Vec::new();
-    for name in ["theirs", "ours"] {
-        let folder = dir.path().join(name);
-        fs::create_dir(&folder).expect("folder");
-        fs::write(folder.join("in.txt"), (0..10).map(|n| format!("{n}\n")).collect::<String>()).expect("input");
-        reader.create(&format!("lines-{name}"), 1, &[]);
-        folders.push(folder.display().to_string());
+    let mut sides = Sides::start(&[]);
+    for side in &sides.both {
+        fs::write(side.dir().join("in.txt"), (0..10).map(|n| format!("{n}\n")).collect::<String>()).expect("input");
+        sides.reader.create(&side.own("lines-$SIDE"), 1, &[]);
     }
-    let jvm = settings("jvm");
-    let mut jvm: Vec<(&str, &str)> = jvm.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    jvm.push(("plugin.discovery", "hybrid_warn"));
-    let theirs = KafkaConnect::distributed(&kafka.bootstrap(), &jvm).expect("kafka connect");
-    let text: String = settings("tocsin").iter().map(|(k, v)| format!("{k}={v}\n")).collect();
-    let worker = file(dir.path(), "worker.properties", &format!("bootstrap.servers={}\n{text}", kafka.bootstrap()));
-    let mut connectd = Connectd::start(&["-c", &worker], &dir.path().join("log"));
-    let side = |url: &str, name: &str, dir: &str| Side {
-        url: url.to_owned(),
-        dir: dir.to_owned(),
-        topic: format!("lines-{name}"),
-    };
-    let both = [side(&theirs.url(), "theirs", &folders[0]), side(connectd.url(), "ours", &folders[1])];
-
-    unknown_connectors(&both);
-    source(&both, &reader);
-    sink(&both);
-    topics(&both, &reader);
-    restarts(&both);
+    let (both, reader) = (&sides.both, &sides.reader);
+    unknown_connectors(both);
+    source(both, reader);
+    sink(both);
+    topics(both, reader);
+    restarts(both);
     // The last request stands in the topic of either, in the same words.
-    let [theirs_asked, ours_asked] = ["jvm-configs", "tocsin-configs"].map(|topic| {
-        let asked = reader.latest(topic, "restart-connector-in", SOON, |record| record.is_some());
+    let [theirs_asked, ours_asked] = both.each_ref().map(|side| {
+        let topic = side.own("$SIDE-configs");
+        let asked = reader.latest(&topic, "restart-connector-in", SOON, |record| record.is_some());
         String::from_utf8_lossy(asked.value.as_deref().unwrap_or_default()).into_owned()
     });
     assert_eq!(theirs_asked, ours_asked);
 
     // What was noted survives a restart of the worker.
-    assert_eq!(both[1].get("/connectors/out/topics"), json!({ "out": { "topics": ["$TOPIC"] } }));
-    assert!(connectd.terminate().1, "connectd ends well");
-    connectd.start_again();
-    let again = side(connectd.url(), "ours", &folders[1]);
-    assert_eq!(again.get("/connectors/out/topics"), json!({ "out": { "topics": ["$TOPIC"] } }));
-    assert_eq!(again.ask("DELETE", "/connectors/out", None).0, 204);
-    assert_eq!(again.get("/connectors/out/topics"), json!({ "out": { "topics": [] } }));
+    let noted = json!({ "out": { "topics": ["lines-$SIDE"] } });
+    assert_eq!(get(&sides.both[1], "/connectors/out/topics"), noted);
+    sides.restart_ours();
+    let again = &sides.both[1];
+    assert_eq!(get(again, "/connectors/out/topics"), noted);
+    assert_eq!(ask(again, "DELETE", "/connectors/out", None).0, 204);
+    assert_eq!(get(again, "/connectors/out/topics"), json!({ "out": { "topics": [] } }));
 }
 
 fn unknown_connectors(both: &[Side; 2]) {
@@ -208,11 +142,11 @@ fn unknown_connectors(both: &[Side; 2]) {
 
 fn source(both: &[Side; 2], reader: &Reader) {
     let path = "/connectors/in/offsets";
-    let config = r#"{"connector.class":"FileStreamSource","tasks.max":"1","file":"$DIR/in.txt","topic":"$TOPIC"}"#;
+    let config = r#"{"connector.class":"FileStreamSource","tasks.max":"1","file":"$DIR/in.txt","topic":"lines-$SIDE"}"#;
     for side in both {
-        assert_eq!(side.ask("PUT", "/connectors/in/config", Some(config)).0, 201);
-        side.await_running("in");
-        side.await_position("in", 20);
+        assert_eq!(ask(side, "PUT", "/connectors/in/config", Some(config)).0, 201);
+        await_running(side, "in");
+        await_position(side, "in", 20);
     }
     same(both, "GET", path, None);
     // While it runs, nothing is changed.
@@ -220,7 +154,7 @@ fn source(both: &[Side; 2], reader: &Reader) {
     let back = r#"{"offsets":[{"partition":{"filename":"$DIR/in.txt"},"offset":{"position":10}}]}"#;
     assert_eq!(same(both, "PATCH", path, Some(back)).0, 400);
     for side in both {
-        side.stop("in");
+        stop(side, "in");
     }
     for (partition, offset) in [
         (r#"{"filename":"x"}"#, r#"{"position":"10"}"#),
@@ -246,11 +180,11 @@ fn source(both: &[Side; 2], reader: &Reader) {
         same(both, "GET", path, None);
     }
     for side in both {
-        assert_eq!(side.ask("PUT", "/connectors/in/resume", None).0, 202);
-        side.await_position("in", 20);
+        assert_eq!(ask(side, "PUT", "/connectors/in/resume", None).0, 202);
+        await_position(side, "in", 20);
         let wanted: Vec<String> = (0..10).chain(5..10).map(|n| n.to_string()).collect();
-        assert_eq!(lines(reader, &side.topic, 15), wanted, "from where it was put back to");
-        side.stop("in");
+        assert_eq!(lines(reader, &side.own("lines-$SIDE"), 15), wanted, "from where it was put back to");
+        stop(side, "in");
     }
     for _ in 0..2 {
         assert_eq!(same(both, "DELETE", path, None).0, 200);
@@ -258,32 +192,34 @@ fn source(both: &[Side; 2], reader: &Reader) {
     }
     for side in both {
         // A paused connector is not a stopped one.
-        assert_eq!(side.ask("PUT", "/connectors/in/pause", None).0, 202);
-        wait("the pause", SOON, || (side.get("/connectors/in/status")["connector"]["state"] == "PAUSED").then_some(()));
+        assert_eq!(ask(side, "PUT", "/connectors/in/pause", None).0, 202);
+        wait("the pause", SOON, || {
+            (get(side, "/connectors/in/status")["connector"]["state"] == "PAUSED").then_some(())
+        });
     }
     assert_eq!(same(both, "DELETE", path, None).0, 400);
     for side in both {
-        assert_eq!(side.ask("PUT", "/connectors/in/resume", None).0, 202);
-        side.await_position("in", 20);
-        assert_eq!(lines(reader, &side.topic, 25).len(), 25, "all over again");
+        assert_eq!(ask(side, "PUT", "/connectors/in/resume", None).0, 202);
+        await_position(side, "in", 20);
+        assert_eq!(lines(reader, &side.own("lines-$SIDE"), 25).len(), 25, "all over again");
     }
 }
 
 fn sink(both: &[Side; 2]) {
     let path = "/connectors/out/offsets";
     // Of the same name on the same brokers, they would share their group.
-    let config = r#"{"connector.class":"FileStreamSink","tasks.max":"1","file":"$DIR/out.txt","topics":"$TOPIC",
-        "consumer.override.group.id":"readers-of-$TOPIC"}"#;
+    let config = r#"{"connector.class":"FileStreamSink","tasks.max":"1","file":"$DIR/out.txt","topics":"lines-$SIDE",
+        "consumer.override.group.id":"readers-of-lines-$SIDE"}"#;
     for side in both {
-        assert_eq!(side.ask("PUT", "/connectors/out/config", Some(config)).0, 201);
-        side.await_position("out", 25);
+        assert_eq!(ask(side, "PUT", "/connectors/out/config", Some(config)).0, 201);
+        await_position(side, "out", 25);
     }
     same(both, "GET", path, None);
     assert_eq!(same(both, "DELETE", path, None).0, 400);
     for side in both {
-        side.stop("out");
+        stop(side, "out");
     }
-    let right = r#"{"kafka_topic":"$TOPIC","kafka_partition":0}"#;
+    let right = r#"{"kafka_topic":"lines-$SIDE","kafka_partition":0}"#;
     for (partition, offset, status) in [
         ("null", "null", 400),
         ("{}", "null", 400),
@@ -298,27 +234,27 @@ fn sink(both: &[Side; 2]) {
         (right, r#"{"kafka_offset":"x"}"#, 400),
         (right, r#"{"kafka_offset":true}"#, 400),
         (right, r#"{"kafka_offset":-1}"#, 500),
-        (r#"{"kafka_topic":"$TOPIC","kafka_partition":7}"#, r#"{"kafka_offset":1}"#, 500),
-        (r#"{"kafka_topic":"$TOPIC","kafka_partition":-1}"#, r#"{"kafka_offset":1}"#, 500),
+        (r#"{"kafka_topic":"lines-$SIDE","kafka_partition":7}"#, r#"{"kafka_offset":1}"#, 500),
+        (r#"{"kafka_topic":"lines-$SIDE","kafka_partition":-1}"#, r#"{"kafka_offset":1}"#, 500),
         (r#"{"kafka_topic":"none","kafka_partition":0}"#, r#"{"kafka_offset":1}"#, 500),
         (r#"{"kafka_topic":"none","kafka_partition":0}"#, "null", 500),
-        (r#"{"kafka_topic":"$TOPIC","kafka_partition":"0","x":1}"#, r#"{"kafka_offset":"+22","y":1}"#, 200),
+        (r#"{"kafka_topic":"lines-$SIDE","kafka_partition":"0","x":1}"#, r#"{"kafka_offset":"+22","y":1}"#, 200),
     ] {
         let body = format!(r#"{{"offsets":[{{"partition":{partition},"offset":{offset}}}]}}"#);
         assert_eq!(same(both, "PATCH", path, Some(&body)).0, status, "{body}");
     }
     assert_eq!(same(both, "GET", path, None).1["offsets"][0]["offset"]["kafka_offset"], 22);
     let resumed = |side: &Side, first: &str, count: usize| {
-        let out = Path::new(&side.dir).join("out.txt");
+        let out = side.dir().join("out.txt");
         fs::remove_file(&out).expect("remove the output");
-        assert_eq!(side.ask("PUT", "/connectors/out/resume", None).0, 202);
+        assert_eq!(ask(side, "PUT", "/connectors/out/resume", None).0, 202);
         let text = wait("the output", SOON, || {
             let text = fs::read_to_string(&out).unwrap_or_default();
             (text.lines().count() >= count).then_some(text)
         });
-        assert_eq!((text.lines().next(), text.lines().count()), (Some(first), count), "{}", side.url);
-        side.await_position("out", 25);
-        side.stop("out");
+        assert_eq!((text.lines().next(), text.lines().count()), (Some(first), count), "{}", side.name());
+        await_position(side, "out", 25);
+        stop(side, "out");
     };
     for side in both {
         resumed(side, "7", 3);
@@ -337,32 +273,32 @@ fn sink(both: &[Side; 2]) {
     }
     for side in both {
         resumed(side, "0", 25);
-        assert_eq!(side.ask("PUT", "/connectors/out/resume", None).0, 202);
-        side.await_running("out");
+        assert_eq!(ask(side, "PUT", "/connectors/out/resume", None).0, 202);
+        await_running(side, "out");
     }
 }
 
 fn topics(both: &[Side; 2], reader: &Reader) {
     for name in ["in", "out"] {
-        let wanted = json!({ name: { "topics": ["$TOPIC"] } });
+        let wanted = json!({ name: { "topics": ["lines-$SIDE"] } });
         assert_eq!(same(both, "GET", &format!("/connectors/{name}/topics"), None).1, wanted);
     }
     assert_eq!(same(both, "PUT", "/connectors/in/topics/reset", None), (202, Json::Null));
     for side in both {
         wait("the reset", SOON, || {
-            (side.get("/connectors/in/topics") == json!({ "in": { "topics": [] } })).then_some(())
+            (get(side, "/connectors/in/topics") == json!({ "in": { "topics": [] } })).then_some(())
         });
-        let path = Path::new(&side.dir).join("in.txt");
+        let path = side.dir().join("in.txt");
         fs::write(&path, fs::read_to_string(&path).expect("input") + "more\n").expect("input");
-        assert_eq!(lines(reader, &side.topic, 26)[25], "more");
+        assert_eq!(lines(reader, &side.own("lines-$SIDE"), 26)[25], "more");
         wait("the topic to be noted again", SOON, || {
-            (side.get("/connectors/in/topics") == json!({ "in": { "topics": ["$TOPIC"] } })).then_some(())
+            (get(side, "/connectors/in/topics") == json!({ "in": { "topics": ["lines-$SIDE"] } })).then_some(())
         });
     }
 }
 
 fn restarts(both: &[Side; 2]) {
-    both.iter().for_each(|side| side.await_running("in"));
+    both.iter().for_each(|side| await_running(side, "in"));
     for (path, status) in [
         ("/connectors/in/tasks/0/restart", 204),
         ("/connectors/in/tasks/7/restart", 404),
@@ -374,10 +310,10 @@ fn restarts(both: &[Side; 2]) {
         ("/connectors/in/restart?includeTasks=true&onlyFailed=true", 202),
         ("/connectors/in/restart?includeTasks=true", 202),
     ] {
-        both.iter().for_each(|side| side.await_running("in"));
+        both.iter().for_each(|side| await_running(side, "in"));
         assert_eq!(same(both, "POST", path, None).0, status, "{path}");
     }
-    both.iter().for_each(|side| side.await_running("in"));
+    both.iter().for_each(|side| await_running(side, "in"));
 }
 
 #[test]
