@@ -83,8 +83,18 @@ impl Segment {
         self.count_down(Some(&self.tolerated));
     }
 
-    /// A record failed and the task fails with it: the receipt says so, and the batch is never safe.
-    pub fn give_up(&self, error: &Error) {
+    /// The task fails at the record with this index in the batch: that and those behind it are not sent. Receipts that
+    /// cover them say so; what was sent before becomes safe as always.
+    pub fn cut(&self, at: usize, error: &Error) {
+        let missing = self.range.end.saturating_sub(at.max(self.range.start));
+        if missing > 0 {
+            self.give_up(error);
+        }
+        (0..missing).for_each(|_| self.count_down(None));
+    }
+
+    /// A record failed and the task fails with it: the receipt says so.
+    fn give_up(&self, error: &Error) {
         // The first error is the one that is told.
         let _ = self.failure.set(error.clone());
         if let Some(slip) = self.slip.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -313,6 +323,23 @@ mod tests {
         let segments = tracked(&mut t, 1, 1);
         segments[0].failed(Error::data("too large"));
         assert_eq!(t.take_safe().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_a_record_that_fails_the_task_is_safe() {
+        let mut batch = SourceBatch::new(vec![SourceRecord::new("t")]);
+        let [before, with, behind] = [1, 2, 1].map(|n| batch.push_with_receipt((0..n).map(|_| SourceRecord::new("t"))));
+        let (records, slips) = batch.into_parts();
+        let mut t = Tracker::new(Arc::default(), false);
+        let segments = t.batch(records.len(), slips);
+        let mut walk = Walk::new(&segments);
+        let sent: Vec<_> = (0..3).map(|i| walk.segment(i).clone()).collect();
+        segments.iter().for_each(|s| s.cut(3, &Error::data("no")));
+        t.offsets(vec![(Arc::new(map("file", 0)), map("position", 3))]);
+        assert!(t.take_safe().is_empty(), "nothing is acknowledged");
+        sent.iter().for_each(|s| s.delivered(0, 0));
+        assert_eq!(t.take_safe().len(), 1);
+        assert_eq!([before.await, with.await, behind.await].map(|o| o.is_safe()), [true, false, false]);
     }
 
     #[tokio::test]

@@ -242,15 +242,11 @@ async fn send(
     let mut walk = Walk::new(&segments);
     let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
     let mut new_topics: Vec<Topic> = Vec::new();
+    let mut failure = None;
     for (i, record) in records.into_iter().enumerate() {
         let segment = walk.segment(i);
         let shown = record.source.clone().filter(|_| pipeline.tolerance.tells_records());
-        if let Some((partition, offset)) = record.source {
-            match latest.iter_mut().find(|(p, _)| Arc::ptr_eq(p, &partition) || *p == partition) {
-                Some(entry) => entry.1 = offset,
-                None => latest.push((partition, offset)),
-            }
-        }
+        let source = record.source;
         let outcome = match pipeline.encode(record.record, shown).await {
             Ok(Passed::On(encoded)) => {
                 if new_topics.last() != Some(&encoded.topic) && used.is_new(&encoded.topic) {
@@ -293,13 +289,20 @@ async fn send(
             Err(e) => Err(e),
         };
         if let Err(e) = outcome {
-            segments.iter().for_each(|s| s.give_up(&e));
-            return Err(e);
+            segments.iter().for_each(|s| s.cut(i, &e));
+            failure = Some(e);
+            break;
+        }
+        if let Some((partition, offset)) = source {
+            match latest.iter_mut().find(|(p, _)| Arc::ptr_eq(p, &partition) || *p == partition) {
+                Some(entry) => entry.1 = offset,
+                None => latest.push((partition, offset)),
+            }
         }
     }
     tracker.offsets(latest);
     tracker.topics(new_topics);
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 struct Committer {
