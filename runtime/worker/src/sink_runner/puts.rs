@@ -3,11 +3,11 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use connect_api::{ErrorClass, Result, SinkRecord, TopicPartition};
+use connect_api::{ErrorClass, Result, SinkRecord, Topic, TopicPartition};
 use connect_kafka::{Consumer, Event, RawRecord};
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ impl SinkRunner {
         let (_converting, all) = (self.status.doing(Activity::Converting), batch.len());
         let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut records = Vec::with_capacity(batch.len());
-        self.topics.note_all(batch.iter().map(|raw| &raw.topic));
+        let mut noted = None;
         for raw in &batch {
             let partition = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
             positions.safe.entry(partition.clone()).or_insert(raw.offset);
@@ -52,6 +52,11 @@ impl SinkRunner {
                 Decoded::Record(record) => records.push(record),
                 Decoded::Nothing => {}
                 Decoded::Stop => return Ok(Waited::Stop),
+            }
+            // As in Kafka Connect a topic counts as used once a record of it could be converted.
+            if noted.is_none_or(|last: &Topic| !Arc::ptr_eq(last, &raw.topic)) {
+                self.topics.note(&raw.topic);
+                noted = Some(&raw.topic);
             }
         }
         *self.host.current.lock().unwrap_or_else(PoisonError::into_inner) = batch;
