@@ -248,7 +248,7 @@ fn check(
     let Some(Some(class)) = config.get(&class_key) else {
         return vec![(class_key, "connector.class is missing; set it to a plugin such as file-source".into())];
     };
-    let infos = match validation::validate(plugins, worker, &config) {
+    let infos = match validation::validate(plugins, worker, None, &config) {
         Ok(mut infos) => {
             resolved.conceal_infos(&mut infos);
             infos

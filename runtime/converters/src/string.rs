@@ -14,8 +14,7 @@ connect_api::config! {
     pub struct StringConfig {
         /// The character set to encode and decode text with: UTF-8, US-ASCII, ISO-8859-1, UTF-16, UTF-16BE or UTF-16LE,
         /// under any of the names that Java knows them by.
-        encoding: Charset = Key::new("converter.encoding").default("UTF-8").high()
-            .form("Serialization", Width::None, "Encoding"),
+        encoding: Charset = Key::new("converter.encoding").default("UTF-8").high().form("", Width::Medium, "Encoding"),
     }
 }
 

@@ -106,7 +106,8 @@ impl Controller {
         }
         let worker = &self.services.worker;
         let resolved = worker.providers.resolve(&texts(config))?;
-        let infos = validation::validate(&self.services.plugins, Some(&worker.config), &resolved.given(config));
+        let group = worker.distributed.as_ref().map(|settings| settings.group_id.as_str());
+        let infos = validation::validate(&self.services.plugins, Some(&worker.config), group, &resolved.given(config));
         let mut infos = infos.map_err(|e| {
             let known: Vec<&str> = self.services.plugins.connectors.all().iter().map(|p| p.info.class()).collect();
             let class = class.unwrap_or_default();

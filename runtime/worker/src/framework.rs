@@ -5,7 +5,10 @@ use connect_api::{
     config::{ClassName, ConfigDef, ConfigKey, Key, Millis, Width, topic_name},
 };
 
-use crate::{registry::Direction, restart::RestartConfig};
+use crate::{
+    registry::{AnyConverter, Direction},
+    restart::RestartConfig,
+};
 
 connect_api::config_enum! {
     /// What a change of values that config providers give does to a connector.
@@ -275,6 +278,13 @@ pub fn is_framework_key(key: &str) -> bool {
         "admin.override.",
     ];
     PREFIXES.iter().any(|p| key.starts_with(p))
+}
+
+/// The keys of a converter: one that all have but those of headers alone, and which the worker sets, and its own.
+pub(crate) fn converter_keys(converter: &AnyConverter) -> impl Iterator<Item = ConfigKey> {
+    let key = Key::<String>::new("converter.type").low();
+    let key = key.documented("What the converter is used for: key, value or header. The worker sets it.");
+    (!converter.headers_only).then_some(key).into_iter().chain(converter.definition.keys().to_vec())
 }
 
 /// The keys of a transform or predicate (`what`) alias that are not the plugin's own: `type` and `plugin.version`,

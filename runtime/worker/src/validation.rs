@@ -17,8 +17,13 @@ use crate::{
 };
 
 /// Validates a configuration as it was given, nulls included; defaults are the worker's, where its settings are
-/// known. An error means that there is no such plugin.
-pub fn validate(plugins: &Plugins, worker: Option<&WorkerConfig>, given: &ConfigMap) -> Result<ConfigInfos> {
+/// known. `group` is that of a distributed worker. An error means that there is no such plugin.
+pub fn validate(
+    plugins: &Plugins,
+    worker: Option<&WorkerConfig>,
+    group: Option<&str>,
+    given: &ConfigMap,
+) -> Result<ConfigInfos> {
     let settings: Settings = given.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_deref()?))).collect();
     let class = settings.get("connector.class").unwrap_or_default();
     let plugin = plugins.connectors.find(class)?;
@@ -47,6 +52,9 @@ pub fn validate(plugins: &Plugins, worker: Option<&WorkerConfig>, given: &Config
     infos.plugin(&plugin, &settings);
     let policy = worker.map_or(OverridePolicy::All, |w| w.override_policy);
     clients(&settings, plugin.direction(), policy, &mut infos);
+    if let Some(group) = group.filter(|_| plugin.direction() == Direction::Sink) {
+        groups(&settings, group, &mut infos);
+    }
     converters(plugins, &settings, &mut infos);
     Ok(infos.finish(class))
 }
@@ -96,6 +104,18 @@ impl Infos {
 
     fn push(&mut self, (definition, value): (ConfigKey, ConfigValue)) {
         self.0.push(Entry { definition: Some(definition), value, counts_once: false });
+    }
+
+    /// A converter that is not known has no value, and nobody is asked for its version.
+    fn unknown_converter(&mut self, key: &str) {
+        let version = CONVERTERS.iter().find_map(|(class, version)| (*class == key).then_some(*version));
+        for entry in &mut self.0 {
+            if entry.value.name == key {
+                entry.value.value = None;
+            } else if Some(entry.value.name.as_str()) == version {
+                entry.value.visible = false;
+            }
+        }
     }
 
     fn set(&mut self, key: &str, value: &str) {
@@ -186,10 +206,15 @@ impl Infos {
                 value.errors.extend(refused);
                 self.push((version, value));
                 own = definition.keys().iter().cloned().chain(last).collect();
+                // Kafka's order: what is required, what is important, and then by name.
+                own.sort_by(|a: &ConfigKey, b| {
+                    let rank = |key: &ConfigKey| (key.default != Default::Required, key.importance as u8);
+                    rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name))
+                });
             }
             other => {
                 if let (Some(Err(e)), Some(class)) = (other, given) {
-                    entry.value = None;
+                    entry.value = plugins.class_of(class).map(str::to_owned);
                     let interface = if what == "Transform" { "Transformation" } else { what };
                     entry.errors.push(no_such(plugins, class, &format!("{prefix}type"), interface, &e));
                 }
@@ -305,6 +330,19 @@ fn predicate(settings: &Settings, alias: &str) -> Option<String> {
     }
 }
 
+/// A sink whose consumers would be members of the worker's own group.
+fn groups(settings: &Settings, group: &str, infos: &mut Infos) {
+    const OVERRIDE: &str = "consumer.override.group.id";
+    let conflict = format!("conflicts with Connect worker group {group}");
+    match (settings.get(OVERRIDE), settings.get("name")) {
+        (Some(own), _) if own == group => infos.error(OVERRIDE, format!("Consumer group {own} {conflict}")),
+        (None, Some(name)) if group.strip_prefix("connect-") == Some(name) => {
+            infos.error("name", format!("Consumer group for sink connector named {name} {conflict}"));
+        }
+        _ => {}
+    }
+}
+
 fn topics(settings: &Settings, infos: &mut Infos) {
     let list: Vec<String> = aliases(settings, "topics").into_iter().filter(|t| !t.is_empty()).collect();
     let regex = settings.get("topics.regex").map(str::trim).filter(|r| !r.is_empty());
@@ -349,14 +387,22 @@ fn converters(plugins: &Plugins, settings: &Settings, infos: &mut Infos) {
                 );
             }
             Ok(plugin) => {
-                for own in plugin.definition.keys() {
-                    let (definition, value) = prefixed(&format!("{key}."), own.clone(), settings);
+                let mut settings = settings.clone();
+                let kind = format!("{key}.converter.type");
+                if !settings.contains(&kind) {
+                    settings.set(kind, key.trim_end_matches(".converter"));
+                }
+                for own in framework::converter_keys(&plugin) {
+                    let (definition, value) = prefixed(&format!("{key}."), own, &settings);
                     infos.0.push(Entry { definition: Some(definition), value, counts_once: true });
                 }
             }
             Err(e) => {
                 let interface = if key == "header.converter" { "HeaderConverter" } else { "Converter" };
                 infos.error(key, no_such(plugins, class, key, interface, &e));
+                if plugins.class_of(class).is_none() {
+                    infos.unknown_converter(key);
+                }
             }
         }
     }
@@ -414,7 +460,7 @@ mod tests {
             .into_iter()
             .collect();
         given.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))));
-        validate(&plugins(), None, &given).expect("a plugin")
+        validate(&plugins(), None, None, &given).expect("a plugin")
     }
 
     fn errors(infos: &ConfigInfos, key: &str) -> Vec<String> {
@@ -463,7 +509,7 @@ mod tests {
         let worker = <WorkerConfig as connect_api::config::Config>::parse(&settings).expect("settings");
         let given = [("connector.class", "test-source"), ("name", "c"), ("producer.override.linger.ms", "5")];
         let given = given.map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).into_iter().collect();
-        let found = validate(&plugins(), Some(&worker), &given).expect("a plugin");
+        let found = validate(&plugins(), Some(&worker), None, &given).expect("a plugin");
         let text = "The 'None' policy does not allow 'linger.ms' to be overridden in the connector configuration.";
         assert_eq!(errors(&found, "producer.override.linger.ms"), [text]);
     }

@@ -169,10 +169,10 @@ impl<T: ConfigType + 'static> Key<T> {
         self.edit(|k| k.importance = Importance::Low)
     }
 
-    /// Group, width and name in forms; the order within the group is the order of definition.
+    /// Group, width and name in forms; the order within the group is the order of definition. An empty group is none.
     pub fn form(self, group: &str, width: Width, display_name: &str) -> Self {
         self.edit(|k| {
-            k.group = Some(group.to_owned());
+            k.group = Some(group.to_owned()).filter(|group| !group.is_empty());
             k.width = width;
             k.display_name = display_name.to_owned();
         })

@@ -5,7 +5,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use connect_api::PluginInfo;
+use connect_api::{PluginInfo, config::ConfigDef};
 use connect_rest_model as model;
 
 use super::{
@@ -64,7 +64,11 @@ pub(super) async fn definition(
         }
         (p.info, own)
     } else if let Ok(p) = plugins.converters.find(&plugin) {
-        (p.info, p.definition.clone())
+        let mut all = ConfigDef::default();
+        for key in framework::converter_keys(&p) {
+            all.push(key);
+        }
+        (p.info, all)
     } else if let Ok(p) = plugins.transforms.find(&plugin) {
         (p.info, p.definition.clone())
     } else if let Ok(p) = plugins.predicates.find(&plugin) {
