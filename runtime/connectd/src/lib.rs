@@ -292,11 +292,11 @@ async fn open_topics(controller: &Controller, config: &DistributedConfig, states
 /// knows already gets the declared configuration and keeps its state.
 async fn create(controller: &Controller, connectors: &[ConnectorFile]) {
     for c in connectors {
-        let target = match c.initial_state {
-            None | Some(InitialState::Running) => Target::Started,
-            Some(InitialState::Paused) => Target::Paused,
-            Some(InitialState::Stopped) => Target::Stopped,
-        };
+        let target = c.initial_state.map(|state| match state {
+            InitialState::Running => Target::Started,
+            InitialState::Paused => Target::Paused,
+            InitialState::Stopped => Target::Stopped,
+        });
         let config = load::config_map(c);
         let done = match controller.info(&c.name).await {
             Ok(known) if same(&known.config, &config) => Ok(()),

@@ -55,6 +55,14 @@ pub struct Controller {
     cluster_id: std::sync::Mutex<Option<String>>,
 }
 
+/// What a configuration that is written may find.
+enum Write {
+    /// No connector of that name; it gets this target state.
+    New(Option<Target>),
+    /// Whatever there is.
+    Any,
+}
+
 impl Controller {
     /// No connectors yet.
     pub fn new(services: Services) -> Arc<Self> {
@@ -155,16 +163,16 @@ impl Controller {
         }
     }
 
-    /// Creates a connector.
-    pub async fn create(&self, name: &str, config: ConfigMap, target: Target) -> Answer<ConnectorInfo> {
+    /// Creates a connector; without a target state it is started.
+    pub async fn create(&self, name: &str, config: ConfigMap, target: Option<Target>) -> Answer<ConnectorInfo> {
         let settings = self.check(&Self::named(name, config)?)?;
-        self.put(name, settings, Some(target)).await.map(|(info, _)| info)
+        self.put(name, settings, Write::New(target)).await.map(|(info, _)| info)
     }
 
     /// Creates a connector or replaces its configuration; tells whether it is new.
     pub async fn put_config(&self, name: &str, config: ConfigMap) -> Answer<(ConnectorInfo, bool)> {
         let settings = self.check(&Self::named(name, config)?)?;
-        self.put(name, settings, None).await
+        self.put(name, settings, Write::Any).await
     }
 
     /// Merges a patch into the configuration; null removes a key.
@@ -181,15 +189,17 @@ impl Controller {
             }
         }
         let settings = self.check(&Self::named(name, config)?)?;
-        self.put(name, settings, None).await.map(|(info, _)| info)
+        self.put(name, settings, Write::Any).await.map(|(info, _)| info)
     }
 
-    async fn put(&self, name: &str, settings: Settings, target: Option<Target>) -> Answer<(ConnectorInfo, bool)> {
+    async fn put(&self, name: &str, settings: Settings, write: Write) -> Answer<(ConnectorInfo, bool)> {
         let one_at_a_time = self.changing.lock().await;
         let new = !self.all.lock().await.contains_key(name);
-        if !new && target.is_some() {
-            return Err(Refusal::Conflict(format!("Connector {name} already exists")));
-        }
+        let target = match write {
+            Write::New(_) if !new => return Err(Refusal::Conflict(format!("Connector {name} already exists"))),
+            Write::New(target) => target,
+            Write::Any => None,
+        };
         let writing = format!("writing a config for connector {name} to the config topic");
         stage::during(writing, self.services.configs.put_connector(name, &settings, target)).await?;
         let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;

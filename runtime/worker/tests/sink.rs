@@ -15,7 +15,7 @@ use connect_worker::{
     active_topics::ActiveTopics,
     state::StateTopic,
     status::Statuses,
-    storage::{Configs, SourceOffsets, Target, status_topic::StatusTopic},
+    storage::{Configs, SourceOffsets, status_topic::StatusTopic},
     supervisor::Services,
 };
 use xtask::servers::{Kafka, without};
@@ -136,7 +136,7 @@ fn a_sink_pauses_resumes_and_seeks_partitions() {
         });
         let config = [("name", "c"), ("connector.class", "obedient-sink"), ("topics", "orders")];
         let config = config.into_iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect();
-        controller.create("c", config, Target::Started).await.expect("create");
+        controller.create("c", config, None).await.expect("create");
         let got = |text: &str| GOT.lock().expect("lock").iter().filter(|(_, t)| t == text).count();
         let wait = async |text: &str, times: usize| {
             for _ in 0..600 {

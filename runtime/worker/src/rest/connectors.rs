@@ -56,11 +56,11 @@ pub(super) async fn create(
     Sent(bytes): Sent,
 ) -> Answer {
     let request = body::create(&bytes)?;
-    let target = match request.initial_state {
-        None | Some(InitialState::Running) => Target::Started,
-        Some(InitialState::Paused) => Target::Paused,
-        Some(InitialState::Stopped) => Target::Stopped,
-    };
+    let target = request.initial_state.map(|state| match state {
+        InitialState::Running => Target::Started,
+        InitialState::Paused => Target::Paused,
+        InitialState::Stopped => Target::Stopped,
+    });
     let info = api.controller.create(&request.name, request.config, target).await?;
     Ok(created(&info, scheme, &headers))
 }
