@@ -44,6 +44,12 @@ impl Reader {
         self.runtime.block_on(admin.create_topic(&spec)).expect("creating the topic");
     }
 
+    /// The names of all topics.
+    pub fn topics(&self) -> Vec<String> {
+        let admin = Admin::new(&self.settings(Role::Admin)).expect("admin");
+        self.runtime.block_on(admin.topics(Duration::from_secs(60))).expect("listing topics")
+    }
+
     /// Writes a record and waits until Kafka has it.
     pub fn write(&self, topic: &str, key: &str, value: Option<&[u8]>) {
         self.write_all(topic, [(key.to_owned(), value.map(<[u8]>::to_vec))]);

@@ -23,13 +23,19 @@ enum Task {
     /// Fetch or run the servers that tests need
     #[command(subcommand)]
     Servers(Servers),
-    /// Fetch the servers, then build and test the workspace
+    /// Fetch the servers, build and test the workspace, and compare it briefly with Kafka Connect
     Test {
         #[command(flatten)]
         without: Without,
         /// Further arguments for `cargo test`
         #[arg(last = true)]
         arguments: Vec<String>,
+    },
+    /// Compare connectd with Kafka Connect itself, side by side on one Kafka
+    Compat {
+        /// Leave out rare cases, and the tables of cases for plugins
+        #[arg(long)]
+        short: bool,
     },
     /// Check formatting, lints and documentation
     Check,
@@ -80,6 +86,7 @@ fn main() -> ExitCode {
         Task::Servers(Servers::Fetch { without }) => commands::servers::fetch(&without.wanted()),
         Task::Servers(Servers::Up { kinds, secure, db }) => commands::servers::up(kinds, secure, db.as_deref()),
         Task::Test { without, arguments } => commands::test::run(&without, &arguments),
+        Task::Compat { short } => commands::compat::run(short),
         Task::Check => commands::check::run(),
         Task::Docs => commands::docs::run(),
     };

@@ -6,8 +6,10 @@ use crate::leftovers::{self, Marker};
 
 /// Runs every check, also after one has failed.
 pub(crate) fn run() -> Outcome {
-    let checks: [(&str, &[&str]); 3] = [
+    let outside = ["fmt", "--check", "--manifest-path", "tests/third-party/Cargo.toml"];
+    let checks: [(&str, &[&str]); 4] = [
         ("formatting", &["fmt", "--all", "--check"]),
+        ("formatting of the crate outside", &outside),
         ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ("documentation", &["doc", "--workspace", "--no-deps"]),
     ];

@@ -1,6 +1,7 @@
 //! One file per task.
 
 pub(crate) mod check;
+pub(crate) mod compat;
 pub(crate) mod docs;
 pub(crate) mod servers;
 pub(crate) mod test;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::interrupt::Interrupt;
-use crate::leftovers::Marker;
+use crate::leftovers::{self, Marker};
 
 /// Cargo, in the workspace's root.
 fn cargo() -> Command {
@@ -23,6 +24,22 @@ fn cargo() -> Command {
         command.current_dir(root);
     }
     command
+}
+
+/// Cargo with these arguments.
+fn cargo_with(arguments: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(arguments);
+    command
+}
+
+/// Ends what marked steps left over, which is an error where they succeeded.
+fn conclude(outcome: Outcome, marker: &Marker) -> Outcome {
+    let left = leftovers::end(marker);
+    match outcome {
+        Ok(()) if !left.is_empty() => Err(format!("everything passed but left processes running: {}", left.join("; "))),
+        other => other,
+    }
 }
 
 /// Says what is run, as one would type it.
