@@ -47,8 +47,9 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// `connectd` as a child process; killed when dropped.
+/// `connectd`, or a server made of it, as a child process; killed when dropped.
 pub struct Connectd {
+    program: PathBuf,
     child: Child,
     url: String,
     log: PathBuf,
@@ -59,12 +60,17 @@ impl Connectd {
     /// Starts it with a free port for the REST API, unless the arguments say where it listens, and waits until it is
     /// ready. There must be a listener without TLS. Output goes to `log`.
     pub fn start(arguments: &[&str], log: &Path) -> Self {
+        Self::start_program(program("connectd"), arguments, log)
+    }
+
+    /// As [`Connectd::start`], with a program that has plugins of its own.
+    pub fn start_program(program: PathBuf, arguments: &[&str], log: &Path) -> Self {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         if !arguments.iter().any(|a| a.starts_with("listeners=")) {
             arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
         }
-        let child = Self::spawn(&arguments, log);
-        let mut started = Self { child, url: String::new(), log: log.to_owned(), arguments };
+        let child = Self::spawn(&program, &arguments, log);
+        let mut started = Self { program, child, url: String::new(), log: log.to_owned(), arguments };
         started.ready();
         started
     }
@@ -73,18 +79,19 @@ impl Connectd {
     pub fn refused(arguments: &[&str], log: &Path) -> String {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
-        let child = Self::spawn(&arguments, log);
-        let mut started = Self { child, url: String::new(), log: log.to_owned(), arguments };
+        let program = program("connectd");
+        let child = Self::spawn(&program, &arguments, log);
+        let mut started = Self { program, child, url: String::new(), log: log.to_owned(), arguments };
         let status =
             wait("connectd to refuse to start", Duration::from_secs(60), || started.child.try_wait().ok().flatten());
         assert!(!status.success(), "{}", started.log_text());
         started.log_text()
     }
 
-    fn spawn(arguments: &[String], log: &Path) -> Child {
+    fn spawn(program: &Path, arguments: &[String], log: &Path) -> Child {
         let output = File::options().create(true).append(true).open(log).expect("log file");
         let errors = output.try_clone().expect("log file");
-        Command::new(program("connectd"))
+        Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output)
@@ -185,7 +192,7 @@ impl Connectd {
     pub fn start_again(&mut self) {
         // The address of the new process is the last one in the log.
         std::fs::write(&self.log, "").expect("log file");
-        self.child = Self::spawn(&self.arguments, &self.log);
+        self.child = Self::spawn(&self.program, &self.arguments, &self.log);
         self.ready();
     }
 

@@ -12,8 +12,8 @@
 //! - [`Error`]: one type, classified by what the worker must do
 //! - [`template`]: templates and expressions over records; [`json`]: values as plain JSON; [`time`]: dates
 //!
-//! Start from the two examples in `runtime/connectd/examples/plugin`: a complete source and a complete sink,
-//! under 60 lines each, in a server of their own.
+//! Start from the crate in `tests/third-party`, which is not of this workspace: a complete source, sink and
+//! transform, under 60 lines each, in a server of their own.
 
 pub mod config;
 mod connector;

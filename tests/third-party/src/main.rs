@@ -1,9 +1,10 @@
-//! A server with two connectors of its own beside Tocsin's:
-//! `cargo run -p connectd --example plugin -- counter.yaml`
+//! A server with two connectors and a transform of its own beside Tocsin's: `cargo run -- counter.yaml`
 
 mod sink;
 mod source;
+mod transform;
 
 fn main() -> std::process::ExitCode {
-    connectd::run(connectd::plugins().source::<source::Counter>().sink::<sink::Lines>())
+    let plugins = connectd::plugins();
+    connectd::run(plugins.source::<source::Counter>().sink::<sink::Lines>().transform::<transform::Scale>())
 }
