@@ -61,9 +61,14 @@ pub fn lived(talk: &mut Talk<'_>) {
     }
     talk.say("PUT", "/connectors/c/config", Some(&SOURCE.replace(r#""tasks.max":"1""#, r#""tasks.max":3,"x":1.50"#)));
     talk.await_states("c", "RUNNING", &["RUNNING"]);
-    for patch in
-        [r#"{"batch.size":7,"x":null,"none":null}"#, "{}", r#"{"batch.size":"x"}"#, r#"{"connector.class":null}"#]
-    {
+    for patch in [
+        "",
+        "null",
+        r#"{"batch.size":7,"x":null,"none":null}"#,
+        "{}",
+        r#"{"batch.size":"x"}"#,
+        r#"{"connector.class":null}"#,
+    ] {
         talk.say("PATCH", "/connectors/c/config", Some(patch));
         talk.await_states("c", "RUNNING", &["RUNNING"]);
     }

@@ -1,6 +1,7 @@
 //! Requests that are no good, and those that only look so.
 
 use serde_json::Value as Json;
+use tocsin_tests::sides::Side;
 
 use crate::talk::Talk;
 
@@ -62,6 +63,9 @@ pub fn odd(talk: &mut Talk<'_>) {
     for (scope, level) in [("", "debug"), ("", "DEBUG"), ("?scope=cluster", "info"), ("?scope=worker", "warn")] {
         let body = format!(r#"{{"level":"{level}"}}"#);
         talk.say("PUT", &format!("/admin/loggers/compat.none{scope}"), Some(&body));
+        // Kafka Connect's workers learn of it from their topic.
+        let is = |side: &Side| side.get("/admin/loggers/compat.none")["level"] == level.to_uppercase();
+        talk.await_both("the level", is);
     }
     talk.say("GET", "/admin/loggers/compat.none", None);
     for path in ["/connectors/none/tasks", "/connectors/none/fence"] {

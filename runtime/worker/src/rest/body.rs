@@ -27,6 +27,13 @@ pub(crate) fn config(bytes: &Bytes) -> Result<ConfigMap, ApiError> {
     optional_texts(bytes)?.ok_or_else(|| ApiError::internal(NO_CONFIG))
 }
 
+/// A patch of a configuration map.
+pub(crate) fn patch(bytes: &Bytes) -> Result<ConfigMap, ApiError> {
+    const NO_PATCH: &str =
+        "Cannot invoke \"java.util.Map.forEach(java.util.function.BiConsumer)\" because \"patch\" is null";
+    optional_texts(bytes)?.ok_or_else(|| ApiError::internal(NO_PATCH))
+}
+
 /// A map of texts that may be missing.
 pub(crate) fn optional_texts(bytes: &Bytes) -> Result<Option<ConfigMap>, ApiError> {
     Ok(read(bytes, "java.util.Map", texts)?)

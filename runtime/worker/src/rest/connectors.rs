@@ -98,7 +98,7 @@ pub(super) async fn put_config(
 pub(super) async fn patch_config(State(api): State<Api>, Path(name): Path<String>, Sent(bytes): Sent) -> Answer {
     // An unknown connector is 404 whatever the body is.
     api.controller.info(&name).await?;
-    Ok(json(StatusCode::OK, &api.controller.patch_config(&name, body::config(&bytes)?).await?))
+    Ok(json(StatusCode::OK, &api.controller.patch_config(&name, body::patch(&bytes)?).await?))
 }
 
 pub(super) async fn status(State(api): State<Api>, Path(name): Path<String>) -> Answer {

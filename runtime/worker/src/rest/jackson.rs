@@ -264,7 +264,8 @@ impl<'a> Parser<'a> {
         }
         let behind = self.bytes.get(self.at);
         if self.scopes.is_empty() && behind.is_some_and(|c| !matches!(c, b' ' | b'\t' | b'\r' | b'\n')) {
-            return Err(self.unexpected("Expected space separating root-level values"));
+            let why = if behind == Some(&b'/') { COMMENT } else { "Expected space separating root-level values" };
+            return Err(self.unexpected_byte(&format!(": {why}")));
         }
         Ok(token)
     }
@@ -460,8 +461,13 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected_in_number(&self, why: &str) -> Wrong {
-        let (shown, code) = self.shown();
-        self.syntax(format!("Unexpected character ({shown} (code {code})) in numeric value: {why}"), self.at)
+        self.unexpected_byte(&format!(" in numeric value: {why}"))
+    }
+
+    /// In and behind numbers Jackson takes bytes for characters.
+    fn unexpected_byte(&self, why: &str) -> Wrong {
+        let byte = self.bytes.get(self.at).copied().unwrap_or_default();
+        self.syntax(format!("Unexpected character ('{}' (code {byte})){why}", char::from(byte)), self.at)
     }
 }
 
