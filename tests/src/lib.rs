@@ -131,6 +131,15 @@ impl Connectd {
         &self.url
     }
 
+    /// Address of the embedded broker, which it tells when it is ready.
+    pub fn embedded_broker(&self) -> String {
+        wait("the embedded broker's address", Duration::from_secs(30), || {
+            let address =
+                |line: &str| line.trim().strip_prefix("Kafka broker")?.split_whitespace().next().map(str::to_owned);
+            self.log_text().lines().find_map(address)
+        })
+    }
+
     /// Everything that it wrote so far.
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

@@ -68,8 +68,6 @@ fn alarms_of_every_source_of_the_demo_reach_its_file() {
     });
 
     // Other clients reach the embedded broker: the packets are there as the observatory sends them.
-    let bootstrap =
-        log.lines().find_map(|l| l.trim().strip_prefix("Kafka broker")?.split_whitespace().next().map(str::to_owned));
-    let packets = Reader::new(&bootstrap.expect("address")).until("ztf-alerts", LIMIT, |r| !r.is_empty());
+    let packets = Reader::new(&connectd.embedded_broker()).until("ztf-alerts", LIMIT, |r| !r.is_empty());
     assert!(packets[0].value.as_ref().is_some_and(|v| v.len() > 10_000), "a packet of bare Avro with its stamps");
 }

@@ -18,6 +18,7 @@
 //! test process goes without dropping (a static, a kill), the `reaper` ends the server and removes its files.
 //!
 //! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`: one server each
+//! - `clients`: tools of others, which tests have work against this project
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
 //! - `cache`, `maven`, `python`, `debian`: where programs come from; `prerequisites`: what must be installed
@@ -25,6 +26,7 @@
 
 mod cache;
 mod certificates;
+mod clients;
 mod command;
 mod connect;
 mod debian;
@@ -49,6 +51,7 @@ use std::io::Write;
 
 pub use cache::Cache;
 pub use certificates::Certificates;
+pub use clients::Clients;
 pub use connect::KafkaConnect;
 pub use error::{Error, Result};
 pub use influxdb::InfluxDb;

@@ -22,6 +22,8 @@ pub enum Prerequisite {
     Apt,
     /// The `openssl` command, which makes certificates.
     Openssl,
+    /// `kcat`, a client of Kafka.
+    Kcat,
 }
 
 impl Prerequisite {
@@ -46,6 +48,7 @@ impl Prerequisite {
                 self.try_run("apt-get", "apt-get", &["--version"], way)?;
                 self.try_run("dpkg", "dpkg", &["--version"], way)
             }
+            Self::Kcat => self.try_run("kcat", "kcat", &["-V"], "apt-get install kcat"),
             Self::Openssl => self.try_run("the openssl command", "openssl", &["version"], "apt-get install openssl"),
         }
     }
