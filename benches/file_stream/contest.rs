@@ -162,7 +162,7 @@ impl Contest<'_> {
         );
         let records = self.records;
         let bytes = records * LINE as u64;
-        // Source offsets outlive a connector, so each has a name of its own.
+        // Offsets outlive a connector, so each has a name of its own.
         for (name, task, config, goal) in [
             ("string-source", SOURCE, plain, Goal::Topic(string)),
             ("json-source", JSON_SOURCE, rich, Goal::Topic(json)),
@@ -172,11 +172,12 @@ impl Contest<'_> {
             if let Goal::Topic(topic) = &goal {
                 self.create(topic);
             }
+            let name = format!("{short}-{name}");
             let cost = measured(process, || {
-                configure(url, name, &config);
+                configure(url, &name, &config);
                 self.reach(&goal);
             });
-            delete(url, name);
+            delete(url, &name);
             self.lines.push(Line { task, who, cost });
         }
     }
