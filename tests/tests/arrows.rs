@@ -13,8 +13,8 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "connectctl" => &["connect-api", "connect-files", "connect-rest-model"],
         "connector-alarm" | "connector-http" => &["connect-api"],
         name if name.starts_with("connector-") => &["connect-api", "connector-alarm", "connector-http"],
-        // The server and the end-to-end tests know everything.
-        "connectd" | "tocsin-tests" => return None,
+        // The server, the end-to-end tests and the benches know everything.
+        "connectd" | "tocsin-tests" | "tocsin-benches" => return None,
         other => panic!("{other} is a new crate: say in this test what it may depend on"),
     })
 }
