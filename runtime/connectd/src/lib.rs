@@ -28,6 +28,7 @@ use connect_worker::{
     controller::Refusal,
     distributed::DistributedConfig,
     observer::Observer,
+    plugin_threads::PluginThreads,
     providers::secrets::Secrets,
     rest::{Api, Bound, Surface},
     state::StateTopic,
@@ -38,7 +39,7 @@ use connect_worker::{
 };
 use indexmap::IndexMap;
 use logging::Log;
-use tokio::sync::Mutex;
+use tokio::{runtime::Handle, sync::Mutex};
 use tokio_util::sync::CancellationToken;
 
 pub use plugins::plugins;
@@ -66,15 +67,17 @@ pub fn run(plugins: Plugins) -> ExitCode {
     if let Some(format) = args.log_format {
         log.set_format(format);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
+    // What plugins spawn must not hold up the REST API, so it has threads of its own.
+    let runtime = |name| tokio::runtime::Builder::new_multi_thread().enable_all().thread_name(name).build();
+    let (runtime, plugged) = match (runtime("worker"), runtime("plugins")) {
+        (Ok(runtime), Ok(plugged)) => (runtime, plugged),
+        (Err(e), _) | (_, Err(e)) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
     let mut broker = None;
-    let code = runtime.block_on(start(args, plugins, log, secrets, &mut broker));
-    // Threads that wait for Kafka must not hold up the exit, and the broker goes last: clients that are
-    // still closing would complain of its absence.
+    let code = runtime.block_on(start(args, plugins, log, secrets, plugged.handle(), &mut broker));
+    // Threads that wait for Kafka, or that a plugin does not give back, must not hold up the exit, and the broker goes
+    // last: clients that are still closing would complain of its absence.
+    plugged.shutdown_timeout(Duration::from_secs(1));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(broker);
     code
@@ -93,6 +96,7 @@ async fn start(
     plugins: Plugins,
     log: Log,
     secrets: Secrets,
+    plugged: &Handle,
     broker: &mut Option<Embedded>,
 ) -> ExitCode {
     let file = args.config.as_deref();
@@ -153,7 +157,8 @@ async fn start(
         Ok(declared) => declared.connectors,
         Err(problems) => return complain(CONNECTOR, &problems),
     };
-    match serve(worker, plugins, connectors, log, broker.as_ref()).await {
+    let threads = PluginThreads::new(plugged.clone());
+    match serve(worker, (Arc::new(plugins), threads), connectors, log, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => complain(WORKER, &[e.one_line()]),
     }
@@ -172,7 +177,7 @@ fn registry(settings: &mut Settings, url: &str) {
 
 async fn serve(
     worker: Worker,
-    plugins: Plugins,
+    (plugins, threads): (Arc<Plugins>, PluginThreads),
     connectors: Vec<ConnectorFile>,
     log: Log,
     broker: Option<&Embedded>,
@@ -194,6 +199,7 @@ async fn serve(
     let status_topic = Arc::new(if distributed { StatusTopic::in_topic() } else { StatusTopic::none() });
     let services = Services {
         plugins,
+        threads,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
         statuses: Arc::new(

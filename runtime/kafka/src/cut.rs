@@ -46,7 +46,7 @@ impl Cut {
 
     /// Closes something when the task is given up, at once if it was already. What it closes must not be kept alive by
     /// it.
-    pub(crate) fn on_cut(&self, close: impl FnOnce() + Send + 'static) {
+    pub fn on_cut(&self, close: impl FnOnce() + Send + 'static) {
         {
             let mut closers = self.0.closers.lock().unwrap_or_else(PoisonError::into_inner);
             if !self.0.cut.load(Ordering::SeqCst) {

@@ -99,30 +99,37 @@ impl Controller {
     }
 
     /// Validates a configuration for the plugin that it names.
-    pub fn validate(&self, config: &ConfigMap) -> Answer<ConfigInfos> {
+    pub async fn validate(&self, config: &ConfigMap) -> Answer<ConfigInfos> {
         let class = config.get("connector.class").and_then(Option::as_deref);
-        if class.is_none() {
+        let Some(class) = class else {
             return Err(Refusal::Bad(format!("Connector config {} contains no connector type", java_map(config))));
-        }
-        let worker = &self.services.worker;
-        let resolved = worker.providers.resolve(&texts(config))?;
-        let infos = validation::validate(&self.services.plugins, Some(&worker.config), &resolved.given(config));
-        let mut infos = infos.map_err(|e| {
+        };
+        let worker = self.services.worker.clone();
+        let plugins = self.services.plugins.clone();
+        let given = config.clone();
+        let work = self.services.threads.call("validation", move || {
+            let resolved = stage::step("resolving transformed configuration properties for the connector", || {
+                worker.providers.resolve(&texts(&given))
+            })?;
+            Ok(validation::validate(&plugins, Some(&worker.config), &resolved.given(&given)).map(|mut infos| {
+                resolved.conceal_infos(&mut infos);
+                infos
+            }))
+        });
+        const WAITING: &str = "waiting for a new thread to become available for connector validation";
+        stage::during(WAITING, work).await?.map_err(|e| {
             let known: Vec<&str> = self.services.plugins.connectors.all().iter().map(|p| p.info.class()).collect();
-            let class = class.unwrap_or_default();
             let hint = e.message().split_once(" Did you mean").map(|(_, h)| format!(" Did you mean{h}")).unwrap_or_default();
             Refusal::Bad(format!(
                 "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}.{hint}",
                 known.join(", ")
             ))
-        })?;
-        resolved.conceal_infos(&mut infos);
-        Ok(infos)
+        })
     }
 
     /// Checks a configuration; answers it as written, which is what is stored.
-    fn check(&self, config: &ConfigMap) -> Answer<Settings> {
-        let infos = self.validate(config)?;
+    async fn check(&self, config: &ConfigMap) -> Answer<Settings> {
+        let infos = self.validate(config).await?;
         if infos.error_count > 0 {
             let texts: Vec<&str> = infos.errors().collect();
             return Err(Refusal::Bad(format!(
@@ -156,13 +163,13 @@ impl Controller {
 
     /// Creates a connector.
     pub async fn create(&self, name: &str, config: ConfigMap, target: Target) -> Answer<ConnectorInfo> {
-        let settings = self.check(&Self::named(name, config)?)?;
+        let settings = self.check(&Self::named(name, config)?).await?;
         self.put(name, settings, Some(target)).await.map(|(info, _)| info)
     }
 
     /// Creates a connector or replaces its configuration; tells whether it is new.
     pub async fn put_config(&self, name: &str, config: ConfigMap) -> Answer<(ConnectorInfo, bool)> {
-        let settings = self.check(&Self::named(name, config)?)?;
+        let settings = self.check(&Self::named(name, config)?).await?;
         self.put(name, settings, None).await
     }
 
@@ -179,7 +186,7 @@ impl Controller {
                 None => drop(config.shift_remove(&key)),
             }
         }
-        let settings = self.check(&Self::named(name, config)?)?;
+        let settings = self.check(&Self::named(name, config)?).await?;
         self.put(name, settings, None).await.map(|(info, _)| info)
     }
 
@@ -194,7 +201,7 @@ impl Controller {
         let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;
         let target = self.services.configs.log().target(name);
         // Queued before the next change is stored, so that all are taken up in that order.
-        let configured = handle.configure(settings, target).await?;
+        let configured = handle.configure(settings, target)?;
         drop(one_at_a_time);
         // As in Kafka Connect, the connector exists even if it cannot be started.
         stage::during("starting the connector", configured.done()).await??;
@@ -229,7 +236,7 @@ impl Controller {
             let taken = self.take_up(&mut *self.all.lock().await, &name, &settings);
             starts.push(async move {
                 let started = match taken {
-                    Ok(handle) => match handle.configure(settings, target).await {
+                    Ok(handle) => match handle.configure(settings, target) {
                         Ok(configured) => configured.done().await.and_then(|started| started),
                         Err(e) => Err(e),
                     },
@@ -325,7 +332,7 @@ impl Controller {
             configs.put_tasks(name, &[]).await?;
         }
         configs.put_target(name, target).await?;
-        let queued = handle.target(target).await?;
+        let queued = handle.target(target)?;
         drop(one_at_a_time);
         // Pause and resume answer before they are carried out.
         if target == Target::Stopped {
@@ -351,7 +358,7 @@ impl Controller {
     pub async fn restart_connector(&self, name: &str) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let failed = |e: Error| Refusal::Failed(format!("Failed to start connector: {name}: {}", e.one_line()));
-        let queued = handle.restart(true, Vec::new()).await?;
+        let queued = handle.restart(true, Vec::new())?;
         stage::during(format!("restarting connector {name}"), queued.done()).await?.map_err(failed)
     }
 
@@ -374,7 +381,7 @@ impl Controller {
         }
         self.services.configs.put_restart(name, tasks, only_failed).await?;
         // It is answered before it is carried out.
-        drop(handle.restart(connector, ids).await?);
+        drop(handle.restart(connector, ids)?);
         Ok(status)
     }
 
@@ -383,7 +390,7 @@ impl Controller {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let id = u32::try_from(task).ok().filter(|id| (*id as usize) < self.services.configs.log().tasks(name).len());
         let id = id.ok_or_else(|| Refusal::NotFound(format!("Unknown task: {name}-{task}")))?;
-        let queued = handle.restart(false, vec![id]).await?;
+        let queued = handle.restart(false, vec![id])?;
         stage::during(format!("restarting task {name}-{id}"), queued.done())
             .await?
             .map_err(|e| Refusal::Failed(format!("Failed to start task: {name}-{task}: {}", e.one_line())))

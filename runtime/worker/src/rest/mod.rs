@@ -52,7 +52,7 @@ pub use listeners::{Listener, Surface};
 pub use server::Bound;
 
 /// How long a request may take, as in Kafka Connect.
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// What handlers share.
 #[derive(Clone)]

@@ -7,57 +7,65 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
 use super::{Actor, Services};
-use crate::storage::Target;
+use crate::{stage::Stages, storage::Target};
 
 /// What the actor carries out.
 pub(super) enum Command {
-    Configure(Settings, Target, oneshot::Sender<Result<()>>),
+    Configure(Settings, Target, Waiter),
     Target(Target, oneshot::Sender<()>),
-    Restart { connector: bool, tasks: Vec<u32>, done: oneshot::Sender<Result<()>> },
+    Restart { connector: bool, tasks: Vec<u32>, done: Waiter },
     Stop(oneshot::Sender<()>),
+}
+
+/// Who waits for a connector to start.
+pub(super) struct Waiter {
+    pub(super) done: oneshot::Sender<Result<()>>,
+    pub(super) stages: Stages,
 }
 
 /// Steers one connector.
 #[derive(Clone)]
 pub struct Handle {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::UnboundedSender<Command>,
 }
 
 impl Handle {
     /// Starts the actor; nothing runs before [`Handle::configure`].
     pub fn new(name: Arc<str>, services: Services) -> Self {
-        let (commands, receiver) = mpsc::channel(16);
+        let (commands, receiver) = mpsc::unbounded_channel();
         // Of the most severe level: no log filter takes from a line whose it is.
         let span = tracing::error_span!("connector", connector = %name);
         tokio::spawn(Actor::new(name, services).run(receiver).instrument(span));
         Self { commands }
     }
 
-    async fn queue<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<Queued<T>> {
+    fn queue<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<Queued<T>> {
         let (sender, answer) = oneshot::channel();
-        self.commands.send(command(sender)).await.map_err(|_| gone())?;
+        self.commands.send(command(sender)).map_err(|_| gone())?;
         Ok(Queued(answer))
     }
 
     /// Gives the connector a new configuration and a target; done when it has been started or failed to.
-    pub async fn configure(&self, settings: Settings, target: Target) -> Result<Queued<Result<()>>> {
-        self.queue(|done| Command::Configure(settings, target, done)).await
+    pub fn configure(&self, settings: Settings, target: Target) -> Result<Queued<Result<()>>> {
+        let stages = Stages::current();
+        self.queue(|done| Command::Configure(settings, target, Waiter { done, stages }))
     }
 
     /// Sets the target state; done when it has been taken up.
-    pub async fn target(&self, target: Target) -> Result<Queued<()>> {
-        self.queue(|done| Command::Target(target, done)).await
+    pub fn target(&self, target: Target) -> Result<Queued<()>> {
+        self.queue(|done| Command::Target(target, done))
     }
 
     /// Restarts the connector itself, some of its tasks, or both.
-    pub async fn restart(&self, connector: bool, tasks: Vec<u32>) -> Result<Queued<Result<()>>> {
-        self.queue(|done| Command::Restart { connector, tasks, done }).await
+    pub fn restart(&self, connector: bool, tasks: Vec<u32>) -> Result<Queued<Result<()>>> {
+        let stages = Stages::current();
+        self.queue(|done| Command::Restart { connector, tasks, done: Waiter { done, stages } })
     }
 
     /// Stops everything; the actor ends.
     pub async fn stop(&self) {
         // An actor that is gone has stopped.
-        if let Ok(queued) = self.queue(Command::Stop).await {
+        if let Ok(queued) = self.queue(Command::Stop) {
             let _ = queued.done().await;
         }
     }

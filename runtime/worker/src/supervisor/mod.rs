@@ -1,40 +1,44 @@
 //! What runs: one actor per connector, which starts, pauses and stops the connector and its tasks.
 //!
 //! - `handle`: how the rest of the worker steers the actor
-//! - `connector`: the connector itself; `tasks`: its tasks
+//! - `connector`: the connector itself; `task_configs`: what it wants of its tasks; `tasks`: its tasks
 //! - `restarts`: restarts of what has failed
 
 mod connector;
 mod handle;
 mod restarts;
+mod task_configs;
 mod tasks;
 
-use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use connect_api::{Error, Result, Settings};
-use futures_util::FutureExt;
 use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     active_topics::ActiveTopics,
+    plugin_threads::PluginThreads,
     providers::{Providers, Resolved},
-    registry::{ConnectorPlugin, Plugins, RunningConnector},
+    registry::{ConnectorPlugin, Plugins},
     restart::Restarts,
     state::StateTopic,
     status::{State, Statuses},
     storage::{Configs, SourceOffsets, Target},
     worker_config::Worker,
 };
-use handle::Command;
+use connector::{Instance, News};
+use handle::{Command, Waiter};
 pub use handle::{Handle, Queued};
+use task_configs::Storing;
 use tasks::{Failed, RunningTask};
 
 /// What every connector needs from the worker.
 #[derive(Clone)]
 pub struct Services {
     /// Plugins.
-    pub plugins: Plugins,
+    pub plugins: Arc<Plugins>,
+    /// Where their code runs.
+    pub threads: PluginThreads,
     /// The worker's settings.
     pub worker: Worker,
     /// What should run.
@@ -60,11 +64,19 @@ struct Actor {
     applied: Option<Settings>,
     target: Target,
     plugin: Option<Arc<ConnectorPlugin>>,
-    running: Option<Box<dyn RunningConnector>>,
-    stopping: CancellationToken,
+    instance: Option<Instance>,
+    instances: u64,
+    /// What connectors say that were started.
+    news: (mpsc::UnboundedSender<News>, mpsc::UnboundedReceiver<News>),
+    /// Who waits for the connector to start.
+    waiting: Vec<Waiter>,
     tasks: BTreeMap<u32, RunningTask>,
-    /// When to ask for tasks again, and how often that has failed.
-    retry: Option<(Instant, u32)>,
+    storing: Option<Storing>,
+    /// Whether settings of tasks may be stored that are not those that run.
+    unsettled: bool,
+    /// When to ask for tasks again, and how often in a row that has failed.
+    retry_at: Option<Instant>,
+    retries: u32,
     /// What tasks say when they have failed.
     failures: (mpsc::UnboundedSender<Failed>, mpsc::UnboundedReceiver<Failed>),
     /// Restarts of the connector (`None`) and its tasks, and which of them are due when.
@@ -85,10 +97,15 @@ impl Actor {
             applied: None,
             target: Target::Stopped,
             plugin: None,
-            running: None,
-            stopping: CancellationToken::new(),
+            instance: None,
+            instances: 0,
+            news: mpsc::unbounded_channel(),
+            waiting: Vec::new(),
             tasks: BTreeMap::new(),
-            retry: None,
+            storing: None,
+            unsettled: false,
+            retry_at: None,
+            retries: 0,
             failures: mpsc::unbounded_channel(),
             restarts: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -97,37 +114,37 @@ impl Actor {
         }
     }
 
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         loop {
-            let watched = async {
-                match &mut self.running {
-                    Some(connector) => caught(connector.watch()).await,
+            let stored = async {
+                match &mut self.storing {
+                    Some(storing) => (&mut storing.done).await,
                     None => std::future::pending().await,
                 }
             };
-            let retry = self.retry.map(|(at, _)| at);
-            let next = self.due.values().min().copied();
+            let (retry, restart) = (self.retry_at, self.due.values().min().copied());
             let command = tokio::select! {
                 command = commands.recv() => command,
+                Some(news) = self.news.1.recv() => {
+                    self.hear(news);
+                    continue;
+                }
                 Some(failed) = self.failures.1.recv() => {
                     if self.tasks.get(&failed.task).is_some_and(|t| t.generation == failed.generation) {
                         self.schedule(Some(failed.task), failed.ran);
                     }
                     continue;
                 }
-                () = async { tokio::time::sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {
+                stored = stored => {
+                    self.tasks_stored(stored).await;
+                    continue;
+                }
+                () = async { tokio::time::sleep_until(restart.unwrap_or_else(Instant::now)).await }, if restart.is_some() => {
                     self.restart_due().await;
                     continue;
                 }
                 () = async { tokio::time::sleep_until(retry.unwrap_or_else(Instant::now)).await }, if retry.is_some() => {
-                    self.reconfigure_tasks().await;
-                    continue;
-                }
-                watched = watched => {
-                    match watched {
-                        Ok(()) => self.reconfigure_tasks().await,
-                        Err(e) => self.fail(&self.concealed(e)),
-                    }
+                    self.ask_for_tasks();
                     continue;
                 }
             };
@@ -137,21 +154,19 @@ impl Actor {
                     // Its tasks go on until there are others.
                     self.stop_connector().await;
                     (self.settings, self.target) = (settings, target);
-                    let result = self.start().await;
-                    // The request may have timed out.
-                    let _ = done.send(result);
+                    self.start(done).await;
                 }
                 Some(Command::Target(target, done)) => {
                     if target == Target::Stopped {
                         self.forget_restarts();
                     }
                     self.set_target(target).await;
+                    // The request may have timed out.
                     let _ = done.send(());
                 }
                 Some(Command::Restart { connector, tasks, done }) => {
                     self.forget_restarts();
-                    let result = self.restart(connector, tasks).await;
-                    let _ = done.send(result);
+                    self.restart(connector, tasks, Some(done)).await;
                 }
                 Some(Command::Stop(done)) => {
                     self.stop_all(State::Unassigned).await;
@@ -181,38 +196,37 @@ impl Actor {
 
     fn fail(&mut self, error: &Error) {
         tracing::error!("the connector failed: {}", error.one_line());
-        self.running = None;
+        self.instance = None;
+        self.unsettled |= self.storing.take().is_some();
         self.set_state(State::Failed, Some(error));
+        self.answer(&Err(error.clone()));
         self.schedule(None, self.started.elapsed());
     }
 
-    /// Brings the connector to its target. Tasks that were committed earlier run even if the connector itself cannot.
-    async fn start(&mut self) -> Result<()> {
+    /// Tells whoever waits for the connector.
+    fn answer(&mut self, result: &Result<()>) {
+        for waiter in self.waiting.drain(..) {
+            // The request may have timed out.
+            let _ = waiter.done.send(result.clone());
+        }
+    }
+
+    /// Brings the connector to its target.
+    async fn start(&mut self, waiter: Waiter) {
         match self.target {
-            Target::Started => match self.start_connector().await {
-                Ok(()) => {
-                    self.set_state(State::Running, None);
-                    self.reconfigure_tasks().await;
-                    Ok(())
-                }
-                Err(e) => {
-                    self.fail(&e);
-                    self.start_missing();
-                    Err(e)
-                }
-            },
+            Target::Started => return self.begin(Some(waiter)),
             Target::Paused => {
                 self.set_state(State::Paused, None);
                 self.set_paused(true);
                 self.start_missing();
-                Ok(())
             }
             Target::Stopped => {
-                self.stop_tasks(self.tasks.keys().copied().collect()).await;
+                self.stop_tasks(self.all_tasks()).await;
                 self.set_state(State::Stopped, None);
-                Ok(())
             }
         }
+        self.waiting.push(waiter);
+        self.answer(&Ok(()));
     }
 
     fn committed(&self) -> Vec<Settings> {
@@ -220,15 +234,15 @@ impl Actor {
     }
 
     async fn stop_all(&mut self, state: State) {
-        self.stop_connector().await;
-        self.stop_tasks(self.tasks.keys().copied().collect()).await;
+        let (connector, tasks) = (self.stop_connector(), self.stop_tasks(self.all_tasks()));
+        tokio::join!(connector, tasks);
         self.set_state(state, None);
     }
 
     /// A stopped connector has no tasks. Whoever stopped it has stored that, but a start that was under way may have
     /// stored tasks since.
     async fn forget_tasks(&mut self) {
-        if !self.committed().is_empty()
+        if (self.unsettled || !self.committed().is_empty())
             && let Err(e) = self.services.configs.put_tasks(&self.name, &[]).await
         {
             tracing::error!("the stopped connector keeps its tasks: {}", e.one_line());
@@ -246,14 +260,11 @@ impl Actor {
             Target::Started => {
                 // A failed connector needs a restart, as in Kafka Connect; its tasks go on.
                 if !self.failed() {
-                    if self.running.is_none() {
-                        if let Err(e) = self.start_connector().await {
-                            self.fail(&e);
-                            return;
-                        }
-                        self.set_state(State::Running, None);
+                    if self.instance.is_none() {
+                        self.begin(None);
+                    } else {
+                        self.ask_for_tasks();
                     }
-                    self.reconfigure_tasks().await;
                 }
                 self.set_paused(false);
             }
@@ -267,32 +278,25 @@ impl Actor {
                 self.set_paused(true);
             }
             Target::Stopped => {
-                self.stop_connector().await;
-                self.stop_tasks(self.tasks.keys().copied().collect()).await;
+                self.stop_all(State::Stopped).await;
                 self.forget_tasks().await;
-                self.set_state(State::Stopped, None);
             }
         }
     }
 
-    async fn restart(&mut self, connector: bool, tasks: Vec<u32>) -> Result<()> {
-        let mut result = Ok(());
-        self.stop_tasks(tasks.clone()).await;
+    async fn restart(&mut self, connector: bool, tasks: Vec<u32>, mut waiter: Option<Waiter>) {
+        let stopped = self.stop_tasks(tasks.clone());
+        if connector {
+            let connector = self.stop_connector();
+            tokio::join!(connector, stopped);
+        } else {
+            stopped.await;
+        }
         self.services.statuses.restarting(&self.name, &tasks);
         if connector {
-            self.stop_connector().await;
             self.set_state(State::Restarting, None);
             match self.target {
-                Target::Started => match self.start_connector().await {
-                    Ok(()) => {
-                        self.set_state(State::Running, None);
-                        self.reconfigure_tasks().await;
-                    }
-                    Err(e) => {
-                        self.fail(&e);
-                        result = Err(e);
-                    }
-                },
+                Target::Started => self.begin(waiter.take()),
                 Target::Paused => self.set_state(State::Paused, None),
                 Target::Stopped => self.set_state(State::Stopped, None),
             }
@@ -302,20 +306,9 @@ impl Actor {
                 self.start_one(id, settings);
             }
         }
-        result
+        if let Some(waiter) = waiter {
+            // The request may have timed out.
+            let _ = waiter.done.send(Ok(()));
+        }
     }
-}
-
-/// Turns a panic into an error, so that it stays with the one that panicked.
-async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(result) => result,
-        Err(panic) => Err(panicked(panic.as_ref())),
-    }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
-    Error::fatal(format!("the plugin panicked, which is a bug in it: {text}")).exception("java.lang.RuntimeException")
 }

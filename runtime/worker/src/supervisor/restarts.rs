@@ -30,8 +30,8 @@ impl Actor {
         for what in due {
             self.due.remove(&what);
             let tasks: Vec<u32> = what.into_iter().collect();
-            // A failure has been told of and planned for.
-            let _ = self.restart(what.is_none(), tasks).await;
+            // A failure is told of and planned for.
+            self.restart(what.is_none(), tasks, None).await;
             let count = self.restarts.get(&what).map_or(0, |r| r.count);
             if !self.due.contains_key(&what) {
                 self.services.statuses.restarts(&self.name, what, count, None);
