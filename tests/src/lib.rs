@@ -2,12 +2,14 @@
 //!
 //! - [`Connectd`]: the server as a child process, with its REST API
 //! - [`avro`]: the alarm topics as scripts of JLab read and write them
+//! - [`hanging`]: a worker whose plugins hang
 //! - [`kafka`]: records of a topic, read without a group
 //! - [`openapi`]: bodies held against a description of the API
 //! - [`rest`]: requests of the REST API and their answers
 //! - [`wait`]: waits for a condition, never for a time
 
 pub mod avro;
+pub mod hanging;
 pub mod kafka;
 pub mod openapi;
 pub mod rest;
@@ -45,6 +47,7 @@ pub fn program(name: &str) -> PathBuf {
 
 /// `connectd` as a child process; killed when dropped.
 pub struct Connectd {
+    program: &'static str,
     child: Child,
     url: String,
     log: PathBuf,
@@ -55,12 +58,17 @@ impl Connectd {
     /// Starts it with a free port for the REST API, unless the arguments say where it listens, and waits until it is
     /// ready. There must be a listener without TLS. Output goes to `log`.
     pub fn start(arguments: &[&str], log: &Path) -> Self {
+        Self::start_program("connectd", arguments, log)
+    }
+
+    /// As [`Connectd::start`], for a program with other plugins.
+    pub fn start_program(program: &'static str, arguments: &[&str], log: &Path) -> Self {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         if !arguments.iter().any(|a| a.starts_with("listeners=")) {
             arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
         }
-        let child = Self::spawn(&arguments, log);
-        let mut started = Self { child, url: String::new(), log: log.to_owned(), arguments };
+        let child = Self::spawn(program, &arguments, log);
+        let mut started = Self { program, child, url: String::new(), log: log.to_owned(), arguments };
         started.ready();
         started
     }
@@ -69,24 +77,24 @@ impl Connectd {
     pub fn refused(arguments: &[&str], log: &Path) -> String {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
-        let child = Self::spawn(&arguments, log);
-        let mut started = Self { child, url: String::new(), log: log.to_owned(), arguments };
+        let child = Self::spawn("connectd", &arguments, log);
+        let mut started = Self { program: "connectd", child, url: String::new(), log: log.to_owned(), arguments };
         let status =
             wait("connectd to refuse to start", Duration::from_secs(60), || started.child.try_wait().ok().flatten());
         assert!(!status.success(), "{}", started.log_text());
         started.log_text()
     }
 
-    fn spawn(arguments: &[String], log: &Path) -> Child {
+    fn spawn(name: &str, arguments: &[String], log: &Path) -> Child {
         let output = File::options().create(true).append(true).open(log).expect("log file");
         let errors = output.try_clone().expect("log file");
-        Command::new(program("connectd"))
+        Command::new(program(name))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             .spawn()
-            .expect("starting connectd")
+            .unwrap_or_else(|e| panic!("starting {name}: {e}"))
     }
 
     fn ready(&mut self) {
@@ -135,7 +143,7 @@ impl Connectd {
     pub fn send(&self, method: &str, path: &str, body: Option<&Json>) -> (u16, Json) {
         let client = reqwest::blocking::Client::new();
         let method = method.parse().expect("method");
-        let mut request = client.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(60));
+        let mut request = client.request(method, format!("{}{path}", self.url)).timeout(REQUEST);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -181,7 +189,7 @@ impl Connectd {
     pub fn start_again(&mut self) {
         // The address of the new process is the last one in the log.
         std::fs::write(&self.log, "").expect("log file");
-        self.child = Self::spawn(&self.arguments, &self.log);
+        self.child = Self::spawn(self.program, &self.arguments, &self.log);
         self.ready();
     }
 
@@ -205,6 +213,9 @@ impl Drop for Connectd {
         }
     }
 }
+
+/// The worker itself gives up after 90 s.
+const REQUEST: Duration = Duration::from_secs(120);
 
 /// Writes a file into the folder and gives its path as text.
 pub fn file(folder: &Path, name: &str, text: &str) -> String {

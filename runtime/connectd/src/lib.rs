@@ -39,7 +39,7 @@ use connect_worker::{
 };
 use indexmap::IndexMap;
 use logging::Log;
-use tokio::{runtime::Handle, sync::Mutex};
+use tokio::{runtime::Handle, sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use plugins::plugins;
@@ -74,7 +74,7 @@ pub fn run(plugins: Plugins) -> ExitCode {
         (Err(e), _) | (_, Err(e)) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
     let mut broker = None;
-    let code = runtime.block_on(start(args, plugins, log, secrets, plugged.handle(), &mut broker));
+    let code = runtime.block_on(start(args, Arc::new(plugins), log, secrets, plugged.handle(), &mut broker));
     // Threads that wait for Kafka, or that a plugin does not give back, must not hold up the exit, and the broker goes
     // last: clients that are still closing would complain of its absence.
     plugged.shutdown_timeout(Duration::from_secs(1));
@@ -93,7 +93,7 @@ fn complain(code: u8, problems: &[String]) -> ExitCode {
 
 async fn start(
     args: args::Args,
-    plugins: Plugins,
+    plugins: Arc<Plugins>,
     log: Log,
     secrets: Secrets,
     plugged: &Handle,
@@ -158,7 +158,7 @@ async fn start(
         Err(problems) => return complain(CONNECTOR, &problems),
     };
     let threads = PluginThreads::new(plugged.clone());
-    match serve(worker, (Arc::new(plugins), threads), connectors, log, broker.as_ref()).await {
+    match serve(worker, (plugins, threads), connectors, log, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => complain(WORKER, &[e.one_line()]),
     }
@@ -235,7 +235,9 @@ async fn serve(
             *seat.lock().await = Some(open_topics(&controller, config, &status_topic).await?);
         }
         controller.set_opened();
-        controller.resume_stored().await;
+        if tokio::time::timeout(START, controller.clone().resume_stored()).await.is_err() {
+            tracing::warn!("some of the stored connectors have not been started within {} s", START.as_secs());
+        }
         create(&controller, &connectors).await;
         api.set_ready();
         tracing::info!("the worker is ready with {} connectors", controller.names().await.len());
@@ -294,24 +296,38 @@ async fn open_topics(controller: &Controller, config: &DistributedConfig, states
     Ok(seat)
 }
 
-/// Creates the declared connectors one after the other; one that cannot be started shows as FAILED. What a cluster
-/// knows already gets the declared configuration and keeps its state.
-async fn create(controller: &Controller, connectors: &[ConnectorFile]) {
+/// Connectors that have not been started by then do not keep the worker from being ready.
+const START: Duration = Duration::from_secs(10);
+
+/// Creates the declared connectors side by side; one that cannot be started shows as FAILED. What a cluster knows
+/// already gets the declared configuration and keeps its state.
+async fn create(controller: &Arc<Controller>, connectors: &[ConnectorFile]) {
+    let mut creations = JoinSet::new();
     for c in connectors {
-        let target = match c.initial_state {
-            None | Some(InitialState::Running) => Target::Started,
-            Some(InitialState::Paused) => Target::Paused,
-            Some(InitialState::Stopped) => Target::Stopped,
-        };
-        let config = load::config_map(c);
-        let done = match controller.info(&c.name).await {
-            Ok(known) if same(&known.config, &config) => Ok(()),
-            Ok(_) => controller.put_config(&c.name, config).await.map(drop),
-            Err(_) => controller.create(&c.name, config, target).await.map(drop),
-        };
-        if let Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) = done {
-            tracing::error!(connector = %c.name, "{}:{}: {e}", c.file, c.position.line);
-        }
+        let (controller, c) = (controller.clone(), c.clone());
+        creations.spawn(async move { create_one(&controller, &c).await });
+    }
+    let all = async { while creations.join_next().await.is_some() {} };
+    if tokio::time::timeout(START, all).await.is_err() {
+        tracing::warn!("some of the declared connectors have not been created within {} s", START.as_secs());
+    }
+    creations.detach_all();
+}
+
+async fn create_one(controller: &Controller, c: &ConnectorFile) {
+    let target = match c.initial_state {
+        None | Some(InitialState::Running) => Target::Started,
+        Some(InitialState::Paused) => Target::Paused,
+        Some(InitialState::Stopped) => Target::Stopped,
+    };
+    let config = load::config_map(c);
+    let done = match controller.info(&c.name).await {
+        Ok(known) if same(&known.config, &config) => Ok(()),
+        Ok(_) => controller.put_config(&c.name, config).await.map(drop),
+        Err(_) => controller.create(&c.name, config, target).await.map(drop),
+    };
+    if let Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) = done {
+        tracing::error!(connector = %c.name, "{}:{}: {e}", c.file, c.position.line);
     }
 }
 

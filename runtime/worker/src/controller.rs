@@ -224,8 +224,9 @@ impl Controller {
         Ok(c.handle.clone())
     }
 
-    /// Starts what the configuration topic says, side by side. What cannot be started shows as FAILED.
-    pub async fn resume_stored(&self) {
+    /// Starts what the configuration topic says, side by side. What cannot be started shows as FAILED. Starting goes on
+    /// also if nobody waits for it any more.
+    pub async fn resume_stored(self: Arc<Self>) {
         let stored: Vec<(String, Settings, Target)> = {
             let log = self.services.configs.log();
             let one = |name: &str| Some((name.to_owned(), log.connector(name)?.clone(), log.target(name)));
@@ -234,7 +235,8 @@ impl Controller {
         let mut starts = Vec::new();
         for (name, settings, target) in stored {
             let taken = self.take_up(&mut *self.all.lock().await, &name, &settings);
-            starts.push(async move {
+            let this = self.clone();
+            starts.push(tokio::spawn(async move {
                 let started = match taken {
                     Ok(handle) => match handle.configure(settings, target) {
                         Ok(configured) => configured.done().await.and_then(|started| started),
@@ -242,14 +244,14 @@ impl Controller {
                     },
                     Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
                         let e = Error::fatal(e);
-                        self.services.statuses.connector(&name, State::Failed, Some(&e));
+                        this.services.statuses.connector(&name, State::Failed, Some(&e));
                         Err(e)
                     }
                 };
                 if let Err(e) = started {
                     tracing::error!(connector = %name, "it could not be started: {}", e.one_line());
                 }
-            });
+            }));
         }
         futures_util::future::join_all(starts).await;
     }

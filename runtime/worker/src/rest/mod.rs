@@ -196,7 +196,13 @@ async fn routed(mut request: Request, next: Next) -> Response {
 }
 
 async fn limited(request: Request, next: Next) -> Response {
-    stage::within(LIMIT, next.run(request)).await.unwrap_or_else(|text| ApiError::internal(text).into_response())
+    // Kafka Connect builds the text in two places, of which one has no full stop.
+    let validates = request.uri().path().ends_with("/config/validate");
+    let late = |text: String| {
+        let text = if validates { text.trim_end_matches('.') } else { &text };
+        ApiError::internal(text).into_response()
+    };
+    stage::within(LIMIT, next.run(request)).await.unwrap_or_else(late)
 }
 
 fn options(refusal: Response) -> Response {

@@ -188,7 +188,8 @@ async fn live(
         }
     };
     tell(Said::Started(Ok(())));
-    let mut watching = true;
+    // It is asked for its tasks first.
+    let mut watching = false;
     loop {
         let ask = tokio::select! {
             biased;
