@@ -3,8 +3,8 @@
 //! - [`HangingSource`], [`HangingSink`], [`HangingTransform`]: the plugins, as `hanging-source`, `hanging-sink` and
 //!   `Hanging`
 //!
-//! Test and plugin speak by files in `hang.folder`: the first call of the named method makes `begun` and hangs until the
-//! test makes `go`; every other call, also one of a task that is started again, goes on. So the successor of a task that
+//! Test and plugin speak by files in `hang.folder`: the first call of the named method, or a later one where `hang.after`
+//! says so, makes `begun` and hangs until the test makes `go`; every other call, also one of a task that is started again, goes on. So the successor of a task that
 //! hangs does not hang itself.
 
 mod sink;
@@ -12,11 +12,12 @@ mod source;
 mod transform;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -86,6 +87,8 @@ connect_api::config! {
         place: Place = Key::new("hang.in").default("nowhere"),
         /// Whether to block the thread, keep it busy, or wait for ever.
         how: How = Key::new("hang.how").default("block"),
+        /// How many calls of the method go on before that.
+        after: i32 = Key::new("hang.after").default("0"),
         /// Folder of the files begun, go and done.
         folder: String = Key::new("hang.folder").non_empty(),
         /// Whether what hung in poll or put then reports a bad record and changes state, as what was given up may.
@@ -104,7 +107,14 @@ impl HangingConfig {
 
     /// Whether this call is the one that hangs.
     fn hangs(&self, here: Place) -> bool {
-        self.place == here && fs::File::create_new(self.file("begun")).is_ok()
+        static CALLS: Mutex<BTreeMap<String, i32>> = Mutex::new(BTreeMap::new());
+        if self.place != here {
+            return false;
+        }
+        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = calls.entry(self.folder.clone()).or_default();
+        *calls += 1;
+        *calls > self.after && fs::File::create_new(self.file("begun")).is_ok()
     }
 
     /// Hangs here if it is the place; tells whether it did. For methods without a future.

@@ -80,15 +80,16 @@ impl Actor {
             ConnectorContext { name: self.name.clone(), settings: settings.clone(), stopping: stopping.clone() };
         let (started, end) = (plugin.clone(), given_up.clone());
         let ended = self.services.threads.start(&format!("connector {}", self.name), async move {
-            tokio::select! {
+            let result = tokio::select! {
                 biased;
                 // What waits for ever ends with its future; what does not even return ends when it does.
-                () = end.cancelled() => {
-                    tracing::info!("the connector that was given up has ended");
-                    Ok(())
-                }
+                () = end.cancelled() => Ok(()),
                 result = live(&started, settings, context, asked, told) => result,
+            };
+            if end.is_cancelled() {
+                tracing::info!("the connector that was given up has ended");
             }
+            result
         })?;
         self.plugin = Some(plugin);
         self.instance = Some(Instance { number, ready: false, asks, asked: 0, stopping, given_up, ended });

@@ -98,8 +98,11 @@ impl Actor {
                 tokio::select! {
                     biased;
                     // What waits for ever ends with its future; what does not even return ends when it does.
-                    () = given_up.cancelled() => tracing::info!("the task that was given up has ended"),
+                    () = given_up.cancelled() => {}
                     () = life.live(failed) => {}
+                }
+                if given_up.is_cancelled() {
+                    tracing::info!("the task that was given up has ended");
                 }
             })
         });
