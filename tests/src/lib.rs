@@ -63,24 +63,35 @@ impl Connectd {
 
     /// As [`Connectd::start`], for a program with other plugins.
     pub fn start_program(program: &'static str, arguments: &[&str], log: &Path) -> Self {
+        let mut started = Self::begin(program, arguments, log);
+        started.await_healthy();
+        started
+    }
+
+    /// As [`Connectd::start_program`], but waits only until its REST API answers.
+    pub fn begin(program: &'static str, arguments: &[&str], log: &Path) -> Self {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         if !arguments.iter().any(|a| a.starts_with("listeners=")) {
             arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
         }
         let child = Self::spawn(program, &arguments, log);
         let mut started = Self { program, child, url: String::new(), log: log.to_owned(), arguments };
-        started.ready();
+        started.bound();
         started
     }
 
     /// Starts it where it must refuse to, and answers what it says; waits until it has ended.
     pub fn refused(arguments: &[&str], log: &Path) -> String {
+        Self::refused_within(arguments, log, Duration::from_secs(60))
+    }
+
+    /// As [`Connectd::refused`], where that takes longer.
+    pub fn refused_within(arguments: &[&str], log: &Path, limit: Duration) -> String {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
         let child = Self::spawn("connectd", &arguments, log);
         let mut started = Self { program: "connectd", child, url: String::new(), log: log.to_owned(), arguments };
-        let status =
-            wait("connectd to refuse to start", Duration::from_secs(60), || started.child.try_wait().ok().flatten());
+        let status = wait("connectd to refuse to start", limit, || started.child.try_wait().ok().flatten());
         assert!(!status.success(), "{}", started.log_text());
         started.log_text()
     }
@@ -97,7 +108,7 @@ impl Connectd {
             .unwrap_or_else(|e| panic!("starting {name}: {e}"))
     }
 
-    fn ready(&mut self) {
+    fn bound(&mut self) {
         let log = self.log.clone();
         self.url = wait("the REST API's address in the log", Duration::from_secs(30), || {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -108,6 +119,10 @@ impl Connectd {
             // Behind it may be the rest of an object of JSON.
             Some(line.split("the REST API is on ").nth(1)?.split('"').next()?.trim().to_owned())
         });
+    }
+
+    /// Waits until it is ready.
+    pub fn await_healthy(&mut self) {
         wait("the worker to be healthy", Duration::from_secs(90), || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("connectd ended with {status}:\n{}", self.log_text());
@@ -190,7 +205,8 @@ impl Connectd {
         // The address of the new process is the last one in the log.
         std::fs::write(&self.log, "").expect("log file");
         self.child = Self::spawn(self.program, &self.arguments, &self.log);
-        self.ready();
+        self.bound();
+        self.await_healthy();
     }
 
     /// Asks it to stop and waits; answers how long it took and whether it ended well.

@@ -25,7 +25,6 @@ use connect_worker::{
     Controller, Plugins, Worker,
     active_topics::ActiveTopics,
     cluster,
-    controller::Refusal,
     distributed::DistributedConfig,
     observer::Observer,
     plugin_threads::PluginThreads,
@@ -250,9 +249,15 @@ async fn serve(
             // A closed standard output is no reason not to work.
             let _ = std::io::stdout().write_all(welcome::text(&places, &connectors).as_bytes());
         }
-        match &mut *seat.lock().await {
-            Some(seat) => Err(seat.lost().await.context("the worker has lost its place in the cluster")),
-            None => std::future::pending::<Result<()>>().await,
+        let lost = async {
+            match &mut *seat.lock().await {
+                Some(seat) => Err(seat.lost().await.context("the worker has lost its place in the cluster")),
+                None => std::future::pending::<Result<()>>().await,
+            }
+        };
+        tokio::select! {
+            lost = lost => lost,
+            () = controller.clone().follow() => Ok(()),
         }
     };
     let result = tokio::select! {
@@ -326,8 +331,8 @@ async fn create_one(controller: &Controller, c: &ConnectorFile) {
         Ok(_) => controller.put_config(&c.name, config).await.map(drop),
         Err(_) => controller.create(&c.name, config, target).await.map(drop),
     };
-    if let Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) = done {
-        tracing::error!(connector = %c.name, "{}:{}: {e}", c.file, c.position.line);
+    if let Err(refusal) = done {
+        tracing::error!(connector = %c.name, "{}:{}: {}", c.file, c.position.line, refusal.text());
     }
 }
 

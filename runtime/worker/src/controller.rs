@@ -14,7 +14,7 @@ use crate::{
     stage,
     status::State,
     storage::Target,
-    supervisor::{Handle, Services},
+    supervisor::{Handle, Queued, Services},
     unknown_keys, validation,
 };
 
@@ -31,6 +31,15 @@ pub enum Refusal {
     Failed(String),
 }
 
+impl Refusal {
+    /// What is said of it.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Bad(text) | Self::NotFound(text) | Self::Conflict(text) | Self::Failed(text) => text,
+        }
+    }
+}
+
 impl From<Error> for Refusal {
     fn from(e: Error) -> Self {
         Self::Failed(e.one_line())
@@ -43,6 +52,8 @@ pub type Answer<T> = Result<T, Refusal>;
 struct Connector {
     kind: ConnectorType,
     handle: Handle,
+    /// The configuration and target that its actor was told last.
+    told: Option<(Settings, Target)>,
 }
 
 /// The worker's connectors.
@@ -198,30 +209,83 @@ impl Controller {
         }
         let writing = format!("writing a config for connector {name} to the config topic");
         stage::during(writing, self.services.configs.put_connector(name, &settings, target)).await?;
-        let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;
         let target = self.services.configs.log().target(name);
         // Queued before the next change is stored, so that all are taken up in that order.
-        let configured = handle.configure(settings, target)?;
+        let configured = self.configure(&mut *self.all.lock().await, name, settings, target)?;
         drop(one_at_a_time);
         // As in Kafka Connect, the connector exists even if it cannot be started.
         stage::during("starting the connector", configured.done()).await??;
         Ok((self.info(name).await?, new))
     }
 
-    /// Gives a connector its actor.
-    fn take_up(&self, all: &mut BTreeMap<String, Connector>, name: &str, settings: &Settings) -> Answer<Handle> {
-        let class = self.services.worker.providers.connector_class(settings)?;
+    /// Tells a connector's actor what to run. One that has none gets it.
+    fn configure(
+        &self,
+        all: &mut BTreeMap<String, Connector>,
+        name: &str,
+        settings: Settings,
+        target: Target,
+    ) -> Answer<Queued<connect_api::Result<()>>> {
+        let class = self.services.worker.providers.connector_class(&settings)?;
         let plugin = self.services.plugins.connectors.find(&class)?;
         let kind = match plugin.direction() {
             Direction::Source => ConnectorType::Source,
             Direction::Sink => ConnectorType::Sink,
         };
-        let c = all
-            .entry(name.to_owned())
-            .or_insert_with(|| Connector { kind, handle: Handle::new(name.into(), self.services.clone()) });
+        let new = || Connector { kind, handle: Handle::new(name.into(), self.services.clone()), told: None };
+        let c = all.entry(name.to_owned()).or_insert_with(new);
         c.kind = kind;
         self.services.statuses.describe(name, kind, plugin.info.class(), plugin.info.version);
-        Ok(c.handle.clone())
+        let configured = c.handle.configure(settings.clone(), target)?;
+        c.told = Some((settings, target));
+        Ok(configured)
+    }
+
+    /// Takes up what is stored although the request for it has failed, as happens when Kafka was away for longer than the
+    /// request could wait.
+    pub async fn follow(self: Arc<Self>) {
+        loop {
+            for name in self.services.configs.changed().await {
+                if let Err(refusal) = self.reconcile(&name).await {
+                    tracing::error!(connector = %name, "what is stored of it cannot be taken up: {}", refusal.text());
+                }
+            }
+        }
+    }
+
+    async fn reconcile(&self, name: &str) -> Answer<()> {
+        let _one_at_a_time = self.changing.lock().await;
+        let stored = {
+            let log = self.services.configs.log();
+            log.connector(name).map(|settings| (settings.clone(), log.target(name)))
+        };
+        let mut all = self.all.lock().await;
+        let told = all.get(name).and_then(|c| c.told.clone());
+        let late = || tracing::info!(connector = name, "what was stored of it only now is taken up");
+        match (stored, told) {
+            (None, Some(_)) => {
+                late();
+                if let Some(c) = all.remove(name) {
+                    let (services, name) = (self.services.clone(), name.to_owned());
+                    // Others need not wait for its end.
+                    tokio::spawn(async move { stop(&services, &name, &c.handle).await });
+                }
+            }
+            (Some(stored), told) if told.as_ref() != Some(&stored) => {
+                late();
+                let (settings, target) = stored;
+                let same = told.is_some_and(|(before, _)| before == settings);
+                match all.get_mut(name).filter(|_| same) {
+                    Some(c) => {
+                        drop(c.handle.target(target)?);
+                        c.told = Some((settings, target));
+                    }
+                    None => drop(self.configure(&mut all, name, settings, target)?),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Starts what the configuration topic says, side by side. What cannot be started shows as FAILED. Starting goes on
@@ -234,16 +298,13 @@ impl Controller {
         };
         let mut starts = Vec::new();
         for (name, settings, target) in stored {
-            let taken = self.take_up(&mut *self.all.lock().await, &name, &settings);
+            let taken = self.configure(&mut *self.all.lock().await, &name, settings, target);
             let this = self.clone();
             starts.push(tokio::spawn(async move {
                 let started = match taken {
-                    Ok(handle) => match handle.configure(settings, target) {
-                        Ok(configured) => configured.done().await.and_then(|started| started),
-                        Err(e) => Err(e),
-                    },
-                    Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
-                        let e = Error::fatal(e);
+                    Ok(configured) => configured.done().await.and_then(|started| started),
+                    Err(refusal) => {
+                        let e = Error::fatal(refusal.text().to_owned());
                         this.services.statuses.connector(&name, State::Failed, Some(&e));
                         Err(e)
                     }
@@ -335,6 +396,9 @@ impl Controller {
         }
         configs.put_target(name, target).await?;
         let queued = handle.target(target)?;
+        if let Some((_, told)) = self.all.lock().await.get_mut(name).and_then(|c| c.told.as_mut()) {
+            *told = target;
+        }
         drop(one_at_a_time);
         // Pause and resume answer before they are carried out.
         if target == Target::Stopped {
@@ -350,9 +414,7 @@ impl Controller {
         self.services.configs.remove_connector(name).await?;
         self.all.lock().await.remove(name);
         drop(one_at_a_time);
-        stage::during(format!("stopping connector {name}"), handle.stop()).await;
-        self.services.statuses.remove(name);
-        self.services.topics.reset(name);
+        stage::during(format!("stopping connector {name}"), stop(&self.services, name, &handle)).await;
         Ok(())
     }
 
@@ -407,6 +469,13 @@ impl Controller {
             tracing::warn!("some connectors did not stop within {} s", limit.as_secs());
         }
     }
+}
+
+/// Stops a connector that is no more.
+async fn stop(services: &Services, name: &str, handle: &Handle) {
+    handle.stop().await;
+    services.statuses.remove(name);
+    services.topics.reset(name);
 }
 
 pub(crate) fn not_found(name: &str) -> Refusal {

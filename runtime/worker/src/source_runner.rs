@@ -74,6 +74,7 @@ impl SourceRunner {
             store: self.offsets.clone(),
             status: self.status.clone(),
             waiting: Vec::new(),
+            limit: self.flush_timeout,
             cut: control.cut.clone(),
         };
         let result = self.pump(&control, &mut tracker, &mut committer).await;
@@ -143,6 +144,8 @@ impl SourceRunner {
                                 },
                                 Ok(()) => drop(self.status.recovered(Trouble::Offsets)),
                             }
+                            // A commit that takes longer than the interval must leave time for records.
+                            commits.reset();
                         }
                         polled = &mut poll, if room => break polled,
                     }
@@ -318,6 +321,8 @@ struct Committer {
     status: Arc<TaskStatus>,
     /// Safe offsets that could not be stored yet.
     waiting: Vec<(Arc<OffsetMap>, OffsetMap)>,
+    /// `offset.flush.timeout.ms`
+    limit: Duration,
     cut: Cut,
 }
 
@@ -330,7 +335,10 @@ impl Committer {
         }
         let began = Instant::now();
         let offsets = self.waiting.iter().map(|(p, o)| (p.clone(), Some(o.clone()))).collect();
-        let stored = self.store.put(&self.connector, offsets).await;
+        // The task goes on meanwhile; what is stored later all the same is older than what comes behind it.
+        let put = tokio::time::timeout(self.limit, self.store.put(&self.connector, offsets)).await;
+        let late = || Error::retriable(format!("kafka did not take them within {} ms", self.limit.as_millis()));
+        let stored = put.unwrap_or_else(|_| Err(late()));
         self.status.committed(began.elapsed(), stored.is_ok());
         stored.map_err(|e| e.context("committing source offsets"))?;
         self.waiting.clear();

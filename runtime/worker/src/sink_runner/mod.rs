@@ -122,7 +122,11 @@ impl SinkRunner {
                 }
                 answer = answered(&mut self.in_flight) => self.committed(answer, positions)?,
                 () = self.host.requested.notified() => self.carry_out(positions, &mut pending).await?,
-                _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
+                _ = commits.tick() => {
+                    self.commit_or_rewind(positions, &mut pending).await?;
+                    // A flush that takes longer than the interval must leave time for records.
+                    commits.reset();
+                }
                 () = std::future::ready(()), if waiting => {
                     if let Some(batch) = pending.pop_front()
                         && matches!(self.put_batch(batch, control, positions, &mut pending).await?, Waited::Stop) {
