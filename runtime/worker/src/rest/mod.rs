@@ -149,7 +149,7 @@ impl Api {
 
 /// Requests about connectors wait until the worker knows them.
 async fn opened(State(controller): State<Arc<Controller>>, request: Request, next: Next) -> Response {
-    stage::during("reading the topics of the cluster", controller.opened()).await;
+    stage::during("initializing and reading to the end of internal topics", controller.opened()).await;
     next.run(request).await
 }
 
