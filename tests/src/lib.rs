@@ -2,6 +2,7 @@
 //!
 //! - [`Connectd`]: the server as a child process, with its REST API
 //! - [`avro`]: the alarm topics as scripts of JLab read and write them
+//! - [`hanging`]: a worker whose plugins hang
 //! - [`kafka`]: records of a topic, read without a group
 //! - [`openapi`]: bodies held against a description of the API
 //! - [`rest`]: requests of the REST API and their answers
@@ -9,6 +10,7 @@
 //! - [`wait`]: waits for a condition, never for a time
 
 pub mod avro;
+pub mod hanging;
 pub mod kafka;
 pub mod openapi;
 pub mod rest;
@@ -63,27 +65,38 @@ impl Connectd {
         Self::start_program(program("connectd"), arguments, log)
     }
 
-    /// As [`Connectd::start`], with a program that has plugins of its own.
+    /// As [`Connectd::start`], for a program with other plugins.
     pub fn start_program(program: PathBuf, arguments: &[&str], log: &Path) -> Self {
+        let mut started = Self::begin(program, arguments, log);
+        started.await_healthy();
+        started
+    }
+
+    /// As [`Connectd::start_program`], but waits only until its REST API answers.
+    pub fn begin(program: PathBuf, arguments: &[&str], log: &Path) -> Self {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         if !arguments.iter().any(|a| a.starts_with("listeners=")) {
             arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
         }
         let child = Self::spawn(&program, &arguments, log);
         let mut started = Self { program, child, url: String::new(), log: log.to_owned(), arguments };
-        started.ready();
+        started.bound();
         started
     }
 
     /// Starts it where it must refuse to, and answers what it says; waits until it has ended.
     pub fn refused(arguments: &[&str], log: &Path) -> String {
+        Self::refused_within(arguments, log, Duration::from_secs(60))
+    }
+
+    /// As [`Connectd::refused`], where that takes longer.
+    pub fn refused_within(arguments: &[&str], log: &Path, limit: Duration) -> String {
         let mut arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         arguments.extend(["--set".into(), "listeners=http://127.0.0.1:0".into()]);
         let program = program("connectd");
         let child = Self::spawn(&program, &arguments, log);
         let mut started = Self { program, child, url: String::new(), log: log.to_owned(), arguments };
-        let status =
-            wait("connectd to refuse to start", Duration::from_secs(60), || started.child.try_wait().ok().flatten());
+        let status = wait("connectd to refuse to start", limit, || started.child.try_wait().ok().flatten());
         assert!(!status.success(), "{}", started.log_text());
         started.log_text()
     }
@@ -97,10 +110,10 @@ impl Connectd {
             .stdout(output)
             .stderr(errors)
             .spawn()
-            .expect("starting connectd")
+            .unwrap_or_else(|e| panic!("starting {}: {e}", program.display()))
     }
 
-    fn ready(&mut self) {
+    fn bound(&mut self) {
         let log = self.log.clone();
         self.url = wait("the REST API's address in the log", Duration::from_secs(30), || {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -111,6 +124,10 @@ impl Connectd {
             // Behind it may be the rest of an object of JSON.
             Some(line.split("the REST API is on ").nth(1)?.split('"').next()?.trim().to_owned())
         });
+    }
+
+    /// Waits until it is ready.
+    pub fn await_healthy(&mut self) {
         wait("the worker to be healthy", Duration::from_secs(90), || {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("connectd ended with {status}:\n{}", self.log_text());
@@ -155,7 +172,7 @@ impl Connectd {
     pub fn send(&self, method: &str, path: &str, body: Option<&Json>) -> (u16, Json) {
         let client = reqwest::blocking::Client::new();
         let method = method.parse().expect("method");
-        let mut request = client.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(60));
+        let mut request = client.request(method, format!("{}{path}", self.url)).timeout(REQUEST);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -202,7 +219,8 @@ impl Connectd {
         // The address of the new process is the last one in the log.
         std::fs::write(&self.log, "").expect("log file");
         self.child = Self::spawn(&self.program, &self.arguments, &self.log);
-        self.ready();
+        self.bound();
+        self.await_healthy();
     }
 
     /// Asks it to stop and waits; answers how long it took and whether it ended well.
@@ -225,6 +243,9 @@ impl Drop for Connectd {
         }
     }
 }
+
+/// The worker itself gives up after 90 s.
+const REQUEST: Duration = Duration::from_secs(120);
 
 /// Writes a file into the folder and gives its path as text.
 pub fn file(folder: &Path, name: &str, text: &str) -> String {

@@ -25,9 +25,9 @@ use connect_worker::{
     Controller, Plugins, Worker,
     active_topics::ActiveTopics,
     cluster,
-    controller::Refusal,
     distributed::DistributedConfig,
     observer::Observer,
+    plugin_threads::PluginThreads,
     providers::secrets::Secrets,
     rest::{Api, Bound, Surface},
     state::StateTopic,
@@ -38,7 +38,7 @@ use connect_worker::{
 };
 use indexmap::IndexMap;
 use logging::Log;
-use tokio::sync::Mutex;
+use tokio::{runtime::Handle, sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use plugins::plugins;
@@ -66,15 +66,17 @@ pub fn run(plugins: Plugins) -> ExitCode {
     if let Some(format) = args.log_format {
         log.set_format(format);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(e) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
+    // What plugins spawn must not hold up the REST API, so it has threads of its own.
+    let runtime = |name| tokio::runtime::Builder::new_multi_thread().enable_all().thread_name(name).build();
+    let (runtime, plugged) = match (runtime("worker"), runtime("plugins")) {
+        (Ok(runtime), Ok(plugged)) => (runtime, plugged),
+        (Err(e), _) | (_, Err(e)) => return complain(WORKER, &[format!("starting the runtime: {e}")]),
     };
     let mut broker = None;
-    let code = runtime.block_on(start(args, plugins, log, secrets, &mut broker));
-    // Threads that wait for Kafka must not hold up the exit, and the broker goes last: clients that are
-    // still closing would complain of its absence.
+    let code = runtime.block_on(start(args, Arc::new(plugins), log, secrets, plugged.handle(), &mut broker));
+    // Threads that wait for Kafka, or that a plugin does not give back, must not hold up the exit, and the broker goes
+    // last: clients that are still closing would complain of its absence.
+    plugged.shutdown_timeout(Duration::from_secs(1));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(broker);
     code
@@ -90,9 +92,10 @@ fn complain(code: u8, problems: &[String]) -> ExitCode {
 
 async fn start(
     args: args::Args,
-    plugins: Plugins,
+    plugins: Arc<Plugins>,
     log: Log,
     secrets: Secrets,
+    plugged: &Handle,
     broker: &mut Option<Embedded>,
 ) -> ExitCode {
     let file = args.config.as_deref();
@@ -153,7 +156,8 @@ async fn start(
         Ok(declared) => declared.connectors,
         Err(problems) => return complain(CONNECTOR, &problems),
     };
-    match serve(worker, plugins, connectors, log, broker.as_ref()).await {
+    let threads = PluginThreads::new(plugged.clone());
+    match serve(worker, (plugins, threads), connectors, log, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => complain(WORKER, &[e.one_line()]),
     }
@@ -172,7 +176,7 @@ fn registry(settings: &mut Settings, url: &str) {
 
 async fn serve(
     worker: Worker,
-    plugins: Plugins,
+    (plugins, threads): (Arc<Plugins>, PluginThreads),
     connectors: Vec<ConnectorFile>,
     log: Log,
     broker: Option<&Embedded>,
@@ -194,6 +198,7 @@ async fn serve(
     let status_topic = Arc::new(if distributed { StatusTopic::in_topic() } else { StatusTopic::none() });
     let services = Services {
         plugins,
+        threads,
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets,
         statuses: Arc::new(
@@ -229,7 +234,9 @@ async fn serve(
             *seat.lock().await = Some(open_topics(&controller, config, &status_topic).await?);
         }
         controller.set_opened();
-        controller.resume_stored().await;
+        if tokio::time::timeout(START, controller.clone().resume_stored()).await.is_err() {
+            tracing::warn!("some of the stored connectors have not been started within {} s", START.as_secs());
+        }
         create(&controller, &connectors).await;
         api.set_ready();
         tracing::info!("the worker is ready with {} connectors", controller.names().await.len());
@@ -242,9 +249,15 @@ async fn serve(
             // A closed standard output is no reason not to work.
             let _ = std::io::stdout().write_all(welcome::text(&places, &connectors).as_bytes());
         }
-        match &mut *seat.lock().await {
-            Some(seat) => Err(seat.lost().await.context("the worker has lost its place in the cluster")),
-            None => std::future::pending::<Result<()>>().await,
+        let lost = async {
+            match &mut *seat.lock().await {
+                Some(seat) => Err(seat.lost().await.context("the worker has lost its place in the cluster")),
+                None => std::future::pending::<Result<()>>().await,
+            }
+        };
+        tokio::select! {
+            lost = lost => lost,
+            () = controller.clone().follow() => Ok(()),
         }
     };
     let result = tokio::select! {
@@ -288,24 +301,38 @@ async fn open_topics(controller: &Controller, config: &DistributedConfig, states
     Ok(seat)
 }
 
-/// Creates the declared connectors one after the other; one that cannot be started shows as FAILED. What a cluster
-/// knows already gets the declared configuration and keeps its state.
-async fn create(controller: &Controller, connectors: &[ConnectorFile]) {
+/// Connectors that have not been started by then do not keep the worker from being ready.
+const START: Duration = Duration::from_secs(10);
+
+/// Creates the declared connectors side by side; one that cannot be started shows as FAILED. What a cluster knows
+/// already gets the declared configuration and keeps its state.
+async fn create(controller: &Arc<Controller>, connectors: &[ConnectorFile]) {
+    let mut creations = JoinSet::new();
     for c in connectors {
-        let target = c.initial_state.map(|state| match state {
-            InitialState::Running => Target::Started,
-            InitialState::Paused => Target::Paused,
-            InitialState::Stopped => Target::Stopped,
-        });
-        let config = load::config_map(c);
-        let done = match controller.info(&c.name).await {
-            Ok(known) if same(&known.config, &config) => Ok(()),
-            Ok(_) => controller.put_config(&c.name, config).await.map(drop),
-            Err(_) => controller.create(&c.name, config, target).await.map(drop),
-        };
-        if let Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) = done {
-            tracing::error!(connector = %c.name, "{}:{}: {e}", c.file, c.position.line);
-        }
+        let (controller, c) = (controller.clone(), c.clone());
+        creations.spawn(async move { create_one(&controller, &c).await });
+    }
+    let all = async { while creations.join_next().await.is_some() {} };
+    if tokio::time::timeout(START, all).await.is_err() {
+        tracing::warn!("some of the declared connectors have not been created within {} s", START.as_secs());
+    }
+    creations.detach_all();
+}
+
+async fn create_one(controller: &Controller, c: &ConnectorFile) {
+    let target = c.initial_state.map(|state| match state {
+        InitialState::Running => Target::Started,
+        InitialState::Paused => Target::Paused,
+        InitialState::Stopped => Target::Stopped,
+    });
+    let config = load::config_map(c);
+    let done = match controller.info(&c.name).await {
+        Ok(known) if same(&known.config, &config) => Ok(()),
+        Ok(_) => controller.put_config(&c.name, config).await.map(drop),
+        Err(_) => controller.create(&c.name, config, target).await.map(drop),
+    };
+    if let Err(refusal) = done {
+        tracing::error!(connector = %c.name, "{}:{}: {}", c.file, c.position.line, refusal.text());
     }
 }
 

@@ -3,6 +3,9 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
 };
 
 use connect_api::{
@@ -179,7 +182,7 @@ pub(crate) struct Declared {
 /// Reads and validates all connectors. Problems name file, line and key.
 pub(crate) fn connectors(
     arguments: &[PathBuf],
-    plugins: &Plugins,
+    plugins: &Arc<Plugins>,
     worker: Option<&WorkerConfig>,
     providers: &Providers,
 ) -> Result<Declared, Vec<String>> {
@@ -236,11 +239,24 @@ pub(crate) fn connectors(
     }
 }
 
+/// A plugin that does not come back must not keep the others from starting.
+const JUDGE: Duration = Duration::from_secs(10);
+
+/// Does what may hang on a thread of its own; none if it takes too long, or panics.
+fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, answer) = mpsc::channel();
+    let started = thread::Builder::new().name("validation".into()).spawn(move || {
+        // Nobody waits any more if it took too long.
+        let _ = done.send(work());
+    });
+    started.ok().and_then(|_| answer.recv_timeout(JUDGE).ok())
+}
+
 /// What is wrong with a connector, by key.
 fn check(
     c: &ConnectorFile,
     resolved: &Resolved,
-    plugins: &Plugins,
+    plugins: &Arc<Plugins>,
     worker: Option<&WorkerConfig>,
 ) -> Vec<(String, String)> {
     let config = resolved.given(&config_map(c));
@@ -248,7 +264,17 @@ fn check(
     let Some(Some(class)) = config.get(&class_key) else {
         return vec![(class_key, "connector.class is missing; set it to a plugin such as file-source".into())];
     };
-    let infos = match validation::validate(plugins, worker, None, &config) {
+    let (plugins_there, worker_there, config_there) = (plugins.clone(), worker.cloned(), config.clone());
+    let judged = bounded(move || validation::validate(&plugins_there, worker_there.as_ref(), None, &config_there));
+    let Some(infos) = judged else {
+        tracing::warn!(
+            "the plugin {class} of connector {} has not judged its settings within {} s",
+            c.name,
+            JUDGE.as_secs()
+        );
+        return Vec::new();
+    };
+    let infos = match infos {
         Ok(mut infos) => {
             resolved.conceal_infos(&mut infos);
             infos

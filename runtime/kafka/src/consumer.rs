@@ -48,6 +48,7 @@ use tokio::{
 use crate::{
     RawRecord,
     client::{Bounds, Context, LOOK_AT_BROKERS},
+    cut::Cut,
     error::{kafka_error, not_created},
     poll_loop::PollLoop,
     settings::{ClientSettings, Role},
@@ -127,7 +128,45 @@ impl Bridge {
     pub(crate) fn numbered(&self, event: Event) -> Numbered {
         (self.seeks.load(Ordering::Acquire), event)
     }
+
+    /// Whether nobody is to take anything any more.
+    fn over(&self) -> bool {
+        self.closing.load(Ordering::Acquire) || self.events.is_closed()
+    }
+
+    /// Queues an event unless there is no room for it until then; tells whether it did.
+    pub(crate) fn queue(&self, event: Event, deadline: Instant) -> bool {
+        while !self.over() {
+            let room = self.runtime.block_on(tokio::time::timeout(LOOK_WHETHER_OVER, self.events.reserve()));
+            match room {
+                Ok(Ok(permit)) => {
+                    permit.send(self.numbered(event));
+                    return true;
+                }
+                Ok(Err(_)) => return false,
+                Err(_) if Instant::now() >= deadline => return false,
+                Err(_) => {}
+            }
+        }
+        false
+    }
+
+    /// Waits for the answer to a revocation; tells whether it came until then.
+    fn answered(&self, answer: &std_mpsc::Receiver<()>, deadline: Instant) -> bool {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match answer.recv_timeout(left.min(LOOK_WHETHER_OVER)) {
+                Ok(()) => return true,
+                Err(std_mpsc::RecvTimeoutError::Disconnected) => return false,
+                Err(std_mpsc::RecvTimeoutError::Timeout) if left.is_zero() || self.over() => return false,
+                Err(std_mpsc::RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
 }
+
+/// A runner that was given up answers nothing, so that has to be noticed meanwhile.
+const LOOK_WHETHER_OVER: Duration = Duration::from_millis(50);
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
     list.elements().iter().map(|e| TopicPartition { topic: e.topic().into(), partition: e.partition() }).collect()
@@ -159,11 +198,8 @@ impl ConsumerContext for Bridge {
         let lost = consumer.assignment_lost();
         let deadline = Instant::now() + self.handover_limit;
         let event = Event::Revoked(Handover { partitions, lost, done: Some(done) });
-        let queued =
-            self.runtime.block_on(tokio::time::timeout(self.handover_limit, self.events.send(self.numbered(event))));
-        let left = deadline.saturating_duration_since(Instant::now());
-        let answered = matches!(queued, Ok(Ok(()))) && answer.recv_timeout(left).is_ok();
-        if !answered && !self.events.is_closed() {
+        let answered = self.queue(event, deadline) && self.answered(&answer, deadline);
+        if !answered && !self.over() {
             tracing::warn!("partitions were taken away before the task could flush: their records will come again");
         }
     }
@@ -174,10 +210,7 @@ impl ConsumerContext for Bridge {
                 self.assigned.store(true, Ordering::Release);
                 let event = Event::Assigned(partitions(list));
                 // Bounded like a revocation: a runner that takes nothing must not hold up the thread for ever.
-                let sent = self
-                    .runtime
-                    .block_on(tokio::time::timeout(self.handover_limit, self.events.send(self.numbered(event))));
-                if !matches!(sent, Ok(Ok(()))) && !self.events.is_closed() {
+                if !self.queue(event, Instant::now() + self.handover_limit) && !self.over() {
                     tracing::warn!("the task did not take its new partitions in time");
                 }
             }
@@ -209,6 +242,7 @@ pub struct Consumer {
     seek_count: u64,
     moved: Vec<(u64, Vec<TopicPartition>)>,
     closed: oneshot::Receiver<()>,
+    cut: Cut,
 }
 
 pub(crate) struct Seek {
@@ -269,7 +303,28 @@ impl Consumer {
             let _ = finished.send(());
         });
         spawned.map_err(|e| Error::fatal("starting the consumer's thread").caused_by(e))?;
-        Ok(Self { events, inner, seeks, kept: VecDeque::new(), seek_count: 0, moved: Vec::new(), closed })
+        Ok(Self {
+            events,
+            inner,
+            seeks,
+            kept: VecDeque::new(),
+            seek_count: 0,
+            moved: Vec::new(),
+            closed,
+            cut: Cut::default(),
+        })
+    }
+
+    /// Leaves the group and commits nothing more once this is cut, whatever its runner does meanwhile.
+    pub fn cut_by(mut self, cut: &Cut) -> Self {
+        let bridge = Arc::downgrade(self.inner.context());
+        cut.on_cut(move || {
+            if let Some(bridge) = bridge.upgrade() {
+                bridge.closing.store(true, Ordering::Release);
+            }
+        });
+        self.cut = cut.clone();
+        self
     }
 
     /// What happens next; `None` after the end of the thread. Cancel-safe.
@@ -302,9 +357,10 @@ impl Consumer {
 
     /// Commits offsets; the handle gives the broker's answer.
     pub fn commit_in_background(&self, offsets: &[PartitionOffset]) -> JoinHandle<Result<()>> {
-        let consumer = self.inner.clone();
+        let (consumer, cut) = (self.inner.clone(), self.cut.clone());
         let offsets = offsets.to_vec();
         tokio::task::spawn_blocking(move || {
+            cut.check()?;
             let mut list = TopicPartitionList::with_capacity(offsets.len());
             for o in &offsets {
                 let added =

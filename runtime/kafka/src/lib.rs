@@ -3,6 +3,7 @@
 //! - [`settings`]: Java client settings → librdkafka's, by one table
 //! - [`producer`]: the idempotent producer with delivery reports
 //! - [`consumer`]: the consumer of a sink task and the rebalance handshake
+//! - [`cut`]: cuts a task that was given up off
 //! - [`admin`]: cluster id and topics
 //! - [`compacted`]: follows a compacted topic from its beginning
 //! - [`group_offsets`]: offsets of groups, from outside; the one file with `unsafe` code
@@ -13,6 +14,7 @@ pub mod admin;
 pub mod client;
 pub mod compacted;
 pub mod consumer;
+pub mod cut;
 pub mod error;
 pub mod group_offsets;
 mod jaas;
@@ -27,6 +29,7 @@ pub use admin::{Admin, TopicSpec};
 pub use client::Bounds;
 pub use compacted::CompactedLog;
 pub use consumer::{Consumer, Event, Handover, consumer_defaults};
+pub use cut::Cut;
 pub use error::{kafka_error, not_permitted};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use producer::{Delivery, Outgoing, Producer, producer_defaults};

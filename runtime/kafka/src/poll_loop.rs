@@ -195,9 +195,8 @@ impl PollLoop {
     }
 
     fn fail(&self, error: Error) {
-        let context = self.consumer.context();
-        // A closed channel means that the task ends anyway.
-        let _ = context.runtime.block_on(context.events.send(context.numbered(Event::Failed(error))));
+        // A task that takes nothing any more ends anyway.
+        while !self.closing() && !self.consumer.context().queue(Event::Failed(error.clone()), Instant::now() + LOOK) {}
     }
 
     fn hand_over(&mut self) {

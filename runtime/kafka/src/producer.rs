@@ -8,11 +8,12 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
-    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
 };
 
 use crate::{
     client::{Context, LOOK_AT_BROKERS},
+    cut::Cut,
     error::{kafka_error, not_created},
     settings::{ClientSettings, Role},
 };
@@ -88,9 +89,10 @@ impl<D: Delivery> ProducerContext for Reports<D> {
 /// A producer with its own polling thread. Cloning shares it; it is closed with the last clone.
 #[derive(Clone)]
 pub struct Producer<D: Delivery> {
-    inner: ThreadedProducer<Reports<D>>,
+    inner: Arc<ThreadedProducer<Reports<D>>>,
     /// How many bytes wait at most.
     buffer: usize,
+    cut: Cut,
 }
 
 /// Adds the defaults of the worker's producers: acks=all, idempotent, several requests in flight, no limit
@@ -122,9 +124,22 @@ impl<D: Delivery> Producer<D> {
     pub fn new(settings: &ClientSettings) -> Result<Self> {
         let context = Reports { client: Context::default(), kind: std::marker::PhantomData };
         let inner = settings.config().create_with_context(context);
+        let inner = inner.map_err(|e| not_created(Role::Producer, "the producer", &e))?;
         let kbytes = settings.native.get("queue.buffering.max.kbytes").and_then(|kbytes| kbytes.parse().ok());
         let buffer = kbytes.map_or(usize::MAX, |kbytes: usize| kbytes.saturating_mul(1024));
-        inner.map(|inner| Self { inner, buffer }).map_err(|e| not_created(Role::Producer, "the producer", &e))
+        Ok(Self { inner: Arc::new(inner), buffer, cut: Cut::default() })
+    }
+
+    /// Sends nothing once this is cut; what is on its way then is dropped.
+    pub fn cut_by(mut self, cut: &Cut) -> Self {
+        let inner = Arc::downgrade(&self.inner);
+        cut.on_cut(move || {
+            if let Some(inner) = inner.upgrade() {
+                inner.purge(everything());
+            }
+        });
+        self.cut = cut.clone();
+        self
     }
 
     /// Queues a record; waits while the queue is full. The report comes to `delivery` unless an error is
@@ -132,8 +147,15 @@ impl<D: Delivery> Producer<D> {
     pub async fn send(&self, record: Outgoing<'_>, delivery: Arc<D>) -> Result<()> {
         let mut delivery = delivery;
         loop {
+            self.cut.check()?;
             match self.try_send(record, delivery) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    // It may have been cut in between. The report says that the record was dropped.
+                    if self.cut.is_cut() {
+                        self.purge();
+                    }
+                    return Ok(());
+                }
                 // Java's producer refuses it, too.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if record.size() > self.buffer => {
                     return Err(Error::data(format!(
@@ -207,8 +229,12 @@ impl<D: Delivery> Producer<D> {
 
     /// Drops what has not been acknowledged: each record's report is a failure.
     pub fn purge(&self) {
-        self.inner.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+        self.inner.purge(everything());
     }
+}
+
+fn everything() -> PurgeConfig {
+    PurgeConfig::default().queue().inflight()
 }
 
 impl<D: Delivery> std::fmt::Debug for Producer<D> {

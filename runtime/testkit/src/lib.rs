@@ -3,9 +3,11 @@
 //! - [`Host`]: the worker's side of a task, in memory: offsets, tables, state, reports
 //! - [`source`]: polls with a bound, acknowledges, restarts from what was acknowledged
 //! - [`sink`]: puts with the worker's contract: the same slice after a retriable error, halves after a data error
+//! - [`hanging`]: connectors that hang, for tests of the worker
 //!
 //! What breaks the contract panics with what was expected: these are tests.
 
+pub mod hanging;
 mod host;
 pub mod sink;
 pub mod source;

@@ -1,7 +1,10 @@
 //! Offsets of connectors, listed, altered and reset by people (KIP-875): those of sources are the worker's, those of
 //! sinks are their consumer group's.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use connect_api::{Error, OffsetMap, PartitionOffset, Settings, TopicPartition};
 use connect_kafka::{GroupError, GroupOffsets, Role};
@@ -13,7 +16,7 @@ use crate::{
     controller::{Answer, Refusal, not_found},
     java_value::{JavaMap, JavaValue, primitives},
     registry::{AlterOffsets, ConnectorPlugin},
-    stage,
+    rest, stage,
     storage::Target,
 };
 
@@ -42,6 +45,9 @@ impl Change {
         }
     }
 }
+
+/// Other changes wait until offsets are written.
+const WRITE: Duration = Duration::from_secs(30);
 
 const TOPIC: &str = "kafka_topic";
 const PARTITION: &str = "kafka_partition";
@@ -106,24 +112,26 @@ impl Controller {
         Ok((settings, plugin))
     }
 
-    async fn modify_offsets(&self, name: &str, change: Change) -> Answer<String> {
-        // Held to the end: a connector that is resumed meanwhile would go on from offsets of before.
-        let _one_at_a_time = self.changing().lock().await;
-        let (settings, plugin) = self.known(name)?;
-        {
-            let log = self.services().configs.log();
-            if log.target(name) != Target::Stopped || !log.tasks(name).is_empty() {
-                return Err(Refusal::Bad(format!(
-                    "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for \
-                     the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
-                )));
-            }
+    /// A task that runs would go on from offsets of before.
+    fn stopped(&self, name: &str) -> Answer<()> {
+        let log = self.services().configs.log();
+        if log.target(name) == Target::Stopped && log.tasks(name).is_empty() {
+            return Ok(());
         }
+        Err(Refusal::Bad(format!(
+            "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the \
+             specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
+        )))
+    }
+
+    async fn modify_offsets(&self, name: &str, change: Change) -> Answer<String> {
+        let (settings, plugin) = self.known(name)?;
+        self.stopped(name)?;
         let word = change.word();
         let work = async {
             if let Ok(handle) = self.handle(name, String::new).await {
                 // Tasks that are still stopping commit once more.
-                handle.target(Target::Stopped).await?.done().await?;
+                handle.target(Target::Stopped)?.done().await?;
             }
             match plugin.alter {
                 AlterOffsets::Source(alter) => self.modify_source(name, settings, alter, change).await,
@@ -160,9 +168,14 @@ impl Controller {
                 all.into_iter().map(|(partition, _)| (partition, None)).collect()
             }
         };
-        let (all, changes) = asked(name, &text, changes, move |changes| alter(&settings, changes)).await?;
+        let (all, changes) = self.asked(name, "source", changes, move |changes| alter(&settings, changes)).await?;
+        let _one_at_a_time = self.changing().lock().await;
+        self.stopped(name)?;
         let changes = changes.into_iter().map(|(partition, offset)| (Arc::new(partition), offset)).collect();
-        offsets.put(name, changes).await.map_err(|e| failed(&text, &e))?;
+        let put = tokio::time::timeout(WRITE, offsets.put(name, changes)).await;
+        let late =
+            |_| Refusal::Failed(format!("Timed out while attempting to modify offsets for source connector {name}"));
+        put.map_err(late)?.map_err(|e| failed(&text, &e))?;
         Ok(all)
     }
 
@@ -190,7 +203,9 @@ impl Controller {
                 all.into_iter().map(|o| (o.partition, None)).collect()
             }
         };
-        let (all, changes) = asked(name, &text, changes, move |changes| alter(&settings, changes)).await?;
+        let (all, changes) = self.asked(name, "sink", changes, move |changes| alter(&settings, changes)).await?;
+        let _one_at_a_time = self.changing().lock().await;
+        self.stopped(name)?;
         if reset {
             match group.delete_group().await {
                 Ok(()) | Err(GroupError::Unknown(_)) => {}
@@ -226,6 +241,31 @@ impl Controller {
         }
     }
 
+    /// Asks the connector, which may do I/O, hang and panic, whether it agrees; gives the changes back. Nothing is held
+    /// meanwhile: other connectors have to be changed, too, so whoever goes on looks again whether this one is stopped.
+    async fn asked<T: Send + 'static>(
+        &self,
+        name: &str,
+        kind: &str,
+        changes: Vec<T>,
+        alter: impl FnOnce(&[T]) -> connect_api::Result<bool> + Send + 'static,
+    ) -> Answer<(bool, Vec<T>)> {
+        let began = Instant::now();
+        let call = self.services().threads.call("offsets", move || alter(&changes).map(|all| (all, changes)));
+        let done = call.await.map_err(|e| match e.exception_class() {
+            "java.lang.UnsupportedOperationException" => Refusal::Failed(format!(
+                "Failed to modify offsets for connector {name} because it doesn't support external modification of offsets"
+            )),
+            _ => e.into(),
+        })?;
+        // Whoever asked has been told that it failed.
+        if began.elapsed() >= rest::LIMIT {
+            let text = format!("Timed out while calling the 'alterOffsets' method for {kind} connector {name}");
+            return Err(Refusal::Failed(text));
+        }
+        Ok(done)
+    }
+
     /// The consumer group of a sink.
     fn group(&self, name: &str, settings: &Settings) -> connect_api::Result<GroupOffsets> {
         let worker = &self.services().worker;
@@ -251,26 +291,6 @@ fn still_active(name: &str, word: &str) -> Refusal {
          the connector is in a stopped state, this operation can be safely retried. If it doesn't eventually succeed, the \
          Connect cluster may need to be restarted to get rid of the zombie sink tasks."
     ))
-}
-
-/// Asks the connector, which may do I/O and may panic, whether it agrees; gives the changes back.
-async fn asked<T: Send + 'static>(
-    name: &str,
-    text: &str,
-    changes: Vec<T>,
-    alter: impl FnOnce(&[T]) -> connect_api::Result<bool> + Send + 'static,
-) -> Answer<(bool, Vec<T>)> {
-    let answered = tokio::task::spawn_blocking(move || alter(&changes).map(|all| (all, changes))).await;
-    match answered {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(e)) if e.exception_class() == "java.lang.UnsupportedOperationException" => {
-            Err(Refusal::Failed(format!(
-                "Failed to modify offsets for connector {name} because it doesn't support external modification of offsets"
-            )))
-        }
-        Ok(Err(e)) => Err(e.into()),
-        Err(e) => Err(Refusal::Failed(format!("{text}: {e}"))),
-    }
 }
 
 fn put_last<K: PartialEq, V>(all: &mut Vec<(K, V)>, key: K, value: V) {

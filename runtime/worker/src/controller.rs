@@ -14,7 +14,7 @@ use crate::{
     stage,
     status::State,
     storage::Target,
-    supervisor::{Handle, Services},
+    supervisor::{Handle, Queued, Services},
     unknown_keys, validation,
 };
 
@@ -31,6 +31,15 @@ pub enum Refusal {
     Failed(String),
 }
 
+impl Refusal {
+    /// What is said of it.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Bad(text) | Self::NotFound(text) | Self::Conflict(text) | Self::Failed(text) => text,
+        }
+    }
+}
+
 impl From<Error> for Refusal {
     fn from(e: Error) -> Self {
         Self::Failed(e.one_line())
@@ -43,6 +52,8 @@ pub type Answer<T> = Result<T, Refusal>;
 struct Connector {
     kind: ConnectorType,
     handle: Handle,
+    /// The configuration and target that its actor was told last.
+    told: Option<(Settings, Target)>,
 }
 
 /// The worker's connectors.
@@ -107,31 +118,38 @@ impl Controller {
     }
 
     /// Validates a configuration for the plugin that it names.
-    pub fn validate(&self, config: &ConfigMap) -> Answer<ConfigInfos> {
+    pub async fn validate(&self, config: &ConfigMap) -> Answer<ConfigInfos> {
         let class = config.get("connector.class").and_then(Option::as_deref);
-        if class.is_none() {
+        let Some(class) = class else {
             return Err(Refusal::Bad(format!("Connector config {} contains no connector type", java_map(config))));
-        }
-        let worker = &self.services.worker;
-        let resolved = worker.providers.resolve(&texts(config))?;
-        let group = worker.distributed.as_ref().map(|settings| settings.group_id.as_str());
-        let infos = validation::validate(&self.services.plugins, Some(&worker.config), group, &resolved.given(config));
-        let mut infos = infos.map_err(|e| {
+        };
+        let worker = self.services.worker.clone();
+        let plugins = self.services.plugins.clone();
+        let given = config.clone();
+        let work = self.services.threads.call("validation", move || {
+            let resolved = stage::step("resolving transformed configuration properties for the connector", || {
+                worker.providers.resolve(&texts(&given))
+            })?;
+            let group = worker.distributed.as_ref().map(|settings| settings.group_id.as_str());
+            Ok(validation::validate(&plugins, Some(&worker.config), group, &resolved.given(&given)).map(|mut infos| {
+                resolved.conceal_infos(&mut infos);
+                infos
+            }))
+        });
+        const WAITING: &str = "waiting for a new thread to become available for connector validation";
+        stage::during(WAITING, work).await?.map_err(|e| {
             let known: Vec<&str> = self.services.plugins.connectors.all().iter().map(|p| p.info.class()).collect();
-            let class = class.unwrap_or_default();
             let hint = e.message().split_once(" Did you mean").map(|(_, h)| format!(" Did you mean{h}")).unwrap_or_default();
             Refusal::Bad(format!(
                 "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}.{hint}",
                 known.join(", ")
             ))
-        })?;
-        resolved.conceal_infos(&mut infos);
-        Ok(infos)
+        })
     }
 
     /// Checks a configuration; answers it as written, which is what is stored.
-    fn check(&self, config: &ConfigMap) -> Answer<Settings> {
-        let infos = self.validate(config)?;
+    async fn check(&self, config: &ConfigMap) -> Answer<Settings> {
+        let infos = self.validate(config).await?;
         if infos.error_count > 0 {
             let texts: Vec<&str> = infos.errors().collect();
             return Err(Refusal::Bad(format!(
@@ -165,13 +183,13 @@ impl Controller {
 
     /// Creates a connector; without a target state it is started.
     pub async fn create(&self, name: &str, config: ConfigMap, target: Option<Target>) -> Answer<ConnectorInfo> {
-        let settings = self.check(&Self::named(name, config)?)?;
+        let settings = self.check(&Self::named(name, config)?).await?;
         self.put(name, settings, Write::New(target)).await.map(|(info, _)| info)
     }
 
     /// Creates a connector or replaces its configuration; tells whether it is new.
     pub async fn put_config(&self, name: &str, config: ConfigMap) -> Answer<(ConnectorInfo, bool)> {
-        let settings = self.check(&Self::named(name, config)?)?;
+        let settings = self.check(&Self::named(name, config)?).await?;
         self.put(name, settings, Write::Any).await
     }
 
@@ -188,7 +206,7 @@ impl Controller {
                 None => drop(config.shift_remove(&key)),
             }
         }
-        let settings = self.check(&Self::named(name, config)?)?;
+        let settings = self.check(&Self::named(name, config)?).await?;
         self.put(name, settings, Write::Any).await.map(|(info, _)| info)
     }
 
@@ -202,34 +220,88 @@ impl Controller {
         };
         let writing = format!("writing a config for connector {name} to the config topic");
         stage::during(writing, self.services.configs.put_connector(name, &settings, target)).await?;
-        let handle = self.take_up(&mut *self.all.lock().await, name, &settings)?;
         let target = self.services.configs.log().target(name);
         // Queued before the next change is stored, so that all are taken up in that order.
-        let configured = handle.configure(settings, target).await?;
+        let configured = self.configure(&mut *self.all.lock().await, name, settings, target)?;
         drop(one_at_a_time);
         // As in Kafka Connect, the connector exists even if it cannot be started.
         stage::during("starting the connector", configured.done()).await??;
         Ok((self.info(name).await?, new))
     }
 
-    /// Gives a connector its actor.
-    fn take_up(&self, all: &mut BTreeMap<String, Connector>, name: &str, settings: &Settings) -> Answer<Handle> {
-        let class = self.services.worker.providers.connector_class(settings)?;
+    /// Tells a connector's actor what to run. One that has none gets it.
+    fn configure(
+        &self,
+        all: &mut BTreeMap<String, Connector>,
+        name: &str,
+        settings: Settings,
+        target: Target,
+    ) -> Answer<Queued<connect_api::Result<()>>> {
+        let class = self.services.worker.providers.connector_class(&settings)?;
         let plugin = self.services.plugins.connectors.find(&class)?;
         let kind = match plugin.direction() {
             Direction::Source => ConnectorType::Source,
             Direction::Sink => ConnectorType::Sink,
         };
-        let c = all
-            .entry(name.to_owned())
-            .or_insert_with(|| Connector { kind, handle: Handle::new(name.into(), self.services.clone()) });
+        let new = || Connector { kind, handle: Handle::new(name.into(), self.services.clone()), told: None };
+        let c = all.entry(name.to_owned()).or_insert_with(new);
         c.kind = kind;
         self.services.statuses.describe(name, kind, plugin.info.class(), plugin.info.version);
-        Ok(c.handle.clone())
+        let configured = c.handle.configure(settings.clone(), target)?;
+        c.told = Some((settings, target));
+        Ok(configured)
     }
 
-    /// Starts what the configuration topic says, side by side. What cannot be started shows as FAILED.
-    pub async fn resume_stored(&self) {
+    /// Takes up what is stored although the request for it has failed, as happens when Kafka was away for longer than the
+    /// request could wait.
+    pub async fn follow(self: Arc<Self>) {
+        loop {
+            for name in self.services.configs.changed().await {
+                if let Err(refusal) = self.reconcile(&name).await {
+                    tracing::error!(connector = %name, "what is stored of it cannot be taken up: {}", refusal.text());
+                }
+            }
+        }
+    }
+
+    async fn reconcile(&self, name: &str) -> Answer<()> {
+        let _one_at_a_time = self.changing.lock().await;
+        let stored = {
+            let log = self.services.configs.log();
+            log.connector(name).map(|settings| (settings.clone(), log.target(name)))
+        };
+        let mut all = self.all.lock().await;
+        let told = all.get(name).and_then(|c| c.told.clone());
+        let late = || tracing::info!(connector = name, "what was stored of it only now is taken up");
+        match (stored, told) {
+            (None, Some(_)) => {
+                late();
+                if let Some(c) = all.remove(name) {
+                    let (services, name) = (self.services.clone(), name.to_owned());
+                    // Others need not wait for its end.
+                    tokio::spawn(async move { stop(&services, &name, &c.handle).await });
+                }
+            }
+            (Some(stored), told) if told.as_ref() != Some(&stored) => {
+                late();
+                let (settings, target) = stored;
+                let same = told.is_some_and(|(before, _)| before == settings);
+                match all.get_mut(name).filter(|_| same) {
+                    Some(c) => {
+                        drop(c.handle.target(target)?);
+                        c.told = Some((settings, target));
+                    }
+                    None => drop(self.configure(&mut all, name, settings, target)?),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Starts what the configuration topic says, side by side. What cannot be started shows as FAILED. Starting goes on
+    /// also if nobody waits for it any more.
+    pub async fn resume_stored(self: Arc<Self>) {
         let stored: Vec<(String, Settings, Target)> = {
             let log = self.services.configs.log();
             let one = |name: &str| Some((name.to_owned(), log.connector(name)?.clone(), log.target(name)));
@@ -237,23 +309,21 @@ impl Controller {
         };
         let mut starts = Vec::new();
         for (name, settings, target) in stored {
-            let taken = self.take_up(&mut *self.all.lock().await, &name, &settings);
-            starts.push(async move {
+            let taken = self.configure(&mut *self.all.lock().await, &name, settings, target);
+            let this = self.clone();
+            starts.push(tokio::spawn(async move {
                 let started = match taken {
-                    Ok(handle) => match handle.configure(settings, target).await {
-                        Ok(configured) => configured.done().await.and_then(|started| started),
-                        Err(e) => Err(e),
-                    },
-                    Err(Refusal::Bad(e) | Refusal::NotFound(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
-                        let e = Error::fatal(e);
-                        self.services.statuses.connector(&name, State::Failed, Some(&e));
+                    Ok(configured) => configured.done().await.and_then(|started| started),
+                    Err(refusal) => {
+                        let e = Error::fatal(refusal.text().to_owned());
+                        this.services.statuses.connector(&name, State::Failed, Some(&e));
                         Err(e)
                     }
                 };
                 if let Err(e) = started {
                     tracing::error!(connector = %name, "it could not be started: {}", e.one_line());
                 }
-            });
+            }));
         }
         futures_util::future::join_all(starts).await;
     }
@@ -336,7 +406,10 @@ impl Controller {
             configs.put_tasks(name, &[]).await?;
         }
         configs.put_target(name, target).await?;
-        let queued = handle.target(target).await?;
+        let queued = handle.target(target)?;
+        if let Some((_, told)) = self.all.lock().await.get_mut(name).and_then(|c| c.told.as_mut()) {
+            *told = target;
+        }
         drop(one_at_a_time);
         // Pause and resume answer before they are carried out.
         if target == Target::Stopped {
@@ -352,9 +425,7 @@ impl Controller {
         self.services.configs.remove_connector(name).await?;
         self.all.lock().await.remove(name);
         drop(one_at_a_time);
-        stage::during(format!("stopping connector {name}"), handle.stop()).await;
-        self.services.statuses.remove(name);
-        self.services.topics.reset(name);
+        stage::during(format!("stopping connector {name}"), stop(&self.services, name, &handle)).await;
         Ok(())
     }
 
@@ -362,7 +433,7 @@ impl Controller {
     pub async fn restart_connector(&self, name: &str) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let failed = |e: Error| Refusal::Failed(format!("Failed to start connector: {name}: {}", e.one_line()));
-        let queued = handle.restart(true, Vec::new()).await?;
+        let queued = handle.restart(true, Vec::new())?;
         stage::during(format!("restarting connector {name}"), queued.done()).await?.map_err(failed)
     }
 
@@ -385,7 +456,7 @@ impl Controller {
         }
         self.services.configs.put_restart(name, tasks, only_failed).await?;
         // It is answered before it is carried out.
-        drop(handle.restart(connector, ids).await?);
+        drop(handle.restart(connector, ids)?);
         Ok(status)
     }
 
@@ -394,7 +465,7 @@ impl Controller {
         let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
         let id = u32::try_from(task).ok().filter(|id| (*id as usize) < self.services.configs.log().tasks(name).len());
         let id = id.ok_or_else(|| Refusal::NotFound(format!("Unknown task: {name}-{task}")))?;
-        let queued = handle.restart(false, vec![id]).await?;
+        let queued = handle.restart(false, vec![id])?;
         stage::during(format!("restarting task {name}-{id}"), queued.done())
             .await?
             .map_err(|e| Refusal::Failed(format!("Failed to start task: {name}-{task}: {}", e.one_line())))
@@ -409,6 +480,13 @@ impl Controller {
             tracing::warn!("some connectors did not stop within {} s", limit.as_secs());
         }
     }
+}
+
+/// Stops a connector that is no more.
+async fn stop(services: &Services, name: &str, handle: &Handle) {
+    handle.stop().await;
+    services.statuses.remove(name);
+    services.topics.reset(name);
 }
 
 pub(crate) fn not_found(name: &str) -> Refusal {

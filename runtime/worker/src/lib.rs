@@ -6,6 +6,7 @@
 //! - [`framework`], [`worker_config`], [`validation`]: settings of every connector, of the worker, and
 //!   complete validation
 //! - [`controller`]: what should run, with [`connector_offsets`]; [`supervisor`]: what runs, one actor per connector
+//! - [`plugin_threads`]: where the code of plugins runs
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
 //! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters; [`error_log`]: what is
 //!   logged of them
@@ -36,6 +37,7 @@ pub mod observer;
 pub mod offsets;
 pub mod override_policy;
 pub mod pipeline;
+pub mod plugin_threads;
 pub mod progress;
 pub mod providers;
 pub mod registry;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use connect_api::{Error, ErrorClass, OffsetMap, Result, SourceBatch, SourceTask, Topic};
-use connect_kafka::{Outgoing, Producer};
+use connect_kafka::{Cut, Outgoing, Producer};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -30,6 +30,8 @@ pub struct Control {
     pub stop: CancellationToken,
     /// Whether the task is to pause.
     pub paused: watch::Receiver<bool>,
+    /// Cut when the task has not stopped in time: nothing that it does from then on may reach Kafka.
+    pub cut: Cut,
 }
 
 /// A source task with everything it needs.
@@ -72,19 +74,13 @@ impl SourceRunner {
             store: self.offsets.clone(),
             status: self.status.clone(),
             waiting: Vec::new(),
+            limit: self.flush_timeout,
+            cut: control.cut.clone(),
         };
         let result = self.pump(&control, &mut tracker, &mut committer).await;
-        if let Err(e) = self.producer.flush(self.flush_timeout).await {
-            tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
-        }
-        self.topics.note_all(tracker.take_topics().iter());
-        // An offset is safe only when the dead letters before it are stored, too.
-        let committed = match self.pipeline.tolerance.flush(self.flush_timeout).await {
-            Ok(()) => committer.commit(&mut tracker).await,
-            Err(e) => Err(e),
-        };
-        if let Err(e) = committed {
-            tracing::warn!("the last offsets were not stored, their records will come again: {}", e.one_line());
+        // A task that was given up has a successor by now.
+        if !control.cut.is_cut() {
+            self.commit_last(&mut tracker, &mut committer).await;
         }
         if let Err(e) = self.task.stop().await {
             tracing::warn!("stopping the task: {}", e.one_line());
@@ -92,6 +88,21 @@ impl SourceRunner {
         // What Kafka has not acknowledged must not be sent later behind a successor's back.
         self.producer.purge();
         result
+    }
+
+    async fn commit_last(&mut self, tracker: &mut Tracker, committer: &mut Committer) {
+        if let Err(e) = self.producer.flush(self.flush_timeout).await {
+            tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
+        }
+        self.topics.note_all(tracker.take_topics().iter());
+        // An offset is safe only when the dead letters before it are stored, too.
+        let committed = match self.pipeline.tolerance.flush(self.flush_timeout).await {
+            Ok(()) => committer.commit(tracker).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = committed {
+            tracing::warn!("the last offsets were not stored, their records will come again: {}", e.one_line());
+        }
     }
 
     async fn pump(&mut self, control: &Control, tracker: &mut Tracker, committer: &mut Committer) -> Result<()> {
@@ -133,6 +144,8 @@ impl SourceRunner {
                                 },
                                 Ok(()) => drop(self.status.recovered(Trouble::Offsets)),
                             }
+                            // A commit that takes longer than the interval must leave time for records.
+                            commits.reset();
                         }
                         polled = &mut poll, if room => break polled,
                     }
@@ -311,17 +324,24 @@ struct Committer {
     status: Arc<TaskStatus>,
     /// Safe offsets that could not be stored yet.
     waiting: Vec<(Arc<OffsetMap>, OffsetMap)>,
+    /// `offset.flush.timeout.ms`
+    limit: Duration,
+    cut: Cut,
 }
 
 impl Committer {
     async fn commit(&mut self, tracker: &mut Tracker) -> Result<()> {
+        self.cut.check()?;
         self.waiting.append(&mut tracker.take_safe());
         if self.waiting.is_empty() {
             return Ok(());
         }
         let began = Instant::now();
         let offsets = self.waiting.iter().map(|(p, o)| (p.clone(), Some(o.clone()))).collect();
-        let stored = self.store.put(&self.connector, offsets).await;
+        // The task goes on meanwhile; what is stored later all the same is older than what comes behind it.
+        let put = tokio::time::timeout(self.limit, self.store.put(&self.connector, offsets)).await;
+        let late = || Error::retriable(format!("kafka did not take them within {} ms", self.limit.as_millis()));
+        let stored = put.unwrap_or_else(|_| Err(late()));
         self.status.committed(began.elapsed(), stored.is_ok());
         stored.map_err(|e| e.context("committing source offsets"))?;
         self.waiting.clear();

@@ -35,15 +35,52 @@ pub(crate) async fn within<T: Send + 'static>(
 
 /// Does a part of a request's work, known by these words.
 pub(crate) async fn during<T>(what: impl Into<String>, work: impl Future<Output = T>) -> T {
-    let set = |stage: Stage| {
-        // Work that no request waits for has nobody to tell.
-        let _ = STAGE.try_with(|s| *s.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage));
-    };
-    let stage = Stage { what: what.into(), began: SystemTime::now(), completed: None };
-    set(stage.clone());
+    let (stages, what) = (Stages::current(), what.into());
+    let began = stages.begin(&what);
     let done = work.await;
-    set(Stage { completed: Some(SystemTime::now()), ..stage });
+    stages.set(Stage { what, began, completed: Some(SystemTime::now()) });
     done
+}
+
+/// As [`during`], for work that does not wait.
+pub(crate) fn step<T>(what: impl Into<String>, work: impl FnOnce() -> T) -> T {
+    let (stages, what) = (Stages::current(), what.into());
+    let began = stages.begin(&what);
+    let done = work();
+    stages.set(Stage { what, began, completed: Some(SystemTime::now()) });
+    done
+}
+
+/// Tells one request what is done for it, also from other threads. Work that no request waits for has nobody to tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stages(Option<Arc<Mutex<Option<Stage>>>>);
+
+impl Stages {
+    /// Those of the request whose work this is.
+    pub(crate) fn current() -> Self {
+        Self(STAGE.try_with(Arc::clone).ok())
+    }
+
+    /// Says that a part of the work begins; answers when.
+    pub(crate) fn begin(&self, what: &str) -> SystemTime {
+        let began = SystemTime::now();
+        self.set(Stage { what: what.to_owned(), began, completed: None });
+        began
+    }
+
+    fn set(&self, stage: Stage) {
+        if let Some(shared) = &self.0 {
+            *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
+        }
+    }
+
+    /// Does work whose stages are these.
+    pub(crate) fn scope<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.0 {
+            Some(shared) => STAGE.sync_scope(shared, work),
+            None => work(),
+        }
+    }
 }
 
 fn sentence(stage: Option<&Stage>) -> String {
@@ -107,5 +144,21 @@ mod tests {
     async fn work_that_ends_in_time_is_handed_on() {
         assert_eq!(within(Duration::from_secs(60), during("a", async { 1 })).await, Ok(1));
         assert_eq!(during("without a request", async { 2 }).await, 2);
+        assert_eq!(step("without a request", || 3), 3);
+    }
+
+    #[tokio::test]
+    async fn another_thread_tells_the_request_what_it_does() {
+        let text = within(SOON, async {
+            let stages = Stages::current();
+            let told = std::thread::spawn(move || stages.scope(|| step("elsewhere", || ()))).join();
+            told.expect("the other thread");
+            pending::<()>().await;
+        });
+        let text = text.await.expect_err("too long");
+        assert!(
+            text.starts_with("Request timed out. The last operation the worker completed was elsewhere, "),
+            "{text}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use connect_api::{Bytes, Result, State, async_trait};
-use connect_kafka::TopicSpec;
+use connect_kafka::{Cut, TopicSpec};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -35,10 +35,10 @@ impl StateTopic {
         Self { worker, open: OnceCell::new() }
     }
 
-    /// The state of that name.
-    pub async fn state(&self, connector: &str, name: &str) -> Result<Arc<dyn State>> {
-        let open = self.open.get_or_try_init(|| self.open()).await?;
-        Ok(Arc::new(Part { open: open.clone(), connector: connector.to_owned(), name: name.to_owned() }))
+    /// The state of that name. It is only read once this is cut.
+    pub async fn state(&self, connector: &str, name: &str, cut: &Cut) -> Result<Arc<dyn State>> {
+        let open = self.open.get_or_try_init(|| self.open()).await?.clone();
+        Ok(Arc::new(Part { open, connector: connector.to_owned(), name: name.to_owned(), cut: cut.clone() }))
     }
 
     async fn open(&self) -> Result<Arc<Open>> {
@@ -82,6 +82,7 @@ struct Part {
     open: Arc<Open>,
     connector: String,
     name: String,
+    cut: Cut,
 }
 
 #[async_trait]
@@ -98,6 +99,7 @@ impl State for Part {
     }
 
     async fn put(&self, key: &str, value: Option<Bytes>) -> Result<()> {
+        self.cut.check()?;
         let full = key_of(&self.connector, &self.name, key).into_bytes();
         let written = self.open.topic.write(&[(full, value.map(|v| v.to_vec()))]).await;
         written.map_err(|e| e.context(format!("keeping state {} of {}", self.name, self.connector)))

@@ -303,6 +303,19 @@ impl Statuses {
         });
     }
 
+    /// Says that a task which did not stop was given up: nothing that it says from now on counts.
+    pub fn abandon(&self, name: &str, task: u32, generation: u64) {
+        self.task(name, task, generation, State::Unassigned, None);
+        self.edit(|all| {
+            if let Some(entry) = all.get_mut(name).and_then(|c| c.tasks.get_mut(&task))
+                && entry.generation == generation
+            {
+                // Tasks count from one.
+                entry.generation = 0;
+            }
+        });
+    }
+
     /// Says how often a connector, or one of its tasks, was restarted in a row because it had failed, and in which time
     /// it will be again.
     pub fn restarts(&self, name: &str, task: Option<u32>, count: u32, next: Option<Duration>) {
@@ -410,6 +423,11 @@ mod tests {
         s.task("c", 0, 2, State::Running, None);
         s.task("c", 0, 1, State::Failed, Some(&Error::fatal("late")));
         assert_eq!(s.task_state("c", 0), Some(State::Running));
+        s.abandon("c", 0, 1);
+        assert_eq!(s.task_state("c", 0), Some(State::Running), "it has a successor");
+        s.abandon("c", 0, 2);
+        s.task("c", 0, 2, State::Failed, Some(&Error::fatal("late")));
+        assert_eq!(s.task_state("c", 0), Some(State::Unassigned), "it has none yet");
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub async fn start_task(
     let config = CommonConfig::parse(&settings)?;
     let converters = Arc::new(Converters::new(&services.plugins, worker, &settings)?);
     let letters = dead_letters(services, name, id, &settings, &config, &status).await?;
+    let letters = letters.map(|letters| letters.cut_by(&control.cut));
     let task = Task { connector: name.clone(), task: id };
     let tolerance = Tolerance::new(task, &config, letters, status.clone());
     let tolerance = Arc::new(tolerance.concealing(worker.providers.secrets().clone()));
@@ -60,6 +61,8 @@ pub async fn start_task(
         requests: Mutex::default(),
         requested: Notify::new(),
         plugin: plugin.info.class(),
+        threads: services.threads.clone(),
+        cut: control.cut.clone(),
     });
     let context = TaskContext::new(name.clone(), id, settings.clone(), control.stop.clone(), host.clone());
     let chain = Chain::new(&services.plugins, &settings, &context).await?;
@@ -70,8 +73,8 @@ pub async fn start_task(
         TaskStart::Source(start) => {
             let mut client = worker.client(Role::Producer, &settings, &format!("connector-producer-{name}-{id}"))?;
             connect_kafka::producer_defaults(&mut client);
-            let producer = Producer::new(&client)?;
-            let creator = topic_creator(services, name, id, &settings)?;
+            let producer = Producer::new(&client)?.cut_by(&control.cut);
+            let creator = topic_creator(services, name, id, &settings)?.map(|creator| creator.cut_by(&control.cut));
             let task = start(settings, SourceContext::new(context)).await?;
             let runner = SourceRunner {
                 connector: name.clone(),
@@ -105,7 +108,14 @@ pub async fn start_task(
                 handover_limit: flush_timeout + worker.config.shutdown_timeout.0,
             };
             let task = start(settings, SinkContext::new(context)).await?;
-            let subscribe = Box::new(move || Consumer::subscribe(&client, &options));
+            let (cut, home) = (control.cut.clone(), services.threads.home().clone());
+            let subscribe = Box::new(move || {
+                // One that was given up while it started must not take its successor's partitions.
+                cut.check()?;
+                // The consumer's thread needs timers that no plugin holds up.
+                let _home = home.enter();
+                Ok(Consumer::subscribe(&client, &options)?.cut_by(&cut))
+            });
             let consumer = subscribe()?;
             let runner = SinkRunner {
                 task,
@@ -119,6 +129,7 @@ pub async fn start_task(
                 flush_timeout,
                 retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),
                 in_flight: None,
+                cut: control.cut.clone(),
                 patience: crate::sink_runner::STALLED,
                 unassigned: Some(tokio::time::Instant::now()),
             };

@@ -6,13 +6,14 @@ use connect_api::{
     Error, OffsetMap, Result, Row, SinkRecord, SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, Value,
     async_trait,
 };
-use connect_kafka::{CompactedLog, RawRecord, Role};
+use connect_kafka::{CompactedLog, Cut, RawRecord, Role};
 use tokio::sync::{Notify, oneshot};
 use tracing::Instrument;
 
 use crate::{
     error_log,
     pipeline::Converters,
+    plugin_threads::PluginThreads,
     state::StateTopic,
     storage::SourceOffsets,
     tolerance::{Failure, SINK_TASK, Stage, Tolerance},
@@ -34,12 +35,18 @@ pub struct Host {
     pub(crate) requests: Mutex<Vec<SinkRequest>>,
     pub(crate) requested: Notify,
     pub(crate) plugin: &'static str,
+    pub(crate) threads: PluginThreads,
+    pub(crate) cut: Cut,
 }
 
 #[async_trait]
 impl TaskHost for Host {
     async fn state(&self, name: &str) -> Result<Arc<dyn State>> {
-        self.state.state(&self.connector, name).await
+        // The topic is opened by whoever comes first and serves all.
+        let (topic, connector, name, cut) =
+            (self.state.clone(), self.connector.clone(), name.to_owned(), self.cut.clone());
+        let opened = self.threads.home().spawn(async move { topic.state(&connector, &name, &cut).await });
+        opened.await.unwrap_or_else(|e| Err(Error::fatal("opening the state topic").caused_by(e)))
     }
 
     async fn table(&self, topic: &str) -> Result<Table> {

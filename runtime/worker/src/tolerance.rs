@@ -13,7 +13,7 @@ use std::{
 };
 
 use connect_api::{Error, ErrorClass, Result};
-use connect_kafka::{Delivery, Outgoing, Producer, RawRecord};
+use connect_kafka::{Cut, Delivery, Outgoing, Producer, RawRecord};
 
 use crate::{
     error_log,
@@ -115,6 +115,12 @@ impl DeadLetters {
     ) -> Result<Self> {
         let letters = Arc::new(Letters { status, ..Letters::default() });
         Ok(Self { producer: Producer::new(settings)?, letters, topic, headers })
+    }
+
+    /// Sends nothing once this is cut.
+    pub fn cut_by(mut self, cut: &Cut) -> Self {
+        self.producer = self.producer.cut_by(cut);
+        self
     }
 
     async fn send(&self, origin: &Task, raw: &RawRecord, failure: &Failure) -> Result<()> {

@@ -6,7 +6,7 @@ use connect_api::{
     Error, ErrorClass, Result, Settings, Topic,
     config::{ConfigType, Key, Problems, split_list},
 };
-use connect_kafka::{Admin, TopicSpec, not_permitted};
+use connect_kafka::{Admin, Cut, TopicSpec, not_permitted};
 use regex::Regex;
 
 use crate::{
@@ -237,6 +237,7 @@ pub struct TopicCreator {
     groups: Groups,
     /// Topics that are there.
     known: BTreeSet<Topic>,
+    cut: Cut,
 }
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -245,7 +246,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl TopicCreator {
     /// For a task whose topics are created by these groups at these brokers.
     pub fn new(admin: Admin, brokers: String, groups: Groups) -> Self {
-        Self { admin, brokers, groups, known: BTreeSet::new() }
+        Self { admin, brokers, groups, known: BTreeSet::new(), cut: Cut::default() }
+    }
+
+    /// Creates nothing once this is cut.
+    pub fn cut_by(mut self, cut: &Cut) -> Self {
+        self.cut = cut.clone();
+        self
     }
 
     /// Returns when the topic is there. What passes by itself is tried again; an error is for the task to fail with.
@@ -282,6 +289,7 @@ impl TopicCreator {
         // The default group takes every topic.
         let Some(group) = self.groups.first(topic) else { return Ok(()) };
         let spec = group.spec(topic);
+        self.cut.check()?;
         match self.admin.create_topic(&spec).await {
             Ok(created) => {
                 let what = if created { "created" } else { "found existing" };

@@ -11,6 +11,7 @@ use crate::{
     framework::{self, CONNECTOR_VERSION, CONVERTERS},
     override_policy::OverridePolicy,
     registry::{ConnectorPlugin, Direction, Plugins},
+    stage,
     topic_creation::{self, Groups},
     versions,
     worker_config::WorkerConfig,
@@ -28,28 +29,11 @@ pub fn validate(
     let class = settings.get("connector.class").unwrap_or_default();
     let plugin = plugins.connectors.find(class)?;
     let mut infos = Infos::default();
-    infos.framework(plugins, worker, &plugin, &settings);
-    for (list, what) in [("transforms", "Transform"), ("predicates", "Predicate")] {
-        for alias in aliases(&settings, list) {
-            infos.alias(plugins, &settings, what, &alias);
-        }
-    }
-    if plugin.direction() == Direction::Sink {
-        topics(&settings, &mut infos);
-    }
-    for (key, text) in framework::refused(&settings, plugin.direction()) {
-        infos.error(&key, text);
-    }
-    let creates = plugin.direction() == Direction::Source && worker.is_none_or(|w| w.topic_creation);
-    if let Some(problems) = creates.then(|| Groups::read(&settings).err()).flatten() {
-        problems.iter().for_each(|p| infos.error(&p.key, p.text.clone()));
-    }
-    for (key, value) in given {
-        if value.is_none() {
-            infos.error(key, "Null value can not be supplied as the configuration value.".into());
-        }
-    }
-    infos.plugin(&plugin, &settings);
+    let kind = if plugin.direction() == Direction::Sink { "sink" } else { "source" };
+    stage::step(format!("validating {kind} connector-specific properties for the connector"), || {
+        framework_rules(plugins, worker, &plugin, &settings, given, &mut infos);
+    });
+    stage::step("performing multi-property validation for the connector", || infos.plugin(&plugin, &settings));
     let policy = worker.map_or(OverridePolicy::All, |w| w.override_policy);
     clients(&settings, plugin.direction(), policy, &mut infos);
     if let Some(group) = group.filter(|_| plugin.direction() == Direction::Sink) {
@@ -57,6 +41,38 @@ pub fn validate(
     }
     converters(plugins, &settings, &mut infos);
     Ok(infos.finish(class))
+}
+
+/// What is wrong whatever the plugin's own keys say.
+fn framework_rules(
+    plugins: &Plugins,
+    worker: Option<&WorkerConfig>,
+    plugin: &ConnectorPlugin,
+    settings: &Settings,
+    given: &ConfigMap,
+    infos: &mut Infos,
+) {
+    infos.framework(plugins, worker, plugin, settings);
+    for (list, what) in [("transforms", "Transform"), ("predicates", "Predicate")] {
+        for alias in aliases(settings, list) {
+            infos.alias(plugins, settings, what, &alias);
+        }
+    }
+    if plugin.direction() == Direction::Sink {
+        topics(settings, infos);
+    }
+    for (key, text) in framework::refused(settings, plugin.direction()) {
+        infos.error(&key, text);
+    }
+    let creates = plugin.direction() == Direction::Source && worker.is_none_or(|w| w.topic_creation);
+    if let Some(problems) = creates.then(|| Groups::read(settings).err()).flatten() {
+        problems.iter().for_each(|p| infos.error(&p.key, p.text.clone()));
+    }
+    for (key, value) in given {
+        if value.is_none() {
+            infos.error(key, "Null value can not be supplied as the configuration value.".into());
+        }
+    }
 }
 
 struct Entry {

@@ -13,6 +13,7 @@ use connect_kafka::{Admin, Delivery, Outgoing, Producer, Role, TopicSpec, transl
 use connect_worker::{
     Controller, Plugins, Worker,
     active_topics::ActiveTopics,
+    plugin_threads::PluginThreads,
     state::StateTopic,
     status::Statuses,
     storage::{Configs, SourceOffsets, status_topic::StatusTopic},
@@ -126,7 +127,8 @@ fn a_sink_pauses_resumes_and_seeks_partitions() {
             .converter::<connect_converters::StringConverter>()
             .header_converter::<connect_converters::SimpleHeaderConverter>();
         let controller = Controller::new(Services {
-            plugins,
+            plugins: Arc::new(plugins),
+            threads: PluginThreads::new(tokio::runtime::Handle::current()),
             state: Arc::new(StateTopic::new(worker.clone())),
             offsets: SourceOffsets::in_memory(),
             configs: Configs::in_memory(),

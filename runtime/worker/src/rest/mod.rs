@@ -52,7 +52,7 @@ pub use listeners::{Listener, Surface};
 pub use server::Bound;
 
 /// How long a request may take, as in Kafka Connect.
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// What handlers share.
 #[derive(Clone)]
@@ -149,7 +149,7 @@ impl Api {
 
 /// Requests about connectors wait until the worker knows them.
 async fn opened(State(controller): State<Arc<Controller>>, request: Request, next: Next) -> Response {
-    stage::during("reading the topics of the cluster", controller.opened()).await;
+    stage::during("initializing and reading to the end of internal topics", controller.opened()).await;
     next.run(request).await
 }
 
@@ -196,7 +196,13 @@ async fn routed(mut request: Request, next: Next) -> Response {
 }
 
 async fn limited(request: Request, next: Next) -> Response {
-    stage::within(LIMIT, next.run(request)).await.unwrap_or_else(|text| ApiError::internal(text).into_response())
+    // Kafka Connect builds the text in two places, of which one has no full stop.
+    let validates = request.uri().path().ends_with("/config/validate");
+    let late = |text: String| {
+        let text = if validates { text.trim_end_matches('.') } else { &text };
+        ApiError::internal(text).into_response()
+    };
+    stage::within(LIMIT, next.run(request)).await.unwrap_or_else(late)
 }
 
 fn options(refusal: Response) -> Response {

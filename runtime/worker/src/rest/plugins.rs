@@ -95,7 +95,7 @@ pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>,
             return Err(ApiError(StatusCode::BAD_REQUEST, text));
         }
     }
-    let infos = api.controller.validate(&config).map_err(|refusal| {
+    let infos = api.controller.validate(&config).await.map_err(|refusal| {
         let exception = match &refusal {
             // A config provider could not read what it was asked for.
             Refusal::Failed(_) => "org.apache.kafka.common.config.ConfigException",

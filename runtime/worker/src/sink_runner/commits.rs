@@ -96,6 +96,7 @@ impl SinkRunner {
         if offsets.is_empty() {
             return Ok(offsets);
         }
+        self.cut.check()?;
         let _flushing = self.status.doing(Activity::Flushing);
         self.pipeline.tolerance.flush(self.flush_timeout).await?;
         let safe = self.task.flush(&offsets).await.map_err(|e| e.context("flushing the task"))?;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use connect_api::{Error, Result, SinkRequest, SinkTask};
-use connect_kafka::{Consumer, Event, RawRecord};
+use connect_kafka::{Consumer, Cut, Event, RawRecord};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use self::{
@@ -55,6 +55,8 @@ pub struct SinkRunner {
     pub in_flight: Option<InFlight>,
     /// After how long without reading a partition the consumer is replaced; made with 20 s.
     pub patience: Duration,
+    /// Cut when the task has not stopped in time.
+    pub cut: Cut,
     /// Since when the group has given no assignment, not even one of no partitions; none while there is one.
     pub unassigned: Option<Instant>,
 }
@@ -74,8 +76,11 @@ impl SinkRunner {
     pub async fn run(mut self, control: Control) -> Result<()> {
         let mut positions = Positions::default();
         let result = self.pump(&control, &mut positions).await;
-        // Also after a failure, as in Kafka Connect: what was put need not be put again when the task is restarted.
-        if let Err(e) = self.commit(&mut positions, None).await {
+        // Also after a failure, as in Kafka Connect: what was put need not be put again when the task is restarted. A
+        // task that was given up has a successor by now.
+        if !self.cut.is_cut()
+            && let Err(e) = self.commit(&mut positions, None).await
+        {
             tracing::warn!("the last offsets were not committed, their records will come again: {}", e.one_line());
         }
         let assigned: Vec<_> = positions.assigned.into_iter().collect();
@@ -117,7 +122,11 @@ impl SinkRunner {
                 }
                 answer = answered(&mut self.in_flight) => self.committed(answer, positions)?,
                 () = self.host.requested.notified() => self.carry_out(positions, &mut pending).await?,
-                _ = commits.tick() => self.commit_or_rewind(positions, &mut pending).await?,
+                _ = commits.tick() => {
+                    self.commit_or_rewind(positions, &mut pending).await?;
+                    // A flush that takes longer than the interval must leave time for records.
+                    commits.reset();
+                }
                 () = std::future::ready(()), if waiting => {
                     if let Some(batch) = pending.pop_front()
                         && matches!(self.put_batch(batch, control, positions, &mut pending).await?, Waited::Stop) {

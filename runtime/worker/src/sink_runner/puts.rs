@@ -40,6 +40,7 @@ impl SinkRunner {
         positions: &mut Positions,
         pending: &mut VecDeque<Vec<RawRecord>>,
     ) -> Result<Waited> {
+        self.cut.check()?;
         let (_converting, all) = (self.status.doing(Activity::Converting), batch.len());
         let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut records = Vec::with_capacity(batch.len());
@@ -144,6 +145,8 @@ impl SinkRunner {
         let mut attempt = 0u32;
         while let Some(part) = parts.pop() {
             *done = part.start;
+            // Between two calls of a task that did not return in time its successor may have begun.
+            self.cut.check()?;
             let putting = self.status.doing(Activity::Putting);
             let outcome = self.task.put(&records[part.clone()]).await;
             drop(putting);

@@ -2,17 +2,18 @@
 //! worker, or in memory.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use connect_api::{Error, Result, Settings};
 use connect_kafka::TopicSpec;
-use tokio::sync::SetOnce;
+use tokio::sync::{Notify, SetOnce};
 
 use super::{
     Target,
-    config_log::{self, ConfigLog},
+    config_log::{self, Change, ConfigLog},
     topic::{Entry, InternalTopic, Plan},
 };
 
@@ -21,6 +22,25 @@ use super::{
 pub struct Configs {
     log: Arc<Mutex<ConfigLog>>,
     topic: Option<Arc<SetOnce<InternalTopic>>>,
+    changed: Arc<Changed>,
+}
+
+/// Connectors of which the topic has said something new.
+#[derive(Default)]
+struct Changed {
+    names: Mutex<BTreeSet<String>>,
+    any: Notify,
+}
+
+impl Changed {
+    fn take(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, name: String) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+        self.any.notify_one();
+    }
 }
 
 /// As in Kafka Connect, for writing and reading back together.
@@ -29,12 +49,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 impl Configs {
     /// For a standalone worker, whose connectors are declared in files.
     pub fn in_memory() -> Self {
-        Self { log: Arc::default(), topic: None }
+        Self { log: Arc::default(), topic: None, changed: Arc::default() }
     }
 
     /// For a distributed worker; changes wait until [`Configs::open`] has read the topic.
     pub fn in_topic() -> Self {
-        Self { log: Arc::default(), topic: Some(Arc::default()) }
+        Self { log: Arc::default(), topic: Some(Arc::default()), changed: Arc::default() }
     }
 
     /// Reads the configuration topic to its end and follows it.
@@ -47,13 +67,16 @@ impl Configs {
             client: "configs",
             one_partition: true,
         };
-        let target = self.log.clone();
+        let (target, changed) = (self.log.clone(), self.changed.clone());
         let take_up = move |record: &connect_kafka::RawRecord| {
             let mut log = target.lock().unwrap_or_else(PoisonError::into_inner);
-            // This worker alone writes, and acts on what it wrote itself.
-            log.apply(record.key.as_deref(), record.value.as_deref());
+            if let Change::Connector(name) = log.apply(record.key.as_deref(), record.value.as_deref()) {
+                changed.add(name);
+            }
         };
         let topic = InternalTopic::open(worker, &plan, take_up).await?;
+        // What was there before is no news.
+        self.changed.take();
         cell.set(topic).map_err(|_| Error::fatal("the configuration topic is opened once only"))
     }
 
@@ -62,6 +85,20 @@ impl Configs {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Connectors of which something was stored since the last call; waits until there are some. Also what this worker
+    /// has written itself: it may be stored long after whoever wrote it has given up waiting. Cancel-safe.
+    pub async fn changed(&self) -> BTreeSet<String> {
+        loop {
+            let any = self.changed.any.notified();
+            let names = self.changed.take();
+            if !names.is_empty() {
+                return names;
+            }
+            any.await;
+        }
+    }
+
+    /// An error does not mean that the records will never be stored: see [`Configs::changed`].
     async fn write(&self, what: &str, entries: &[Entry]) -> Result<()> {
         let Some(topic) = &self.topic else {
             let mut log = self.log();
