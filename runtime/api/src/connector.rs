@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    ConnectorContext, OffsetMap, Result, Settings, SinkContext, SinkRecord, SourceBatch, SourceContext, Topic,
+    ConnectorContext, OffsetMap, Result, Settings, SinkContext, SinkRecord, SinkTrial, SourceBatch, SourceContext,
+    SourceTrial, Topic,
     config::{Config, Problems},
 };
 
@@ -74,6 +75,14 @@ pub trait SourceConnector: Connector {
     /// Starts a task. What is returned is ready to be polled. `config` is read from the task's settings.
     async fn start_task(config: Self::Config, context: SourceContext) -> Result<Box<dyn SourceTask>>;
 
+    /// Looks at the source for a test call, without any consequences there or here, and starts a task that reads it.
+    /// `config` is the connector's; the task reads for all of its tasks, beside those that may be running. The default
+    /// is `None`, which says that there are no test calls: a task may do more than read.
+    async fn start_trial(config: Self::Config, context: SourceContext) -> Result<Option<SourceTrial>> {
+        let _ = (config, context);
+        Ok(None)
+    }
+
     /// Whether the source, so configured, can take part in exactly-once delivery; `None` if it does not know.
     fn exactly_once(config: &Self::Config) -> Option<bool> {
         let _ = config;
@@ -93,6 +102,13 @@ pub trait SourceConnector: Connector {
 pub trait SinkConnector: Connector {
     /// Starts a task. What is returned is ready for records. `config` is read from the task's settings.
     async fn start_task(config: Self::Config, context: SinkContext) -> Result<Box<dyn SinkTask>>;
+
+    /// Makes what a test call asks instead of a task; nothing may be written, opened for writing or created. `config`
+    /// is the connector's. The default is `None`, which says that records can be shown but not what is made of them.
+    async fn start_trial(config: Self::Config, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        let _ = (config, context);
+        Ok(None)
+    }
 
     /// Checks offsets that a person wants to set, `None` where one is to be forgotten, and sets them in the outside
     /// system if they are kept there. `true` means that setting them in Kafka is enough for them to take effect.

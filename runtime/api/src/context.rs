@@ -40,6 +40,11 @@ pub trait TaskHost: Send + Sync {
 
     /// What a sink task asks of its consumer.
     fn request(&self, request: SinkRequest);
+
+    /// See [`TaskContext::note`].
+    fn note(&self, text: Option<String>) {
+        let _ = text;
+    }
 }
 
 /// What a sink task asks of its consumer; carried out in order, soon after `put` or `flush` returns.
@@ -108,6 +113,12 @@ impl TaskContext {
     /// empty table, and is followed as soon as it exists.
     pub async fn table(&self, topic: &str) -> Result<Table> {
         self.0.host.table(topic).await
+    }
+
+    /// Says in the task's status what a person should know of it although it is no failure, such as what is missing of
+    /// what it watches. It stays until something else is said; `None` takes it back.
+    pub fn note(&self, text: Option<String>) {
+        self.0.host.note(text);
     }
 }
 

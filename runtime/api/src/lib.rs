@@ -9,6 +9,7 @@
 //! - [`SourceBatch`], [`Receipt`], [`Outcome`]: how a source learns what became of its records
 //! - [`Converter`], [`Transform`], [`Predicate`] and their plugin traits
 //! - [`SourceContext`], [`SinkContext`], [`State`], [`Table`]: what the worker offers
+//! - [`SourceTrial`], [`SinkTrial`]: test calls, without consequences
 //! - [`Error`]: one type, classified by what the worker must do
 //! - [`template`]: templates and expressions over records; [`json`]: values as plain JSON; [`time`]: dates
 //!
@@ -31,6 +32,7 @@ mod table;
 pub mod template;
 mod text;
 pub mod time;
+mod trial;
 mod validate;
 mod value;
 mod value_parse;
@@ -58,6 +60,7 @@ pub use schema::{Field, Schema, SchemaBuilder, Type};
 pub use structure::Struct;
 pub use table::{Row, State, Table, TableWriter};
 pub use text::{float32, float64};
+pub use trial::{Check, Reading, Rendered, Rendering, SinkTrial, SourceTrial};
 pub use validate::validate;
 pub use value::{Map, TextKey, Value};
 pub use value_parse::{parse_decimal, parse_value};
