@@ -5,6 +5,7 @@
 //! - [`consumer`]: the consumer of a sink task and the rebalance handshake
 //! - [`cut`]: cuts a task that was given up off
 //! - [`admin`]: cluster id and topics
+//! - [`newest()`]: the newest records of topics, without a group
 //! - [`compacted`]: follows a compacted topic from its beginning
 //! - [`group_offsets`]: offsets of groups, from outside; the one file with `unsafe` code
 //! - [`seat`]: a member that is alone in its group
@@ -18,6 +19,7 @@ pub mod cut;
 pub mod error;
 pub mod group_offsets;
 mod jaas;
+mod newest;
 mod poll_loop;
 pub mod producer;
 mod record;
@@ -32,6 +34,7 @@ pub use consumer::{Consumer, Event, Handover, consumer_defaults};
 pub use cut::Cut;
 pub use error::{kafka_error, not_permitted};
 pub use group_offsets::{GroupError, GroupOffsets};
+pub use newest::{Newest, newest};
 pub use producer::{Delivery, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;
 pub use seat::Seat;
