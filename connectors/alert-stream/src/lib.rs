@@ -18,8 +18,8 @@ mod round;
 pub mod task;
 
 use connect_api::{
-    Connector, ConnectorContext, Error, OffsetMap, PluginInfo, Result, Settings, SourceConnector, SourceContext,
-    SourceTask, async_trait,
+    Check, Connector, ConnectorContext, Error, OffsetMap, PluginInfo, Reading, Result, Settings, SourceConnector,
+    SourceContext, SourceTask, SourceTrial, async_trait,
 };
 
 pub use config::AlertStreamConfig;
@@ -58,6 +58,12 @@ impl Connector for AlertStreamSource {
 impl SourceConnector for AlertStreamSource {
     async fn start_task(config: AlertStreamConfig, context: SourceContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(AlertStreamTask::start(config, context).await?))
+    }
+
+    // The task reads files and nothing else.
+    async fn start_trial(config: AlertStreamConfig, context: SourceContext) -> Result<Option<SourceTrial>> {
+        let check = Check::Passed(format!("there are files by {}", config.files.join(", ")));
+        Ok(Some(SourceTrial { check, reading: Reading::Task(Self::start_task(config, context).await?) }))
     }
 
     fn alter_offsets(_config: &AlertStreamConfig, offsets: &[(OffsetMap, Option<OffsetMap>)]) -> Result<bool> {

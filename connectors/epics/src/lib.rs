@@ -30,11 +30,12 @@ pub mod simulation;
 pub mod task;
 
 use connect_api::{
-    Connector, ConnectorContext, PluginInfo, Result, Settings, SourceConnector, SourceContext, SourceTask, async_trait,
-    config::Problems,
+    Check, Connector, ConnectorContext, PluginInfo, Reading, Result, Settings, SourceConnector, SourceContext,
+    SourceTask, SourceTrial, async_trait, config::Problems,
 };
 
 pub use config::EpicsConfig;
+use config::ProviderKind;
 use task::EpicsTask;
 
 /// The plugin behind `connector.class: epics-source`.
@@ -77,5 +78,18 @@ impl Connector for EpicsSource {
 impl SourceConnector for EpicsSource {
     async fn start_task(config: EpicsConfig, context: SourceContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(EpicsTask::start(config, context).await?))
+    }
+
+    // The task has channels of its own, which it only monitors.
+    async fn start_trial(config: EpicsConfig, context: SourceContext) -> Result<Option<SourceTrial>> {
+        let count = config.monitor.channels()?.len();
+        let check = match config.monitor.provider {
+            ProviderKind::Simulation => Check::Passed(format!("{count} simulated channels")),
+            ProviderKind::Ca => Check::NotChecked(format!(
+                "{count} channels are searched for while records are read; the note says which are not connected"
+            )),
+        };
+        let task = EpicsTask::start(config, context).await?;
+        Ok(Some(SourceTrial { check, reading: Reading::Task(Box::new(task)) }))
     }
 }

@@ -5,11 +5,12 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     marker::PhantomData,
     os::unix::fs::MetadataExt,
+    path::Path,
 };
 
 use connect_api::{
-    Connector, ConnectorContext, Error, PartitionOffset, PluginInfo, Result, Settings, SinkConnector, SinkContext,
-    SinkRecord, SinkTask, TopicPartition, async_trait,
+    Check, Connector, ConnectorContext, Error, PartitionOffset, PluginInfo, Rendered, Rendering, Result, Settings,
+    SinkConnector, SinkContext, SinkRecord, SinkTask, SinkTrial, TopicPartition, async_trait,
     config::{Key, Width},
     json::to_json,
 };
@@ -103,6 +104,10 @@ impl<F: Flavour> SinkConnector for AnyFileSink<F> {
         let opened = tokio::task::block_in_place(|| open(&config.file, format));
         let file = opened.map_err(|e| open_error(Error::fatal, &config.file, e))?;
         Ok(Box::new(FileSinkTask { file, path: config.file, format, lines: Vec::new(), unflushed: false, lost: false }))
+    }
+
+    async fn start_trial(config: FileSinkConfig, _context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        Ok(Some(Box::new(FileSinkTrial { format: config.format.unwrap_or(F::FORMAT), path: config.file })))
     }
 
     fn alter_offsets(_config: &FileSinkConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
@@ -209,11 +214,7 @@ impl SinkTask for FileSinkTask {
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         self.lines.clear();
         for record in records {
-            match self.format {
-                // Writing to memory cannot fail.
-                Format::Json => self.lines.extend(json_line(record).into_bytes()),
-                Format::Text => self.lines.extend(record.value.to_string().into_bytes()),
-            }
+            self.lines.extend(line(self.format, record).into_bytes());
             self.lines.push(b'\n');
         }
         self.follow_path()?;
@@ -246,6 +247,45 @@ impl SinkTask for FileSinkTask {
             return Err(Error::retriable(text));
         }
         Ok(offsets.to_vec())
+    }
+}
+
+/// A sink in a test call: it looks at the file and leaves it as it is.
+struct FileSinkTrial {
+    path: String,
+    format: Format,
+}
+
+#[async_trait]
+impl SinkTrial for FileSinkTrial {
+    async fn check(&mut self) -> Result<Check> {
+        let path = &self.path;
+        // Opening for appending changes nothing while nothing is written, and a file that is missing is not made.
+        match File::options().append(true).open(path) {
+            Ok(_) => Ok(Check::Passed(format!("file {path} can be appended to"))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let folder = Path::new(path).parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                if folder.is_dir() {
+                    Ok(Check::Partly(format!("file {path} is not there; whether it can be made was not tried")))
+                } else {
+                    Err(open_error(Error::fatal, path, e))
+                }
+            }
+            Err(e) => Err(open_error(Error::fatal, path, e)),
+        }
+    }
+
+    fn render(&mut self, record: &SinkRecord) -> Result<Rendering> {
+        let (to, body) = (format!("append to {}", self.path), Some(line(self.format, record)));
+        Ok(Rendering::Sent(Rendered { to, body, ..Rendered::default() }))
+    }
+}
+
+/// A record as a line, without its end.
+fn line(format: Format, record: &SinkRecord) -> String {
+    match format {
+        Format::Json => json_line(record),
+        Format::Text => record.value.to_string(),
     }
 }
 

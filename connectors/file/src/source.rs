@@ -8,8 +8,8 @@ use std::{
 };
 
 use connect_api::{
-    Bytes, Connector, ConnectorContext, Error, OffsetMap, PluginInfo, Result, Schema, Settings, SourceBatch,
-    SourceConnector, SourceContext, SourceRecord, SourceTask, Topic, Value, async_trait,
+    Bytes, Check, Connector, ConnectorContext, Error, OffsetMap, PluginInfo, Reading, Result, Schema, Settings,
+    SourceBatch, SourceConnector, SourceContext, SourceRecord, SourceTask, SourceTrial, Topic, Value, async_trait,
     config::{Key, Millis, Width},
     time,
 };
@@ -95,6 +95,28 @@ impl SourceConnector for FileSource {
         let topic = Topic::from(config.topic.as_str());
         let absence = Absence::default();
         Ok(Box::new(FileSourceTask { config, context, topic, partition, stood, followed: None, bad: None, absence }))
+    }
+
+    async fn start_trial(config: FileSourceConfig, context: SourceContext) -> Result<Option<SourceTrial>> {
+        let file = config.file.clone();
+        // Others than regular files are not opened: that of a pipe waits for its writer.
+        let found = std::fs::metadata(&file);
+        let found = found.and_then(|f| if f.is_file() { std::fs::File::open(&file)?.metadata() } else { Ok(f) });
+        let doing = |way_out: &str| Error::fatal(format!("opening file {file}: {way_out}"));
+        let check = match found {
+            Ok(found) if found.is_file() => Check::Passed(format!("file {file} has {} bytes", found.len())),
+            Ok(_) => return Err(doing("set file to the path of a regular file")),
+            Err(e) => {
+                let way_out = match e.kind() {
+                    io::ErrorKind::NotFound => "it is not there; the running connector would wait for it",
+                    io::ErrorKind::PermissionDenied => "let the worker's user read it and its folders, or set file",
+                    _ => "see whether the setting file is right",
+                };
+                return Err(doing(way_out).caused_by(e));
+            }
+        };
+        let task = Self::start_task(config, context).await?;
+        Ok(Some(SourceTrial { check, reading: Reading::Task(task) }))
     }
 
     fn exactly_once(_config: &FileSourceConfig) -> Option<bool> {

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use connect_api::{Error, Result, config::Secret};
+use connect_api::{Check, Error, Result, config::Secret};
 use reqwest::{Certificate, Identity, Method, Proxy, RequestBuilder, Url, header::HeaderValue, redirect::Policy};
 
 use crate::{
     config::{AuthConfig, HttpConfig},
+    reach::{self, ProxyUse},
     status::{self, Answer},
 };
 
@@ -31,6 +32,7 @@ pub struct Client {
     authorization: Option<HeaderValue>,
     hidden: Vec<Secret>,
     keys: Keys,
+    proxy: ProxyUse,
 }
 
 impl Client {
@@ -64,7 +66,8 @@ impl Client {
             }
         }
         let inner = builder.build().map_err(|e| Error::fatal("setting up the HTTP client").caused_by(e))?;
-        Ok(Self { inner, authorization: None, hidden: config.proxy_password.iter().cloned().collect(), keys })
+        let hidden = config.proxy_password.iter().cloned().collect();
+        Ok(Self { inner, authorization: None, hidden, keys, proxy: ProxyUse::of(config.proxy.as_deref()) })
     }
 
     /// Adds what the server knows us by to every request.
@@ -116,6 +119,11 @@ impl Client {
     /// secret.
     pub fn place(&self, url: &Url) -> String {
         format!("{} ({})", origin(url), self.keys.url)
+    }
+
+    /// Looks whether the URL's server takes connections, without a request that could have an effect.
+    pub async fn reach(&self, url: &Url) -> Result<Check> {
+        reach::reach(url, self.place(url), self.proxy).await
     }
 
     /// Sends a request and reads the answer, whatever its status. `doing` says what was being done to what and where.

@@ -7,6 +7,7 @@
 //!
 //! - [`config`]: settings of the client, and how a connector joins them with its own
 //! - [`client`]: the client and what it hides
+//! - `reach`: whether a server takes connections, for test calls
 //! - [`status`]: from answers and transport failures to [`connect_api::Error`]
 //! - [`progress`]: which records of a slice were delivered
 //! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client
@@ -16,6 +17,7 @@ pub mod config;
 mod connection;
 pub mod listener;
 pub mod progress;
+mod reach;
 pub mod status;
 
 pub use client::{Client, Keys, shown_url};

@@ -17,7 +17,7 @@ use connect_api::{
 };
 use hyper::{HeaderMap, StatusCode};
 use tokio::{
-    net::{TcpListener, lookup_host},
+    net::{TcpListener, TcpSocket, lookup_host},
     sync::Mutex,
 };
 
@@ -121,6 +121,32 @@ impl Listener {
         Ok(listener)
     }
 
+    /// Looks whether a connector could have these paths of the address, and says how; nothing listens meanwhile.
+    pub async fn look(config: &ListenConfig, paths: &[String], owner: &str) -> Result<String> {
+        // As long as this is held no connector of the worker takes or leaves an address.
+        let running = RUNNING.lock().await;
+        let address = &config.listen;
+        let known = running.get(address).and_then(|known| known.listener.upgrade());
+        let Some(shared) = known else {
+            let tried = bind_only(address).await.map_err(|e| bind_error(config, e, &running))?;
+            return Ok(format!("{tried} is free; nothing listens there before the connector runs"));
+        };
+        let listener = shared.join(config)?;
+        let mut own = false;
+        for path in paths {
+            match listener.0.routes.owner(path) {
+                Some(other) if &*other == owner => own = true,
+                Some(other) => return Err(listener.taken(path, &other)),
+                None => {}
+            }
+        }
+        Ok(if own {
+            format!("the running connector listens on {}", listener.address())
+        } else {
+            format!("another connector listens on {}, whose address would be shared", listener.address())
+        })
+    }
+
     async fn bind(config: &ListenConfig, closed: CancellationToken) -> io::Result<Self> {
         let addresses: Vec<SocketAddr> = lookup_host(&config.listen).await?.collect();
         let socket = TcpListener::bind(&addresses[..]).await?;
@@ -144,13 +170,15 @@ impl Listener {
     /// Takes a path for as long as the route is kept. A path that somebody else has is a fatal error.
     pub fn route(&self, path: &str, owner: &str, body_limit: usize, handler: Handler) -> Result<Route> {
         let endpoint = Endpoint { owner: owner.into(), body_limit, handler };
-        self.0.routes.take(path, endpoint).map_err(|other| {
-            Error::fatal(format!(
-                "the path {path} on {} is the connector {other}'s: set webhook.paths to other ones, or webhook.listen",
-                self.0.address
-            ))
-        })?;
+        self.0.routes.take(path, endpoint).map_err(|other| self.taken(path, &other))?;
         Ok(Route { path: path.into(), listener: self.clone() })
+    }
+
+    fn taken(&self, path: &str, other: &str) -> Error {
+        Error::fatal(format!(
+            "the path {path} on {} is the connector {other}'s: set webhook.paths to other ones, or webhook.listen",
+            self.0.address
+        ))
     }
 }
 
@@ -171,6 +199,21 @@ impl Shared {
         }
         Ok(Listener(self))
     }
+}
+
+/// Binds without listening, so that nobody can connect meanwhile; answers the address.
+async fn bind_only(address: &str) -> io::Result<SocketAddr> {
+    let mut failure = None;
+    for one in lookup_host(address).await? {
+        let socket = if one.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As listeners do: connections that have just ended are in nobody's way.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(one) {
+            Ok(()) => return Ok(one),
+            Err(e) => failure = Some(e),
+        }
+    }
+    Err(failure.unwrap_or_else(|| io::Error::other("the name has no address")))
 }
 
 fn bind_error(config: &ListenConfig, e: io::Error, running: &BTreeMap<String, Running>) -> Error {
@@ -250,6 +293,13 @@ impl Routes {
         }
         slots.insert(path.to_owned(), Slot::Taken(endpoint));
         Ok(())
+    }
+
+    fn owner(&self, path: &str) -> Option<Arc<str>> {
+        match self.0.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            Some(Slot::Taken(endpoint)) => Some(endpoint.owner.clone()),
+            _ => None,
+        }
     }
 
     fn release(&self, path: &str) {

@@ -3,14 +3,16 @@
 //! - [`config`]: the settings
 //! - [`task`]: requests, and what the server's answers mean
 //! - [`line_protocol`]: from a record to a line; pure
+//! - `trial`: what test calls ask
 
 pub mod config;
 pub mod line_protocol;
 pub mod task;
+mod trial;
 
 use connect_api::{
-    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, TopicPartition,
-    async_trait, config::Problems,
+    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
+    TopicPartition, async_trait, config::Problems,
 };
 
 pub use config::InfluxConfig;
@@ -51,6 +53,10 @@ impl Connector for InfluxSink {
 impl SinkConnector for InfluxSink {
     async fn start_task(config: InfluxConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
         Ok(Box::new(task::InfluxTask::new(config, context)?))
+    }
+
+    async fn start_trial(config: InfluxConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        Ok(Some(Box::new(task::InfluxTask::new(config, context)?)))
     }
 
     fn alter_offsets(_config: &InfluxConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {

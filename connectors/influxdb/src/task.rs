@@ -27,14 +27,16 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// A running task.
 #[derive(Debug)]
 pub struct InfluxTask {
-    settings: InfluxSettings,
+    pub(crate) settings: InfluxSettings,
     context: SinkContext,
-    client: Client,
-    url: Url,
+    pub(crate) client: Client,
+    pub(crate) url: Url,
+    /// What is written to: database or bucket.
+    pub(crate) name: String,
     target: String,
     measurement: Measurement,
     encoder: Encoder,
-    body: String,
+    pub(crate) body: String,
     lines: usize,
 }
 
@@ -57,10 +59,11 @@ impl InfluxTask {
         let target = format!("{name} at {}", client.place(&url));
         let measurement = Measurement::new(&settings.measurement)?;
         let encoder = Encoder::new(layout);
-        Ok(Self { settings, context, client, url, target, measurement, encoder, body: String::new(), lines: 0 })
+        Ok(Self { settings, context, client, url, name, target, measurement, encoder, body: String::new(), lines: 0 })
     }
 
-    fn encode(&mut self, record: &SinkRecord) -> Result<bool> {
+    /// Appends the record's line to the body; `false` if it has no field to write.
+    pub(crate) fn encode(&mut self, record: &SinkRecord) -> Result<bool> {
         let tombstone = record.value.is_null();
         if tombstone && self.settings.tombstones == Tombstones::Ignore {
             return Ok(true);

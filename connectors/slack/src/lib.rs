@@ -9,8 +9,8 @@ pub mod message;
 pub mod task;
 
 use connect_api::{
-    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, TopicPartition,
-    async_trait, config::Problems,
+    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
+    TopicPartition, async_trait, config::Problems,
 };
 
 pub use config::SlackConfig;
@@ -51,6 +51,10 @@ impl Connector for SlackSink {
 impl SinkConnector for SlackSink {
     async fn start_task(config: SlackConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
         Ok(Box::new(task::SlackTask::new(config, context)?))
+    }
+
+    async fn start_trial(config: SlackConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        Ok(Some(Box::new(task::SlackTask::new(config, context)?)))
     }
 
     fn alter_offsets(_config: &SlackConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {

@@ -1,6 +1,9 @@
 //! Sends messages, at the pace that Slack allows.
 
-use connect_api::{Error, ErrorClass, Result, SinkContext, SinkRecord, SinkTask, TopicPartition, async_trait};
+use connect_api::{
+    Check, Error, ErrorClass, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask, SinkTrial,
+    TopicPartition, async_trait,
+};
 use connector_http::{Client, Keys, Method, Progress, Url, header::CONTENT_TYPE};
 use tokio::time::{Instant, sleep_until};
 
@@ -36,14 +39,17 @@ impl SlackTask {
         Ok(Self { settings, context, client, url, messages, next: Instant::now(), progress: Progress::new() })
     }
 
+    fn body(&self, record: &SinkRecord) -> Result<String> {
+        Ok(serde_json::json!({ "text": self.messages.text(record)? }).to_string())
+    }
+
     async fn post(&mut self, record: &SinkRecord) -> Result<()> {
         let doing = format!("posting a message to slack at {}", self.client.place(&self.url));
-        let text = self.messages.text(record)?;
+        let body = self.body(record)?;
         let stopping = self.context.stopping().clone();
         if stopping.run_until_cancelled(sleep_until(self.next)).await.is_none() {
             return Err(Error::retriable(doing).caused_by("the task is stopping"));
         }
-        let body = serde_json::json!({ "text": text }).to_string();
         let request = self.client.request(Method::POST, self.url.clone());
         let request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
         let answer = self.client.send(request, || doing.clone()).await;
@@ -64,6 +70,19 @@ impl SlackTask {
             Some(class) => answer.error_as(class, doing),
             None => answer.error(doing),
         })
+    }
+}
+
+#[async_trait]
+impl SinkTrial for SlackTask {
+    // Whether Slack takes the webhook, only a message tells.
+    async fn check(&mut self) -> Result<Check> {
+        self.client.reach(&self.url).await
+    }
+
+    fn render(&mut self, record: &SinkRecord) -> Result<Rendering> {
+        let to = format!("POST {}", self.client.place(&self.url));
+        Ok(Rendering::Sent(Rendered { to, body: Some(self.body(record)?), ..Rendered::default() }))
     }
 }
 

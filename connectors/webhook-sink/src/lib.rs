@@ -9,8 +9,8 @@ pub mod request;
 pub mod task;
 
 use connect_api::{
-    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, TopicPartition,
-    async_trait, config::Problems,
+    Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
+    TopicPartition, async_trait, config::Problems,
 };
 
 pub use config::WebhookSinkConfig;
@@ -52,6 +52,10 @@ impl Connector for WebhookSink {
 impl SinkConnector for WebhookSink {
     async fn start_task(config: WebhookSinkConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
         Ok(Box::new(task::WebhookTask::new(config, context)?))
+    }
+
+    async fn start_trial(config: WebhookSinkConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        Ok(Some(Box::new(task::WebhookTask::new(config, context)?)))
     }
 
     fn alter_offsets(_config: &WebhookSinkConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {

@@ -39,6 +39,14 @@ impl Plan {
         Ok(url)
     }
 
+    /// Scheme, host and port of the URL; `None` where they depend on the record.
+    pub fn server(&self) -> Option<Url> {
+        let source = self.url.source();
+        let (scheme, rest) = source.split_once("://")?;
+        let host = rest.split(['/', '?', '#']).next().filter(|host| !host.contains('{'))?;
+        Url::parse(&format!("{scheme}://{host}")).ok()
+    }
+
     /// The body for a record.
     pub fn body(&self, record: &SinkRecord) -> Result<String> {
         match &self.body {
@@ -92,6 +100,15 @@ mod tests {
         }
         assert_eq!(url("http://h/a/{{key}}", "../b").expect("url").path(), "/a/..%2Fb");
         assert_eq!(url("{{key}}://h", "ftp").expect_err("scheme").class(), ErrorClass::Data);
+    }
+
+    #[test]
+    fn the_server_is_known_where_no_record_decides_it() {
+        let server = |url: &str| Plan::new(url, None).expect("template").server().map(|u| u.to_string());
+        assert_eq!(server("http://h:1/{{key}}?x=y").as_deref(), Some("http://h:1/"));
+        assert_eq!(server("https://h").as_deref(), Some("https://h/"));
+        assert_eq!(server("http://{{key}}/x"), None);
+        assert_eq!(server("{{value}}"), None);
     }
 
     #[test]

@@ -1,7 +1,14 @@
 //! Sends requests.
 
-use connect_api::{ErrorClass, Result, SinkContext, SinkRecord, SinkTask, TopicPartition, async_trait};
-use connector_http::{Client, Keys, Method, Progress, header::HeaderMap, shown_url};
+use connect_api::{
+    Check, ErrorClass, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask, SinkTrial, TopicPartition,
+    async_trait,
+};
+use connector_http::{
+    Client, Keys, Method, Progress, Url,
+    header::{HeaderMap, HeaderValue},
+    shown_url,
+};
 
 use crate::{
     config::{Tombstones, WebhookSinkConfig},
@@ -37,18 +44,50 @@ impl WebhookTask {
         })
     }
 
-    async fn send(&self, record: &SinkRecord) -> Result<()> {
+    /// Method, URL and body of the request for a record; `None` where nothing is sent.
+    fn plan(&self, record: &SinkRecord) -> Result<Option<(Method, Url, Option<String>)>> {
         let url = self.plan.url(record)?;
+        Ok(match (record.value.is_null(), self.tombstones) {
+            (true, Tombstones::Ignore) => None,
+            (true, Tombstones::Delete) => Some((Method::DELETE, url, None)),
+            _ => Some((self.method.clone(), url, Some(self.plan.body(record)?))),
+        })
+    }
+
+    async fn send(&self, record: &SinkRecord) -> Result<()> {
+        let Some((method, url, body)) = self.plan(record)? else { return Ok(()) };
         let to = shown_url(&url);
-        let request = match (record.value.is_null(), self.tombstones) {
-            (true, Tombstones::Ignore) => return Ok(()),
-            (true, Tombstones::Delete) => self.client.request(Method::DELETE, url),
-            _ => {
-                let body = self.plan.body(record)?;
-                self.client.request(self.method.clone(), url).headers(self.headers.clone()).body(body)
-            }
+        let request = self.client.request(method, url);
+        let request = match body {
+            Some(body) => request.headers(self.headers.clone()).body(body),
+            None => request,
         };
         self.client.deliver(request, || format!("sending a record to {to} (webhook.url)")).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl SinkTrial for WebhookTask {
+    // What the server says to a request, only a request tells.
+    async fn check(&mut self) -> Result<Check> {
+        match self.plan.server() {
+            Some(server) => self.client.reach(&server).await,
+            None => Ok(Check::NotChecked("which server it is depends on the record (webhook.url)".into())),
+        }
+    }
+
+    fn render(&mut self, record: &SinkRecord) -> Result<Rendering> {
+        let Some((method, url, body)) = self.plan(record)? else {
+            return Ok(Rendering::Nothing("webhook.tombstones is ignore".into()));
+        };
+        let shown = |value: &HeaderValue| match value.to_str() {
+            Ok(text) if !value.is_sensitive() => text.to_owned(),
+            _ => "[hidden]".to_owned(),
+        };
+        let of_body = if body.is_some() { Some(&self.headers) } else { None };
+        let headers = of_body.into_iter().flatten().map(|(name, value)| (name.to_string(), shown(value)));
+        let to = format!("{method} {}", shown_url(&url));
+        Ok(Rendering::Sent(Rendered { to, headers: headers.collect(), body }))
     }
 }
 

@@ -15,9 +15,10 @@ pub mod intake;
 pub mod task;
 
 use connect_api::{
-    Connector, ConnectorContext, PluginInfo, Result, Settings, SourceConnector, SourceContext, SourceTask, async_trait,
-    config::Problems,
+    Check, Connector, ConnectorContext, PluginInfo, Reading, Result, Settings, SourceConnector, SourceContext,
+    SourceTask, SourceTrial, async_trait, config::Problems,
 };
+use connector_http::Listener;
 
 pub use config::WebhookSourceConfig;
 
@@ -63,5 +64,14 @@ impl Connector for WebhookSource {
 impl SourceConnector for WebhookSource {
     async fn start_task(config: WebhookSourceConfig, context: SourceContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(task::WebhookTask::start(config, context).await?))
+    }
+
+    // Who sends a webhook has to be answered, and only what Kafka has may be answered with 200.
+    async fn start_trial(config: WebhookSourceConfig, context: SourceContext) -> Result<Option<SourceTrial>> {
+        let name = context.connector();
+        let check = Check::Passed(Listener::look(&config.own.with, &config.paths_of(name), name).await?);
+        let why = "webhooks are received by the running connector alone, which has to answer them: send one to it, and \
+                   look at its topic";
+        Ok(Some(SourceTrial { check, reading: Reading::Impossible(why.into()) }))
     }
 }
