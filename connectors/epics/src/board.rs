@@ -55,6 +55,8 @@ pub(crate) struct Board {
     /// Channels without a connection by the time of their timeout, which all have the same length.
     deadlines: VecDeque<(Instant, usize, u32)>,
     has_ended: bool,
+    /// Whether a channel was connected or lost since somebody asked for those that are missing.
+    is_news: bool,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +88,16 @@ impl Board {
             timeout,
             deadlines: (0..channels).map(|channel| (now + timeout, channel, 0)).collect(),
             has_ended: false,
+            is_news: true,
         }
+    }
+
+    /// The channels without a connection, if they are others than when last asked.
+    pub(crate) fn missing(&mut self) -> Option<Vec<usize>> {
+        let all = || (0..self.channels.len()).filter(|n| !self.channels[*n].is_connected).collect();
+        let news = self.is_news.then(all);
+        self.is_news = false;
+        news
     }
 
     /// Takes in an event of a channel.
@@ -94,11 +105,11 @@ impl Board {
         let slot = &mut self.channels[channel];
         match event {
             Event::Connected { .. } => {
-                (slot.is_connected, slot.was_connected) = (true, true);
+                (slot.is_connected, slot.was_connected, self.is_news) = (true, true, true);
                 slot.epoch += 1;
             }
             Event::Disconnected { .. } => {
-                slot.is_connected = false;
+                (slot.is_connected, self.is_news) = (false, true);
                 self.deadlines.push_back((now + self.timeout, channel, slot.epoch));
                 self.push(channel, What::Lost, true);
             }
@@ -293,6 +304,19 @@ mod tests {
         assert_eq!(show(&mut board), ["0:lost!", "0:lost!"]);
         board.expire(start + 2 * TIMEOUT);
         assert_eq!(show(&mut board), ["0:absent!"]);
+    }
+
+    #[test]
+    fn channels_that_are_missing_are_told_when_they_change() {
+        let (mut board, now) = board(2);
+        assert_eq!(board.missing(), Some(vec![0, 1]));
+        assert_eq!(board.missing(), None);
+        board.note(0, connected(), now);
+        assert_eq!(board.missing(), Some(vec![1]));
+        board.note(0, sample(1.0, Severity::NoAlarm), now);
+        assert_eq!(board.missing(), None);
+        board.note(0, disconnected(), now);
+        assert_eq!(board.missing(), Some(vec![0, 1]));
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl EpicsTask {
         let shared = Arc::new(Shared { board: Mutex::new(board), news: Notify::new(), room: Notify::new() });
         let ids = (0..channels.len()).map(|n| (provider.add(&channels[n].name, channels[n].mask), n)).collect();
         let stop = context.stopping().child_token();
-        tokio::spawn(shared.clone().pump(events, ids, stop.clone()).in_current_span());
+        let names = channels.iter().map(|channel| channel.name.clone()).collect();
+        let missing = Missing { names, context: context.clone() };
+        tokio::spawn(shared.clone().pump(events, ids, missing, stop.clone()).in_current_span());
         Ok(EpicsTask {
             changes: monitor.mode.has_changes(),
             poll_interval: monitor.poll_interval.0,
@@ -207,11 +209,16 @@ impl Shared {
         self: Arc<Self>,
         mut events: mpsc::Receiver<Event>,
         ids: HashMap<ChannelId, usize>,
+        missing: Missing,
         stop: CancellationToken,
     ) {
         let mut batch = Vec::new();
         loop {
-            let (is_full, deadline) = self.with_board(|board| (board.is_full(), board.next_deadline()));
+            let (is_full, deadline, without) =
+                self.with_board(|board| (board.is_full(), board.next_deadline(), board.missing()));
+            if let Some(without) = without {
+                missing.tell(&without);
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.room.notified(), if is_full => {}
@@ -257,6 +264,26 @@ impl Shared {
             }
             self.news.notified().await;
         }
+    }
+}
+
+/// Says in the task's status which channels are not connected.
+struct Missing {
+    names: Vec<String>,
+    context: SourceContext,
+}
+
+/// Of more channels only the number is told.
+const NAMED: usize = 10;
+
+impl Missing {
+    fn tell(&self, channels: &[usize]) {
+        let named: Vec<&str> = channels.iter().take(NAMED).map(|n| self.names[*n].as_str()).collect();
+        let more = channels.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (count, all) = (channels.len(), self.names.len());
+        let text = format!("{count} of {all} channels are not connected: {}{more}", named.join(", "));
+        self.context.note((count > 0).then_some(text));
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use reqwest::Url;
 
 use crate::{
-    commands::{apply, delete, list, logs, plugins, restart, status, target, validate},
+    commands::{apply, delete, list, logs, plugins, restart, status, target, test, validate},
     output::Format,
 };
 
@@ -16,11 +16,12 @@ Examples:
   connectctl status influxdb-sink         one connector in full
   connectctl apply -f connectors/         create or change what the folder declares
   connectctl logs influxdb-sink -f         what is logged about it, and what will be
+  connectctl test connectors/slack.yaml   what it would send, and whether it could
   connectctl restart influxdb-sink --tasks --only-failed
 
 Exit codes:
   0  done
-  1  the command failed: the worker refused it, a connector was not found, a file has problems
+  1  the command failed: the worker refused it, a connector was not found, a file has problems, a test failed
   2  wrong usage
   3  no Kafka Connect worker answered at the address
   4  status --fail-on-failed: a connector or task is FAILED";
@@ -80,6 +81,8 @@ pub enum Command {
     Apply(apply::Args),
     /// Say everything that is wrong in connector files, and change nothing.
     Validate(validate::Args),
+    /// Try out a connector or a file: validate, connect, read and show some records; nothing is written.
+    Test(test::Args),
     /// Let connectors rest; their tasks keep what they hold.
     Pause(target::Args),
     /// Let paused or stopped connectors run again.

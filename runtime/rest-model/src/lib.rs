@@ -2,9 +2,10 @@
 //!
 //! Member names and order are Kafka Connect 4.1's. Readers take what an older worker leaves out and ignore
 //! what they do not know. What Tocsin says beyond Kafka Connect stands in members of its own
-//! ([`TaskState::detail`]), which other clients ignore. [`schemas`] describes them for the OpenAPI document.
+//! ([`TaskState::detail`]), which other clients ignore; [`trial`] is an endpoint of its own. [`schemas`] describes them for the OpenAPI document.
 
 pub mod schemas;
+pub mod trial;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -195,6 +196,9 @@ pub struct TaskDetail {
     /// When it is restarted next because it has failed, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_restart: Option<String>,
+    /// What the task says of itself, such as what is missing of what it watches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// What a connector is doing, beyond its state.
@@ -206,6 +210,9 @@ pub struct ConnectorDetail {
     /// As [`TaskDetail::next_restart`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_restart: Option<String>,
+    /// What a person should know although the connector runs: its file is wrong, its tasks cannot be configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 fn is_zero(n: &u32) -> bool {

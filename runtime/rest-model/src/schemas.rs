@@ -81,6 +81,7 @@ pub fn schemas() -> Map<String, Json> {
             &[
                 ("restarts", whole("How often it was restarted in a row because it had failed.")),
                 ("next_restart", time("When it is restarted next because it has failed.")),
+                ("note", text("What a person should know although it runs.")),
             ],
         ),
         object(
@@ -119,6 +120,7 @@ pub fn schemas() -> Map<String, Json> {
                 ("last_error_at", time("When that was.")),
                 ("restarts", whole("How often it was restarted in a row because it had failed.")),
                 ("next_restart", time("When it is restarted next because it has failed.")),
+                ("note", text("What the task says of itself, such as what is missing of what it watches.")),
             ],
         ),
         object(
@@ -250,18 +252,18 @@ pub fn schemas() -> Map<String, Json> {
             &[("task", whole("Which task it is about; absent when it is about the connector itself."))],
         ),
     ];
-    all.into_iter().collect()
+    all.into_iter().chain(crate::trial::schemas()).collect()
 }
 
 fn described(kind: &str, about: &str) -> Json {
     json!({ "type": kind, "description": about })
 }
 
-fn text(about: &str) -> Json {
+pub(crate) fn text(about: &str) -> Json {
     described("string", about)
 }
 
-fn whole(about: &str) -> Json {
+pub(crate) fn whole(about: &str) -> Json {
     described("integer", about)
 }
 
@@ -269,7 +271,7 @@ fn number(about: &str) -> Json {
     described("number", about)
 }
 
-fn flag(about: &str) -> Json {
+pub(crate) fn flag(about: &str) -> Json {
     described("boolean", about)
 }
 
@@ -281,7 +283,7 @@ fn time(about: &str) -> Json {
     json!({ "type": "string", "format": "date-time", "description": about })
 }
 
-fn one_of(values: &[&str], about: &str) -> Json {
+pub(crate) fn one_of(values: &[&str], about: &str) -> Json {
     json!({ "type": "string", "enum": values, "description": about })
 }
 
@@ -310,7 +312,7 @@ fn or_null(mut schema: Json) -> Json {
     }
 }
 
-fn object(name: &str, about: &str, required: &[(&str, Json)], optional: &[(&str, Json)]) -> (String, Json) {
+pub(crate) fn object(name: &str, about: &str, required: &[(&str, Json)], optional: &[(&str, Json)]) -> (String, Json) {
     let members: Map<String, Json> =
         required.iter().chain(optional).map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     let names: Vec<&str> = required.iter().map(|(name, _)| *name).collect();
@@ -333,7 +335,7 @@ mod tests {
             kind: ConnectorType::Sink,
         };
         let some = |text: &str| Some(text.to_owned());
-        let detail = ConnectorDetail { restarts: 1, next_restart: some("t") };
+        let detail = ConnectorDetail { restarts: 1, next_restart: some("t"), note: some("n") };
         let connector = ConnectorState {
             state: "FAILED".into(),
             worker_id: "w".into(),
@@ -358,6 +360,7 @@ mod tests {
             last_error_at: some("t"),
             restarts: 1,
             next_restart: some("t"),
+            note: some("n"),
         };
         let task = TaskState {
             id: 0,
@@ -436,6 +439,9 @@ mod tests {
             ("LogLines", json!(LogLines { lines: vec![line.clone()], last: 1, missed: true })),
             ("LogLine", json!(line)),
         ]
+        .into_iter()
+        .chain(crate::trial::full())
+        .collect()
     }
 
     #[test]

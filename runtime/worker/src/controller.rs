@@ -15,7 +15,7 @@ use crate::{
     status::State,
     storage::Target,
     supervisor::{Handle, Queued, Services},
-    unknown_keys, validation,
+    trial, unknown_keys, validation,
 };
 
 /// Why a request was not carried out.
@@ -64,6 +64,7 @@ pub struct Controller {
     changing: Mutex<()>,
     opened: SetOnce<()>,
     cluster_id: std::sync::Mutex<Option<String>>,
+    trials: trial::Places,
 }
 
 /// What a configuration that is written may find.
@@ -83,6 +84,7 @@ impl Controller {
             changing: Mutex::default(),
             opened: SetOnce::new(),
             cluster_id: std::sync::Mutex::default(),
+            trials: trial::Places::default(),
         })
     }
 
@@ -387,6 +389,10 @@ impl Controller {
         all
     }
 
+    pub(crate) fn trials(&self) -> &trial::Places {
+        &self.trials
+    }
+
     pub(crate) fn changing(&self) -> &Mutex<()> {
         &self.changing
     }
@@ -494,7 +500,7 @@ pub(crate) fn not_found(name: &str) -> Refusal {
 }
 
 /// What is not null in a request's settings.
-fn texts(config: &ConfigMap) -> Settings {
+pub(crate) fn texts(config: &ConfigMap) -> Settings {
     config.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_deref()?))).collect()
 }
 

@@ -13,6 +13,7 @@
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - [`topic_creation`]: topics that source tasks create; [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
+//! - [`trial`]: test calls, without consequences
 //! - [`providers`]: references in settings, resolved and kept out of what is shown
 //! - [`override_policy`], [`versions`], [`unknown_keys`]: parts of validation
 //! - [`active_topics`]: which topics connectors use
@@ -56,6 +57,7 @@ pub mod task_status;
 pub mod tolerance;
 pub mod topic_creation;
 pub mod topic_pattern;
+pub mod trial;
 pub mod unknown_keys;
 pub mod validation;
 pub mod versions;

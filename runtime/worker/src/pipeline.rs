@@ -65,7 +65,13 @@ impl Converters {
         }
     }
 
-    async fn write(&self, which: Role, topic: &Topic, schema: &Option<Schema>, value: &Value) -> Result<Option<Bytes>> {
+    pub(crate) async fn write(
+        &self,
+        which: Role,
+        topic: &Topic,
+        schema: &Option<Schema>,
+        value: &Value,
+    ) -> Result<Option<Bytes>> {
         let converter = &self.of(which).inner;
         loop {
             match converter.serialize(topic, schema.as_ref(), value)? {
@@ -125,7 +131,11 @@ impl Chain {
     }
 
     /// The record after all transforms; `None` when one dropped it.
-    fn apply(&mut self, mut record: Record, meta: &RecordMeta) -> std::result::Result<Option<Record>, Failure> {
+    pub(crate) fn apply(
+        &mut self,
+        mut record: Record,
+        meta: &RecordMeta,
+    ) -> std::result::Result<Option<Record>, Failure> {
         for link in &mut self.0 {
             let failed = |error: Error| Failure { stage: Stage::Transformation, class: link.class.clone(), error };
             if let Some((predicate, negate)) = &link.condition
@@ -200,7 +210,7 @@ pub enum Passed<T> {
 /// Converters, transforms and tolerance of a task.
 pub struct Pipeline {
     converters: Arc<Converters>,
-    chain: Chain,
+    pub(crate) chain: Chain,
     /// Decides about failures.
     pub tolerance: Arc<Tolerance>,
     status: Arc<TaskStatus>,
@@ -238,7 +248,8 @@ impl Pipeline {
         }
     }
 
-    async fn try_decode(&mut self, raw: &RawRecord) -> std::result::Result<Option<SinkRecord>, Failure> {
+    /// As [`Pipeline::decode`], once and without a decision about what fails.
+    pub(crate) async fn try_decode(&mut self, raw: &RawRecord) -> std::result::Result<Option<SinkRecord>, Failure> {
         let c = &self.converters;
         let at = |role: Role| move |error: Error| c.failure(role, error);
         let key = c.read(Role::Key, &raw.topic, raw.key.as_ref()).await.map_err(at(Role::Key))?;
@@ -360,7 +371,7 @@ impl Converters {
         }
     }
 
-    fn failure(&self, role: Role, error: Error) -> Failure {
+    pub(crate) fn failure(&self, role: Role, error: Error) -> Failure {
         let stage = match role {
             Role::Key => Stage::KeyConverter,
             Role::Value => Stage::ValueConverter,

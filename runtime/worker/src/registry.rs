@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use connect_api::{
     Connector, ConnectorContext, Converter, ConverterPlugin, Error, OffsetMap, PluginInfo, Predicate, PredicatePlugin,
-    Result, Role, Settings, SinkConnector, SinkContext, SinkTask, SourceConnector, SourceContext, SourceTask,
-    TaskContext, TopicPartition, Transform, TransformPlugin, async_trait,
+    Result, Role, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial, SourceConnector, SourceContext,
+    SourceTask, SourceTrial, TaskContext, TopicPartition, Transform, TransformPlugin, async_trait,
     config::{Config, ConfigDef, ConfigValue, Problems},
 };
 
@@ -61,6 +61,18 @@ pub enum TaskStart {
     Sink(StartSink),
 }
 
+type TrySource = fn(Settings, SourceContext) -> Boxed<Option<SourceTrial>>;
+type TrySink = fn(Settings, SinkContext) -> Boxed<Option<Box<dyn SinkTrial>>>;
+
+/// How a connector takes part in test calls.
+#[derive(Clone, Copy)]
+pub enum TrialStart {
+    /// See [`SourceConnector::start_trial`].
+    Source(TrySource),
+    /// See [`SinkConnector::start_trial`].
+    Sink(TrySink),
+}
+
 type AlterSource = fn(&Settings, &[(OffsetMap, Option<OffsetMap>)]) -> Result<bool>;
 type AlterSink = fn(&Settings, &[(TopicPartition, Option<i64>)]) -> Result<bool>;
 
@@ -82,6 +94,8 @@ pub struct ConnectorPlugin {
     pub definition: ConfigDef,
     /// How its tasks are started.
     pub tasks: TaskStart,
+    /// How it takes part in test calls.
+    pub trial: TrialStart,
     /// What it says to other offsets.
     pub alter: AlterOffsets,
     validate: fn(&Settings) -> Problems,
@@ -89,11 +103,12 @@ pub struct ConnectorPlugin {
 }
 
 impl ConnectorPlugin {
-    fn new<C: Connector>(tasks: TaskStart, alter: AlterOffsets) -> Self {
+    fn new<C: Connector>(tasks: TaskStart, trial: TrialStart, alter: AlterOffsets) -> Self {
         Self {
             info: C::INFO,
             definition: C::Config::definition(),
             tasks,
+            trial,
             alter,
             validate: |settings| {
                 let mut problems = Problems::new();
@@ -294,8 +309,11 @@ impl Plugins {
         let tasks = TaskStart::Source(|settings, context| {
             Box::pin(async move { C::start_task(C::Config::parse(&settings)?, context).await })
         });
+        let trial = TrialStart::Source(|settings, context| {
+            Box::pin(async move { C::start_trial(C::Config::parse(&settings)?, context).await })
+        });
         let alter = AlterOffsets::Source(|settings, offsets| C::alter_offsets(&C::Config::parse(settings)?, offsets));
-        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks, alter));
+        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks, trial, alter));
         self
     }
 
@@ -304,8 +322,11 @@ impl Plugins {
         let tasks = TaskStart::Sink(|settings, context| {
             Box::pin(async move { C::start_task(C::Config::parse(&settings)?, context).await })
         });
+        let trial = TrialStart::Sink(|settings, context| {
+            Box::pin(async move { C::start_trial(C::Config::parse(&settings)?, context).await })
+        });
         let alter = AlterOffsets::Sink(|settings, offsets| C::alter_offsets(&C::Config::parse(settings)?, offsets));
-        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks, alter));
+        self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks, trial, alter));
         self
     }
 

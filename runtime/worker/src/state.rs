@@ -7,12 +7,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use connect_api::{Bytes, Result, State, async_trait};
-use connect_kafka::{Cut, TopicSpec};
+use connect_api::{Bytes, Error, Result, State, async_trait};
+use connect_kafka::{ClientSettings, CompactedLog, Cut, TopicSpec};
 use tokio::sync::OnceCell;
 
 use crate::{
     storage::topic::{InternalTopic, Plan},
+    task_host::reached,
     worker_config::Worker,
 };
 
@@ -39,6 +40,27 @@ impl StateTopic {
     pub async fn state(&self, connector: &str, name: &str, cut: &Cut) -> Result<Arc<dyn State>> {
         let open = self.open.get_or_try_init(|| self.open()).await?.clone();
         Ok(Arc::new(Part { open, connector: connector.to_owned(), name: name.to_owned(), cut: cut.clone() }))
+    }
+
+    /// A copy of the state of that name, read with these client settings. It belongs to whoever asked: what is put into
+    /// it stays in memory, and the topic is not created.
+    pub async fn copy(&self, client: &ClientSettings, connector: &str, name: &str) -> Result<Arc<dyn State>> {
+        let (log, mut batches) = CompactedLog::follow(client, &self.worker.config.state_topic)?;
+        let entries: RwLock<Entries> = RwLock::default();
+        let mut caught_up = log.caught_up();
+        loop {
+            tokio::select! {
+                biased;
+                batch = batches.recv() => match batch {
+                    Some(batch) => batch.iter().for_each(|r| apply(&entries, r.key.as_deref(), r.value.clone())),
+                    None => return Err(Error::retriable(format!("reading state {name} of {connector}"))),
+                },
+                true = reached(&mut caught_up) => break,
+            }
+        }
+        let mut all = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let own = all.remove(&(connector.to_owned(), name.to_owned())).unwrap_or_default();
+        Ok(Arc::new(Copied(RwLock::new(own))))
     }
 
     async fn open(&self) -> Result<Arc<Open>> {
@@ -75,6 +97,29 @@ fn apply(entries: &RwLock<Entries>, key: Option<&[u8]>, value: Option<Bytes>) {
     match value {
         Some(value) => drop(part.insert(key, value)),
         None => drop(part.remove(&key)),
+    }
+}
+
+struct Copied(RwLock<BTreeMap<String, Bytes>>);
+
+#[async_trait]
+impl State for Copied {
+    fn get(&self, key: &str) -> Option<Bytes> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn entries(&self) -> Vec<(Arc<str>, Bytes)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(k, v)| (Arc::from(k.as_str()), v.clone())).collect()
+    }
+
+    async fn put(&self, key: &str, value: Option<Bytes>) -> Result<()> {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match value {
+            Some(value) => drop(all.insert(key.to_owned(), value)),
+            None => drop(all.remove(key)),
+        }
+        Ok(())
     }
 }
 

@@ -55,7 +55,7 @@ struct Entry {
     trace: Option<String>,
     generation: u64,
     detail: Option<Arc<TaskStatus>>,
-    /// A task that has not said yet how it is, which statuses leave out.
+    /// A task that has not said yet how it is, which statuses leave out unless something holds it up.
     unheard: bool,
     /// Whether it has been started, or has failed to.
     started: bool,
@@ -132,12 +132,23 @@ pub struct TaskView {
     pub status: Arc<TaskStatus>,
 }
 
+/// What a connector's notes are about. Each is told and taken back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The file that declares it.
+    File,
+    /// The settings of its tasks.
+    Tasks,
+}
+
 #[derive(Debug, Default)]
 struct Connector {
     own: Entry,
     kind: Option<model::ConnectorType>,
     class: String,
     version: Option<String>,
+    /// What a person should know although it runs.
+    notes: BTreeMap<Subject, String>,
     tasks: BTreeMap<u32, Entry>,
 }
 
@@ -333,6 +344,17 @@ impl Statuses {
         });
     }
 
+    /// Says, or takes back, what a person should know although the connector runs.
+    pub fn note(&self, name: &str, about: Subject, text: Option<&str>) {
+        self.edit(|all| {
+            let Some(c) = all.get_mut(name) else { return };
+            match text {
+                Some(text) => drop(c.notes.insert(about, self.secrets.conceal(text).into_owned())),
+                None => drop(c.notes.remove(&about)),
+            }
+        });
+    }
+
     /// State of a task.
     pub fn task_state(&self, name: &str, task: u32) -> Option<State> {
         self.edit(|all| all.get(name)?.tasks.get(&task).map(|e| e.state))
@@ -380,7 +402,8 @@ impl Statuses {
         let worker_id = &self.worker_id;
         self.edit(|all| {
             let c = all.get(name)?;
-            let tasks = c.tasks.iter().filter(|(_, e)| !e.unheard).map(|(id, e)| model::TaskState {
+            let shown = |e: &Entry| !e.unheard || e.detail.as_ref().is_some_and(|d| d.troubled());
+            let tasks = c.tasks.iter().filter(|(_, e)| shown(e)).map(|(id, e)| model::TaskState {
                 id: *id,
                 state: e.state.name().to_owned(),
                 worker_id: worker_id.clone(),
@@ -400,9 +423,11 @@ impl Statuses {
                     worker_id: worker_id.clone(),
                     version: c.version.clone(),
                     trace: c.own.trace.clone(),
-                    detail: (c.own.restarts > 0).then(|| model::ConnectorDetail {
+                    detail: (c.own.restarts > 0 || !c.notes.is_empty()).then(|| model::ConnectorDetail {
                         restarts: c.own.restarts,
                         next_restart: c.own.next_restart.map(time::rfc3339),
+                        note: (!c.notes.is_empty())
+                            .then(|| c.notes.values().map(String::as_str).collect::<Vec<_>>().join("; ")),
                     }),
                 },
                 kind: c.kind.unwrap_or(model::ConnectorType::Unknown),

@@ -63,6 +63,7 @@ pub async fn start_task(
         plugin: plugin.info.class(),
         threads: services.threads.clone(),
         cut: control.cut.clone(),
+        status: status.clone(),
     });
     let context = TaskContext::new(name.clone(), id, settings.clone(), control.stop.clone(), host.clone());
     let chain = Chain::new(&services.plugins, &settings, &context).await?;

@@ -1,12 +1,16 @@
 //! What the worker does for a running task: [`TaskHost`] over Kafka.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use connect_api::{
     Error, OffsetMap, Result, Row, SinkRecord, SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, Value,
     async_trait,
 };
-use connect_kafka::{CompactedLog, Cut, RawRecord, Role};
+use connect_kafka::{ClientSettings, CompactedLog, Cut, RawRecord, Role};
 use tokio::sync::{Notify, oneshot};
 use tracing::Instrument;
 
@@ -16,9 +20,13 @@ use crate::{
     plugin_threads::PluginThreads,
     state::StateTopic,
     storage::SourceOffsets,
+    task_status::{TaskStatus, Trouble},
     tolerance::{Failure, SINK_TASK, Stage, Tolerance},
     worker_config::Worker,
 };
+
+/// After that time it is said that a table is still being read.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The host of one task.
 pub struct Host {
@@ -37,6 +45,7 @@ pub struct Host {
     pub(crate) plugin: &'static str,
     pub(crate) threads: PluginThreads,
     pub(crate) cut: Cut,
+    pub(crate) status: Arc<TaskStatus>,
 }
 
 #[async_trait]
@@ -52,14 +61,27 @@ impl TaskHost for Host {
     async fn table(&self, topic: &str) -> Result<Table> {
         let id = format!("connector-table-{}-{topic}", self.connector);
         let settings = self.worker.client(Role::Consumer, &self.settings, &id)?;
-        let (log, batches) = CompactedLog::follow(&settings, topic)?;
-        let (table, writer) = Table::new();
-        let (replayed, wait) = oneshot::channel();
-        let converters = self.converters.clone();
-        tokio::spawn(follow(log, batches, converters, writer, replayed).in_current_span());
-        // The follower ends with its last table; it cannot end before it has answered.
-        wait.await.map_err(|_| Error::retriable(format!("reading topic {topic} as a table")))?;
-        Ok(table)
+        let mut reading = pin!(table(&settings, topic, self.converters.clone()));
+        // A task that waits here has not begun to run, and its status would not say why.
+        let began = Instant::now();
+        let mut told = false;
+        loop {
+            if let Ok(read) = tokio::time::timeout(PATIENCE, &mut reading).await {
+                if told && self.status.recovered(Trouble::Kafka) {
+                    tracing::info!("topic {topic} has been read as a table");
+                }
+                return read;
+            }
+            let waited = began.elapsed().as_secs();
+            let e = Error::retriable(format!(
+                "topic {topic}, which the task follows as a table, has not been read for {waited} s: kafka cannot be \
+                 reached, does not answer, or the topic is long"
+            ));
+            if self.status.retrying(Trouble::Kafka, &e) {
+                tracing::warn!("{}", e.message());
+            }
+            told = true;
+        }
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
@@ -101,6 +123,21 @@ impl TaskHost for Host {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         self.requested.notify_one();
     }
+
+    fn note(&self, text: Option<String>) {
+        self.status.note(text);
+    }
+}
+
+/// Follows a topic as a table; answers when everything that it holds has been read.
+pub(crate) async fn table(settings: &ClientSettings, topic: &str, converters: Arc<Converters>) -> Result<Table> {
+    let (log, batches) = CompactedLog::follow(settings, topic)?;
+    let (table, writer) = Table::new();
+    let (replayed, wait) = oneshot::channel();
+    tokio::spawn(follow(log, batches, converters, writer, replayed).in_current_span());
+    // The follower ends with its last table; it cannot end before it has answered.
+    wait.await.map_err(|_| Error::retriable(format!("reading topic {topic} as a table")))?;
+    Ok(table)
 }
 
 async fn follow(

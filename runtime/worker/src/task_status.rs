@@ -71,6 +71,8 @@ struct Words {
     next_try: Option<i64>,
     /// With its time.
     last_error: Option<(String, i64)>,
+    /// What the task says of itself.
+    note: Option<String>,
     times: Times,
 }
 
@@ -127,7 +129,7 @@ impl TaskStatus {
             last_record: AtomicI64::default(),
             progress: Progress::default(),
             window: Mutex::new(Window::new(now)),
-            words: Mutex::new(Words { troubles: BTreeMap::new(), next_try: None, last_error: None, times }),
+            words: Mutex::new(Words { troubles: BTreeMap::new(), next_try: None, last_error: None, note: None, times }),
             secrets,
         }
     }
@@ -253,6 +255,16 @@ impl TaskStatus {
         true
     }
 
+    /// Whether something keeps the task from its work.
+    pub(crate) fn troubled(&self) -> bool {
+        !self.words().troubles.is_empty()
+    }
+
+    /// Sets what the task says of itself.
+    pub fn note(&self, text: Option<String>) {
+        self.words().note = text.map(|t| self.secrets.conceal(&t).into_owned());
+    }
+
     /// Says what the task is doing, until the answer is dropped.
     pub fn doing(self: &Arc<Self>, activity: Activity) -> Doing {
         let before = self.progress.set(activity);
@@ -337,6 +349,7 @@ impl TaskStatus {
             last_error_at: words.last_error.as_ref().map(|(_, at)| time::rfc3339(*at)),
             restarts: 0,
             next_restart: None,
+            note: words.note.clone(),
         }
     }
 }

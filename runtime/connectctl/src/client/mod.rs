@@ -14,6 +14,7 @@ use std::{
 use connect_api::template::percent_encode;
 use connect_rest_model::{
     ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, CreateConnector, ExpandedConnector, LogLines, PluginInfo,
+    trial::TestReport,
 };
 use indexmap::IndexMap;
 use reqwest::{Method, StatusCode, Url, header, redirect};
@@ -47,6 +48,11 @@ impl Client {
         }
         let http = builder.build().map_err(|e| Failure::Failed(format!("preparing requests: {e}")))?;
         Ok(Self { http, base, timeout })
+    }
+
+    /// The same API, waited for at least so long.
+    pub fn patient(&self, at_least: Duration) -> Result<Self> {
+        Self::new(self.base.clone(), self.timeout.max(at_least))
     }
 
     /// The address without user and password.
@@ -141,6 +147,19 @@ impl Client {
     /// Validates a configuration for the plugin that it names.
     pub async fn validate(&self, class: &str, config: &ConfigMap) -> Result<ConfigInfos> {
         let path = format!("/connector-plugins/{}/config/validate", percent_encode(class));
+        self.send(Method::PUT, &path, Some(body(config)?)).await?.json()
+    }
+
+    /// Tries out a connector.
+    pub async fn test(&self, name: &str, records: u32, seconds: u64) -> Result<TestReport> {
+        let path = connector(name, &format!("/test?records={records}&timeout={seconds}"));
+        self.send(Method::POST, &path, None).await?.json()
+    }
+
+    /// Tries out a configuration for the plugin that it names.
+    pub async fn test_config(&self, class: &str, config: &ConfigMap, records: u32, seconds: u64) -> Result<TestReport> {
+        let class = percent_encode(class);
+        let path = format!("/connector-plugins/{class}/config/test?records={records}&timeout={seconds}");
         self.send(Method::PUT, &path, Some(body(config)?)).await?.json()
     }
 

@@ -8,6 +8,7 @@ pub mod plugins;
 pub mod restart;
 pub mod status;
 pub mod target;
+pub mod test;
 pub mod validate;
 
 use connect_rest_model::{ConnectorStatus, TaskState};
@@ -32,6 +33,7 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
         Command::Logs(args) => logs::run(&args, context).await,
         Command::Apply(args) => apply::run(&args, context).await,
         Command::Validate(args) => validate::run(&args, context).await,
+        Command::Test(args) => test::run(&args, context).await,
         Command::Pause(args) => target::run(&args, target::PAUSE, context).await,
         Command::Resume(args) => target::run(&args, target::RESUME, context).await,
         Command::Stop(args) => target::run(&args, target::STOP, context).await,

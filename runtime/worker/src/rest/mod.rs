@@ -1,6 +1,6 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
-//! - `connectors`, `plugins`, `admin`, `logs`, `metrics`: the endpoints
+//! - `connectors`, `plugins`, `admin`, `logs`, `metrics`, `trials`: the endpoints
 //! - `paths`, `media`: what a request must be like; `body`, `offsets_body` over `jackson` and `tokens`: reading its JSON
 //! - [`openapi`]: the description of all that
 //! - `error`: the one mapping from refusals to answers
@@ -25,6 +25,7 @@ mod plugins;
 mod server;
 pub(crate) mod tls;
 mod tokens;
+mod trials;
 
 use std::{
     sync::{
@@ -101,12 +102,14 @@ impl Api {
             .route("/connectors/{name}/logs", stored(get(logs::lines)))
             .route("/connectors/{name}/topics", stored(get(connectors::topics)))
             .route("/connectors/{name}/topics/reset", stored(put(connectors::reset_topics)))
+            .route("/connectors/{name}/test", stored(post(trials::connector)))
             .route("/connectors/{name}/pause", stored(put(connectors::pause)))
             .route("/connectors/{name}/resume", stored(put(connectors::resume)))
             .route("/connectors/{name}/stop", stored(put(connectors::stop)))
             .route("/connector-plugins", json(get(plugins::list)))
             .route("/connector-plugins/{plugin}/config", json(get(plugins::definition)))
-            .route("/connector-plugins/{plugin}/config/validate", json(put(plugins::validate)));
+            .route("/connector-plugins/{plugin}/config/validate", json(put(plugins::validate)))
+            .route("/connector-plugins/{plugin}/config/test", json(put(trials::config)));
         routes = routes.merge(scraped(surface.auth.as_ref()));
         if surface.admin_on_main() {
             routes = routes.merge(log_levels(surface.auth.as_ref()));
@@ -195,7 +198,11 @@ async fn routed(mut request: Request, next: Next) -> Response {
     options(next.run(request).await)
 }
 
-async fn limited(request: Request, next: Next) -> Response {
+async fn limited(mut request: Request, next: Next) -> Response {
+    // Work goes on when the client goes away; what only makes an answer can be given up then.
+    let gone = CancellationToken::new();
+    request.extensions_mut().insert(trials::Gone(gone.clone()));
+    let _here = gone.drop_guard();
     // Kafka Connect builds the text in two places, of which one has no full stop.
     let validates = request.uri().path().ends_with("/config/validate");
     let late = |text: String| {

@@ -67,6 +67,11 @@ const fn simple(
 
 const DONE: &str = "Done.";
 
+const TEST: &[Parameter] = &[
+    ("records", "integer", "Most records to show, from 0 to 100; 5 if absent."),
+    ("timeout", "number", "Most seconds that it may take, from 1 to 60; 10 if absent."),
+];
+
 const OPERATIONS: &[Operation] = &[
     simple("get", "/", "The worker and its Kafka cluster.", &[(200, Named("ServerInfo"), "The worker.")]),
     simple(
@@ -149,6 +154,15 @@ const OPERATIONS: &[Operation] = &[
                 (202, Named("ConnectorStatus"), "It is under way; what is restarted shows as RESTARTING."),
                 (204, Body::None, "Without parameters: the connector itself has been restarted."),
             ],
+        )
+    },
+    Operation {
+        query: TEST,
+        ..simple(
+            "post",
+            "/connectors/{name}/test",
+            "Tries out a connector beside what runs of it; nothing is written, acknowledged or committed.",
+            &[(200, Named("TestReport"), "How far it came.")],
         )
     },
     simple(
@@ -235,6 +249,16 @@ const OPERATIONS: &[Operation] = &[
             "/connector-plugins/{plugin}/config/validate",
             "Validates settings of a connector.",
             &[(200, Named("ConfigInfos"), "What is wrong and what is right.")],
+        )
+    },
+    Operation {
+        query: TEST,
+        body: Settings,
+        ..simple(
+            "put",
+            "/connector-plugins/{plugin}/config/test",
+            "Tries out settings of a connector that need not exist; nothing is written, acknowledged or committed.",
+            &[(200, Named("TestReport"), "How far it came.")],
         )
     },
     simple(

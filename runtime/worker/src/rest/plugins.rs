@@ -84,17 +84,7 @@ pub(super) async fn definition(
 
 pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>, Sent(bytes): Sent) -> Answer {
     let config = body::config(&bytes)?;
-    let class = config.get("connector.class").and_then(Option::as_deref);
-    if let Some(class) = class {
-        let cut = |s: &str| s.strip_suffix("Connector").filter(|c| !c.is_empty()).unwrap_or(s).to_owned();
-        let plugins = &api.controller.services().plugins.connectors;
-        // Kafka Connect compares texts; here any two names of one plugin match as well.
-        let same = matches!((plugins.find(class), plugins.find(&plugin)), (Ok(a), Ok(b)) if a.info.name == b.info.name);
-        if !same && !cut(class).ends_with(&cut(&plugin)) {
-            let text = format!("Included connector type {class} does not match request type {plugin}");
-            return Err(ApiError(StatusCode::BAD_REQUEST, text));
-        }
-    }
+    of_plugin(&api, &plugin, &config)?;
     let infos = api.controller.validate(&config).await.map_err(|refusal| {
         let exception = match &refusal {
             // A config provider could not read what it was asked for.
@@ -105,4 +95,18 @@ pub(super) async fn validate(State(api): State<Api>, Path(plugin): Path<String>,
         ApiError::internal(format!("{exception}: {text}"))
     })?;
     Ok(json(StatusCode::OK, &infos))
+}
+
+/// Refuses a configuration that names another plugin than the request does.
+pub(super) fn of_plugin(api: &Api, plugin: &str, config: &model::ConfigMap) -> Result<(), ApiError> {
+    let Some(class) = config.get("connector.class").and_then(Option::as_deref) else { return Ok(()) };
+    let cut = |s: &str| s.strip_suffix("Connector").filter(|c| !c.is_empty()).unwrap_or(s).to_owned();
+    let plugins = &api.controller.services().plugins.connectors;
+    // Kafka Connect compares texts; here any two names of one plugin match as well.
+    let same = matches!((plugins.find(class), plugins.find(plugin)), (Ok(a), Ok(b)) if a.info.name == b.info.name);
+    if same || cut(class).ends_with(&cut(plugin)) {
+        return Ok(());
+    }
+    let text = format!("Included connector type {class} does not match request type {plugin}");
+    Err(ApiError(StatusCode::BAD_REQUEST, text))
 }

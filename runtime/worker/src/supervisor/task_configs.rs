@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::Actor;
-use crate::framework::CommonConfig;
+use crate::{framework::CommonConfig, status::Subject};
 
 /// Waits between tries to configure tasks: the first, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
@@ -94,6 +94,7 @@ impl Actor {
 
     fn tasks_configured(&mut self, count: usize) {
         self.retries = 0;
+        self.services.statuses.note(&self.name, Subject::Tasks, None);
         self.applied = Some(self.resolved.settings.clone());
         self.services.statuses.truncate_tasks(&self.name, u32::try_from(count).unwrap_or(u32::MAX));
         self.start_missing();
@@ -105,7 +106,10 @@ impl Actor {
         let e = self.concealed(e);
         if e.class() == ErrorClass::Retriable {
             let delay = RETRY.1.min(RETRY.0 * 2u32.saturating_pow(self.retries));
-            tracing::warn!("its tasks cannot be configured, which is tried again in {delay:?}: {}", e.one_line());
+            let why = e.one_line();
+            tracing::warn!("its tasks cannot be configured, which is tried again in {delay:?}: {why}");
+            let text = format!("its tasks cannot be configured, which is tried again: {why}");
+            self.services.statuses.note(&self.name, Subject::Tasks, Some(&text));
             self.retries += 1;
             self.retry_at = Some(Instant::now() + delay);
             self.start_missing();

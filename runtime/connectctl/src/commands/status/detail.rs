@@ -37,6 +37,9 @@ pub(super) fn text(status: &ConnectorStatus, info: Option<&ConnectorInfo>, now: 
     page.entry("worker", &c.worker_id);
     page.entry("tasks", &format!("{} of {} running", running(&status.tasks), status.tasks.len()));
     page.failure(c.trace.as_deref());
+    if let Some(note) = c.detail.as_ref().and_then(|d| d.note.as_deref()) {
+        page.line(2, note);
+    }
     page.restarts(c.detail.as_ref().and_then(|d| restarts(d.restarts, d.next_restart.as_deref(), now)));
     for task in &status.tasks {
         page.task(status, task, now);
@@ -90,6 +93,9 @@ impl Page {
             } else if let Some(error) = d.last_error.as_ref().filter(|_| task.trace.is_none()) {
                 let ago = d.last_error_at.as_deref().map(|t| format!(" {} ago", age(t, now))).unwrap_or_default();
                 self.line(2, &format!("last error{ago}: {error}"));
+            }
+            if let Some(note) = &d.note {
+                self.line(2, note);
             }
         }
         self.failure(task.trace.as_deref());

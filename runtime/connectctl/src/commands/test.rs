@@ -1,0 +1,248 @@
+//! `connectctl test`: tries out a connector, or what a file declares, without consequences.
+
+use std::{fmt::Write, path::PathBuf, time::Duration};
+
+use connect_rest_model::trial::{TestContent, TestRecord, TestReport, TestStage};
+
+use super::Context;
+use crate::{client::Client, declared::read_all, error::Failure, table::wrap};
+
+/// What `test` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of a connector, or a file that declares some (- is standard input).
+    #[arg(value_name = "NAME|FILE")]
+    what: String,
+
+    /// Most records to show of each connector, at most 100.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
+    records: u32,
+
+    /// Longest time for each connector: a source is read until there are enough records or this is over.
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: u64,
+}
+
+/// Between the end of a test and its answer.
+const SPARE: Duration = Duration::from_secs(15);
+
+/// Tries out one connector after the other and shows how far each came. That one failed is exit code 1.
+pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    let client = context.client.patient(Duration::from_secs(args.seconds) + SPARE)?;
+    let mut reports = Vec::new();
+    if is_file(&args.what) {
+        let (declared, problems) = read_all(&[PathBuf::from(&args.what)]);
+        if !problems.is_empty() {
+            problems.iter().for_each(|p| context.output.say(&p.line()));
+            return Err(Failure::Reported);
+        }
+        for declared in declared {
+            let name = &declared.connector.name;
+            let Some(class) = declared.setting("connector.class") else {
+                context.output.say(&declared.problem(Some("connector.class"), "is missing").line());
+                return Err(Failure::Reported);
+            };
+            let report = client.test_config(class, &declared.config(), args.records, args.seconds).await;
+            reports.push(report.map_err(|e| named(name, e))?);
+        }
+    } else {
+        reports.push(by_name(&client, args, context).await?);
+    }
+    let passed = reports.iter().all(|r| r.passed);
+    context.output.result(&reports, |width| {
+        let texts: Vec<String> = reports.iter().map(|r| text(r, width)).collect();
+        texts.join("\n")
+    })?;
+    if passed { Ok(()) } else { Err(Failure::Reported) }
+}
+
+async fn by_name(client: &Client, args: &Args, context: &Context<'_>) -> Result<TestReport, Failure> {
+    let name = crate::args::name(&args.what).map_err(Failure::Failed)?;
+    match client.test(&name, args.records, args.seconds).await {
+        Ok(report) => Ok(report),
+        Err(e) => Err(context.explain(&name, e).await),
+    }
+}
+
+fn named(name: &str, failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused { status, message } => Failure::Refused { status, message: format!("{name}: {message}") },
+        other => other,
+    }
+}
+
+/// Connectors are seldom named like files.
+fn is_file(what: &str) -> bool {
+    what == "-" || connect_files::is_readable(what.as_ref()) || std::path::Path::new(what).is_dir()
+}
+
+fn text(report: &TestReport, width: Option<usize>) -> String {
+    let mut page = Page { text: String::new(), width };
+    page.line(0, &format!("{} ({}, {})", report.name, report.kind.name(), report.plugin));
+    report.stages.iter().for_each(|stage| page.stage(stage));
+    if let Some(note) = &report.note {
+        page.line(2, note);
+    }
+    for (n, record) in report.records.iter().enumerate() {
+        page.record(n + 1, record);
+    }
+    page.text
+}
+
+struct Page {
+    text: String,
+    width: Option<usize>,
+}
+
+impl Page {
+    fn line(&mut self, indent: usize, text: &str) {
+        for line in wrap(text, indent, self.width) {
+            self.text.push_str(&line);
+            self.text.push('\n');
+        }
+    }
+
+    fn stage(&mut self, stage: &TestStage) {
+        let result = stage.result.replace('_', " ");
+        let mut line = stage.of.clone();
+        // What takes no time is not worth a number.
+        if stage.took_ms >= 100 {
+            // Writing to a string cannot fail.
+            let _ = write!(line, " ({:.1} s)", Duration::from_millis(stage.took_ms).as_secs_f32());
+        }
+        self.titled(&format!("  {:<9} {result:<12} ", stage.stage), &line);
+        if let Some(message) = &stage.message {
+            self.line(6, message);
+        }
+        for problem in &stage.problems {
+            self.line(6, &format!("{}: {}", problem.key, problem.message));
+        }
+    }
+
+    fn record(&mut self, number: usize, record: &TestRecord) {
+        let topic = record.topic.as_deref().map(|t| format!(" {t}")).unwrap_or_default();
+        let partition = record.partition.map(|p| format!(" partition {p}")).unwrap_or_default();
+        let outcome = if record.outcome == "shown" { String::new() } else { format!(": {}", record.outcome) };
+        self.text.push('\n');
+        self.line(0, &format!("record {number}{topic}{partition}{outcome}"));
+        if let Some(from) = &record.from {
+            let all = from.partition.iter().chain(from.offset.iter().flatten());
+            let parts: Vec<String> =
+                all.map(|(k, v)| format!("{}={}", k.trim_start_matches("kafka_"), plain(v))).collect();
+            self.entry("from", &parts.join(" "));
+        }
+        for (title, content) in [("key", &record.key), ("value", &record.value)] {
+            if let Some(content) = content {
+                self.entry(title, &shown(content));
+            }
+        }
+        for header in &record.headers {
+            let value = header.value.as_ref().map_or_else(|| "null".into(), shown);
+            self.entry("header", &format!("{}: {value}", header.key));
+        }
+        if let Some(request) = &record.sends {
+            self.entry("sends", &request.to);
+            for (name, value) in &request.headers {
+                self.line(9, &format!("{name}: {}", plain(value)));
+            }
+            if let Some(body) = &request.body {
+                self.line(9, body);
+            }
+        }
+        if let Some(remark) = &record.remark {
+            self.line(2, remark);
+        }
+        if let Some(e) = &record.error {
+            self.line(2, &format!("{} in {}: {}", e.stage, e.class, e.message));
+        }
+    }
+
+    fn entry(&mut self, title: &str, value: &str) {
+        self.titled(&format!("  {title:<6} "), value);
+    }
+
+    /// A text with a title of that width in front.
+    fn titled(&mut self, title: &str, text: &str) {
+        let mut lines = wrap(text, title.len(), self.width).into_iter();
+        let first = lines.next().unwrap_or_default();
+        self.text.push_str(format!("{title}{}", first.trim_start()).trim_end());
+        self.text.push('\n');
+        lines.for_each(|line| {
+            self.text.push_str(&line);
+            self.text.push('\n');
+        });
+    }
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn shown(content: &TestContent) -> String {
+    let text = match content {
+        TestContent { text: Some(text), .. } => text.clone(),
+        TestContent { data: Some(data), base64: None, .. } => plain(data),
+        TestContent { data: Some(data), .. } => format!("{data} (bytes that are no text)"),
+        TestContent { base64: Some(base64), .. } => format!("base64 {base64}"),
+        _ => String::new(),
+    };
+    match content.cut_from {
+        Some(bytes) => format!("{text} (cut; {bytes} bytes in all)"),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_few_lines() {
+        let report = r#"{"name":"influx","plugin":"influxdb-sink","type":"sink","passed":false,"stages":[
+            {"stage":"validate","of":"influxdb-sink","result":"passed","took_ms":2},
+            {"stage":"connect","of":"kafka","result":"passed","took_ms":1500,"message":"cluster x at h:1"},
+            {"stage":"connect","of":"slack-sink","result":"not_checked","took_ms":0,"message":"only a request tells"},
+            {"stage":"render","of":"influxdb-sink","result":"skipped","took_ms":0}],
+            "records":[{"outcome":"shown","topic":"alarms","partition":0,
+                "key":{"text":"pump"},"value":{"data":{"a":1}},"headers":[{"key":"h","value":{"base64":"AA=="}},{"key":"n"}],
+                "from":{"partition":{"kafka_topic":"alarms","kafka_partition":0},"offset":{"kafka_offset":7}},
+                "sends":{"to":"POST http://h/write (database d)","headers":{"x":"[hidden]"},"body":"alarms a=1i"}},
+               {"outcome":"failed","error":{"stage":"VALUE_CONVERTER","class":"JsonConverter","message":"bad json"},
+                "value":{"text":"{","cut_from":70000}}]}"#;
+        let report: TestReport = serde_json::from_str(report).expect("report");
+        let expected = "\
+influx (sink, influxdb-sink)
+  validate  passed       influxdb-sink
+  connect   passed       kafka (1.5 s)
+      cluster x at h:1
+  connect   not checked  slack-sink
+      only a request tells
+  render    skipped      influxdb-sink
+
+record 1 alarms partition 0
+  from   topic=alarms partition=0 offset=7
+  key    pump
+  value  {\"a\":1}
+  header h: base64 AA==
+  header n: null
+  sends  POST http://h/write (database d)
+         x: [hidden]
+         alarms a=1i
+
+record 2: failed
+  value  { (cut; 70000 bytes in all)
+  VALUE_CONVERTER in JsonConverter: bad json
+";
+        assert_eq!(text(&report, None), expected);
+    }
+
+    #[test]
+    fn files_are_told_from_names() {
+        for file in ["-", "c.yaml", "x/c.json", "c.properties"] {
+            assert!(is_file(file), "{file}");
+        }
+        for name in ["influxdb-sink", "a.b"] {
+            assert!(!is_file(name), "{name}");
+        }
+    }
+}
