@@ -30,7 +30,7 @@ fn problems_of_settings_on_the_command_line_do_not_name_the_file() {
 fn all_problems_of_a_worker_and_its_connectors_are_said_at_once() {
     let dir = tempfile::tempdir().expect("folder");
     let wrong = WORKER.replace("JsonConverter", "JsonConvertor").replace("h:9092", "h");
-    let worker = file(dir.path(), "worker.yaml", &format!("{wrong}offset.flush.interval.ms: x\n"));
+    let worker = file(dir.path(), "worker.yaml", &format!("{wrong}offset.flush.interval.ms: x\nlisteneres: x\n"));
     let connector = file(
         dir.path(),
         "c.yaml",
@@ -48,6 +48,12 @@ fn all_problems_of_a_worker_and_its_connectors_are_said_at_once() {
         "Invalid value ( for configuration topics.regex: Invalid regex: unclosed group",
         "/nonexistent: there is no such file or folder",
     ] {
+        assert!(said.contains(part), "{part} is missing:\n{said}");
+    }
+    // What has no effect is told, too, whatever else is wrong.
+    let warned =
+        format!("connectd: warning: {worker}: the worker setting listeneres is unknown and has no effect; did you");
+    for part in [warned.as_str(), "c.yaml:6: connector c: the setting http.timeout.ms is unknown to webhook-sink"] {
         assert!(said.contains(part), "{part} is missing:\n{said}");
     }
     assert!(said.lines().all(|line| line.starts_with("connectd: ")), "a line each:\n{said}");

@@ -96,6 +96,7 @@ fn answers_are_as_described() {
         let offsets = json!({ "offsets": [{ "partition": { "filename": "x" }, "offset": { "position": 7 } }] });
         d.ask("PATCH", "/connectors/{name}/offsets", &name, "", Some(&offsets));
         d.ask("GET", "/connectors/{name}/offsets", &name, "", None);
+        d.ask("POST", "/connectors/{name}/test", &name, "?timeout=1", None);
         d.ask("DELETE", "/connectors/{name}/offsets", &name, "", None);
         d.ask("DELETE", "/connectors/{name}", &name, "", None);
     }
@@ -103,6 +104,7 @@ fn answers_are_as_described() {
     d.ask("GET", "/connector-plugins/{plugin}/config", &definition, "", None);
     d.ask("GET", "/connector-plugins/{plugin}/config", &definition, "?version=0.0.1", None);
     d.ask("PUT", "/connector-plugins/{plugin}/config/validate", &definition, "", Some(&config));
+    d.ask("PUT", "/connector-plugins/{plugin}/config/test", &definition, "?records=1", Some(&config));
     let logger = [("logger", "connect_worker")];
     d.ask("PUT", "/admin/loggers/{logger}", &logger, "", Some(&json!({ "level": "DEBUG" })));
     d.ask("PUT", "/admin/loggers/{logger}", &logger, "?scope=cluster", Some(&json!({ "level": "INFO" })));

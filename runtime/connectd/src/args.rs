@@ -14,7 +14,8 @@ use connect_worker::worker_config::LogFormat;
 /// transactions.
 ///
 /// Exit codes: 0 stopped as asked, 1 wrong usage, 2 the worker could not start (wrong worker file, port taken, Kafka
-/// not reached), 3 a connector file is wrong.
+/// not reached), 3 a connector file is wrong
+/// (with --watch the others run).
 #[derive(Debug, Parser)]
 #[command(name = "connectd", version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -29,6 +30,15 @@ pub(crate) struct Args {
     /// Set a worker setting, over the file's.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     pub settings: Vec<(String, String)>,
+
+    /// Watch the connector files and take up what changes: new, changed and deleted connectors.
+    ///
+    /// A file that is wrong changes nothing: its connectors run as before, the log and their status say why. A connector
+    /// that was changed over the REST API stays so until its declaration changes. Deleting a file, or a connector in it,
+    /// deletes the connector; its offsets stay. Nothing is deleted while a file cannot be read, or when a folder is gone
+    /// or empty.
+    #[arg(long, requires = "connectors")]
+    pub watch: bool,
 
     /// Check the files, say what is wrong, and exit.
     #[arg(long)]

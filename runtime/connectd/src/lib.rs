@@ -2,7 +2,7 @@
 //!
 //! A program with plugins of its own is ten lines: `connectd::run(connectd::plugins().source::<Mine>())`.
 //!
-//! - `args`: the command line; `load`: files → settings; `logging`: the log; `welcome`: what the demo prints
+//! - `args`: the command line; `load`: files → settings; `watch`: files that change; `logging`: the log; `welcome`: what the demo prints
 //! - [`mod@reference`]: the reference pages, made of the plugins' definitions
 //! - [`plugins()`]: the list of the plugins that come with Tocsin
 
@@ -11,9 +11,16 @@ mod load;
 mod logging;
 mod plugins;
 pub mod reference;
+mod watch;
 mod welcome;
 
-use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Parser;
 use connect_api::{Error, Result, Settings, config::Config};
@@ -25,6 +32,7 @@ use connect_worker::{
     Controller, Plugins, Worker,
     active_topics::ActiveTopics,
     cluster,
+    controller::Refusal,
     distributed::DistributedConfig,
     observer::Observer,
     plugin_threads::PluginThreads,
@@ -42,6 +50,7 @@ use tokio::{runtime::Handle, sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use plugins::plugins;
+use watch::Watch;
 
 /// Exit codes, as `--help` lists them.
 const USAGE: u8 = 1;
@@ -111,7 +120,9 @@ async fn start(
     if let (None, Some(config)) = (args.log_format, &config) {
         log.set_format(config.log_format);
     }
-    let connectors = load::connectors(&args.connectors, &plugins, config.as_ref(), &loaded.providers);
+    let judge = load::Judge { plugins: &plugins, worker: config.as_ref(), providers: &loaded.providers };
+    let declared = load::connectors(&args.connectors, judge);
+    let warnings = load::worker_warnings(&loaded);
     if args.check {
         if embedded {
             registry(&mut settings, "http://127.0.0.1");
@@ -122,16 +133,16 @@ async fn start(
             }
             Ok(worker)
         });
-        return match (worker, connectors) {
-            (Ok(worker), Ok(declared)) => {
-                for warning in worker.warnings.iter().chain(&declared.warnings) {
-                    eprintln!("connectd: warning: {warning}");
-                }
+        for warning in warnings.iter().chain(&declared.warnings) {
+            eprintln!("connectd: warning: {warning}");
+        }
+        return match (worker, declared.problems.is_empty()) {
+            (Ok(_), true) => {
                 eprintln!("connectd: all files are right ({} connectors)", declared.connectors.len());
                 ExitCode::SUCCESS
             }
-            (Err(problems), other) => complain(WORKER, &[problems, other.err().unwrap_or_default()].concat()),
-            (Ok(_), Err(problems)) => complain(CONNECTOR, &problems),
+            (Err(problems), _) => complain(WORKER, &[problems, declared.problems].concat()),
+            (Ok(_), false) => complain(CONNECTOR, &declared.problems),
         };
     }
     if embedded {
@@ -152,10 +163,17 @@ async fn start(
         Ok(worker) => worker,
         Err(problems) => return complain(WORKER, &problems),
     };
-    let connectors = match connectors {
-        Ok(declared) => declared.connectors,
-        Err(problems) => return complain(CONNECTOR, &problems),
+    let connectors = if args.watch {
+        // What is wrong is said when it is taken up, and mended while it is watched.
+        Connectors { declared: declared.connectors, watched: Some(args.connectors) }
+    } else if declared.problems.is_empty() {
+        Connectors { declared: declared.connectors, watched: None }
+    } else {
+        return complain(CONNECTOR, &declared.problems);
     };
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
     let threads = PluginThreads::new(plugged.clone());
     match serve(worker, (plugins, threads), connectors, log, broker.as_ref()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -174,16 +192,19 @@ fn registry(settings: &mut Settings, url: &str) {
     }
 }
 
+/// What files declare, and where they are if they are watched.
+struct Connectors {
+    declared: Vec<ConnectorFile>,
+    watched: Option<Vec<PathBuf>>,
+}
+
 async fn serve(
     worker: Worker,
     (plugins, threads): (Arc<Plugins>, PluginThreads),
-    connectors: Vec<ConnectorFile>,
+    connectors: Connectors,
     log: Log,
     broker: Option<&Embedded>,
 ) -> Result<()> {
-    for sentence in &worker.warnings {
-        tracing::warn!("{sentence}");
-    }
     let surface = Surface::read(&worker)?;
     let (main, admin) = surface.bind().await?;
     let id = surface.advertised(&main)?;
@@ -220,6 +241,8 @@ async fn serve(
         tracing::info!("log levels are set on {url}");
     }
 
+    let Connectors { declared: connectors, watched } = connectors;
+    let mut watch = watched.map(|paths| Watch::new(paths, controller.clone(), broker));
     let seat = Mutex::new(None);
     let work = async {
         if let Some(broker) = broker {
@@ -237,7 +260,10 @@ async fn serve(
         if tokio::time::timeout(START, controller.clone().resume_stored()).await.is_err() {
             tracing::warn!("some of the stored connectors have not been started within {} s", START.as_secs());
         }
-        create(&controller, &connectors).await;
+        match &mut watch {
+            Some(watch) => watch.begin().await,
+            None => create(&controller, &connectors).await,
+        }
         api.set_ready();
         tracing::info!("the worker is ready with {} connectors", controller.names().await.len());
         if let Some(broker) = broker {
@@ -249,6 +275,12 @@ async fn serve(
             // A closed standard output is no reason not to work.
             let _ = std::io::stdout().write_all(welcome::text(&places, &connectors).as_bytes());
         }
+        let watching = async {
+            match &mut watch {
+                Some(watch) => watch.run().await,
+                None => std::future::pending().await,
+            }
+        };
         let lost = async {
             match &mut *seat.lock().await {
                 Some(seat) => Err(seat.lost().await.context("the worker has lost its place in the cluster")),
@@ -258,6 +290,7 @@ async fn serve(
         tokio::select! {
             lost = lost => lost,
             () = controller.clone().follow() => Ok(()),
+            () = watching => Ok(()),
         }
     };
     let result = tokio::select! {
@@ -320,19 +353,31 @@ async fn create(controller: &Arc<Controller>, connectors: &[ConnectorFile]) {
 }
 
 async fn create_one(controller: &Controller, c: &ConnectorFile) {
+    if let Err(refusal) = declare(controller, c).await {
+        tracing::error!(connector = %c.name, "{}:{}: {}", c.file, c.position.line, refusal.text());
+    }
+}
+
+/// What became of a declared connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Declaration {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+/// Creates a declared connector. One that exists already gets the declared configuration and keeps its state.
+async fn declare(controller: &Controller, c: &ConnectorFile) -> Result<Declaration, Refusal> {
     let target = c.initial_state.map(|state| match state {
         InitialState::Running => Target::Started,
         InitialState::Paused => Target::Paused,
         InitialState::Stopped => Target::Stopped,
     });
     let config = load::config_map(c);
-    let done = match controller.info(&c.name).await {
-        Ok(known) if same(&known.config, &config) => Ok(()),
-        Ok(_) => controller.put_config(&c.name, config).await.map(drop),
-        Err(_) => controller.create(&c.name, config, target).await.map(drop),
-    };
-    if let Err(refusal) = done {
-        tracing::error!(connector = %c.name, "{}:{}: {}", c.file, c.position.line, refusal.text());
+    match controller.info(&c.name).await {
+        Ok(known) if same(&known.config, &config) => Ok(Declaration::Unchanged),
+        Ok(_) => controller.put_config(&c.name, config).await.map(|_| Declaration::Changed),
+        Err(_) => controller.create(&c.name, config, target).await.map(|_| Declaration::Created),
     }
 }
 

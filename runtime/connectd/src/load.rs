@@ -87,13 +87,10 @@ pub(crate) fn worker(
     plugins: &Plugins,
 ) -> Result<Worker, Vec<String>> {
     let read = Worker::read_resolved(settings.clone(), loaded.providers.clone(), embedded);
-    let (mut worker, mut problems) = match read {
+    let (worker, mut problems) = match read {
         Ok(worker) => (Some(worker), Vec::new()),
         Err(problems) => (None, problems.iter().map(|p| (p.key.clone(), p.text.clone())).collect()),
     };
-    if let Some(worker) = &mut worker {
-        worker.warnings.extend(loaded.resolved.unresolved.iter().map(|(_, sentence)| sentence.clone()));
-    }
     // What is wrong with other settings is said in the same round.
     let mut others = [addresses(&settings), converters(&settings, plugins)].concat();
     others.extend(worker.iter().flat_map(clients));
@@ -115,6 +112,13 @@ pub(crate) fn worker(
             Err(problems.into_iter().map(placed).collect())
         }
     }
+}
+
+/// Sentences about worker settings without effect, with the places where they stand.
+pub(crate) fn worker_warnings(loaded: &Loaded) -> Vec<String> {
+    let unknown = Worker::unknown_keys(&loaded.resolved.settings).into_iter().map(|p| (p.key, p.text));
+    let all = unknown.chain(loaded.resolved.unresolved.iter().cloned());
+    all.map(|(key, text)| format!("{}: {text}", place(loaded.file.as_deref(), &loaded.set, &key))).collect()
 }
 
 fn addresses(settings: &Settings) -> Vec<(String, String)> {
@@ -172,70 +176,94 @@ fn converters(settings: &Settings, plugins: &Plugins) -> Vec<(String, String)> {
 }
 
 /// What the files declare.
+#[derive(Default)]
 pub(crate) struct Declared {
-    /// The connectors, all of them right.
+    /// The connectors that are right.
     pub connectors: Vec<ConnectorFile>,
+    /// What is wrong, with its place.
+    pub problems: Vec<String>,
     /// Sentences about settings without effect, with their places. The worker logs them, too.
     pub warnings: Vec<String>,
 }
 
+/// What connectors are judged by.
+#[derive(Clone, Copy)]
+pub(crate) struct Judge<'a> {
+    pub plugins: &'a Arc<Plugins>,
+    /// The worker's settings, where they can be read.
+    pub worker: Option<&'a WorkerConfig>,
+    pub providers: &'a Providers,
+}
+
 /// Reads and validates all connectors. Problems name file, line and key.
-pub(crate) fn connectors(
-    arguments: &[PathBuf],
-    plugins: &Arc<Plugins>,
-    worker: Option<&WorkerConfig>,
-    providers: &Providers,
-) -> Result<Declared, Vec<String>> {
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+pub(crate) fn connectors(arguments: &[PathBuf], judge: Judge<'_>) -> Declared {
+    let mut declared = Declared::default();
     let mut all: Vec<(ConnectorFile, Tree)> = Vec::new();
     let mut paths = Vec::new();
     for argument in arguments {
         match files(argument) {
             Ok(inside) => paths.extend(inside),
-            Err(e) => problems.push(e.to_string()),
+            Err(e) => declared.problems.push(e.to_string()),
         }
     }
     for path in paths {
         let documents = read(&path);
         match documents.and_then(|d| Ok((from_documents(&path.display().to_string(), &d)?, d))) {
             Ok((connectors, documents)) => all.extend(connectors.into_iter().zip(documents)),
-            Err(e) => problems.push(e.to_string()),
+            Err(e) => declared.problems.push(e.to_string()),
         }
     }
-    let mut places: BTreeMap<&str, String> = BTreeMap::new();
-    for (c, document) in &all {
-        let line = |key: &str| line_of(document, key).unwrap_or(c.position.line);
-        let place = format!("{}:{}", c.file, line("name"));
-        if let Some(first) = places.insert(&c.name, place.clone()) {
-            problems.push(format!(
-                "{place}: the connector {} is declared twice, first at {first}; rename one of them",
-                c.name
-            ));
+    for (c, judged) in judge.all(all) {
+        declared.warnings.extend(judged.warnings);
+        if judged.problems.is_empty() {
+            declared.connectors.push(c);
         }
+        declared.problems.extend(judged.problems);
+    }
+    declared
+}
+
+/// What is wrong with a connector and what has no effect, with the places.
+#[derive(Default)]
+pub(crate) struct Judged {
+    pub problems: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+impl Judge<'_> {
+    /// Judges connectors with the documents that declare them.
+    pub(crate) fn all(self, all: Vec<(ConnectorFile, Tree)>) -> Vec<(ConnectorFile, Judged)> {
+        let mut places: BTreeMap<String, String> = BTreeMap::new();
+        let mut judged: Vec<(ConnectorFile, Judged)> = Vec::new();
+        for (c, document) in all {
+            let place = format!("{}:{}", c.file, line_of(&document, "name").unwrap_or(c.position.line));
+            let mut found = self.one(&c, &document);
+            if let Some(first) = places.insert(c.name.clone(), place.clone()) {
+                found.problems.push(format!(
+                    "{place}: the connector {} is declared twice, first at {first}; rename one of them",
+                    c.name
+                ));
+            }
+            judged.push((c, found));
+        }
+        judged
+    }
+
+    fn one(self, c: &ConnectorFile, document: &Tree) -> Judged {
+        let line = |key: &str| line_of(document, key).unwrap_or(c.position.line);
         let placed = |(key, text): (String, String)| format!("{}:{}: connector {}: {text}", c.file, line(&key), c.name);
         let written: Settings = c.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        match providers.resolve(&written) {
+        match self.providers.resolve(&written) {
             Ok(resolved) => {
-                problems.extend(check(c, &resolved, plugins, worker).into_iter().map(placed));
-                warnings.extend(
-                    resolved
-                        .unresolved
-                        .iter()
-                        .cloned()
-                        .chain(unknown_keys::find(plugins, &resolved.settings))
-                        .map(placed),
-                );
+                let unknown = unknown_keys::find(self.plugins, &resolved.settings);
+                let problems = check(c, &resolved, self.plugins, self.worker).into_iter().map(placed).collect();
+                Judged { problems, warnings: resolved.unresolved.into_iter().chain(unknown).map(placed).collect() }
             }
             Err(e) => {
                 let key = written.keys().find(|k| e.message().contains(&format!(" {k}"))).unwrap_or_default();
-                problems.push(placed((key.to_owned(), e.one_line())));
+                Judged { problems: vec![placed((key.to_owned(), e.one_line()))], warnings: Vec::new() }
             }
         }
-    }
-    if problems.is_empty() {
-        Ok(Declared { connectors: all.into_iter().map(|(c, _)| c).collect(), warnings })
-    } else {
-        Err(problems)
     }
 }
 

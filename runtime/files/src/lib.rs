@@ -63,6 +63,8 @@ fn format(path: &Path) -> Option<Format> {
     }
 }
 
+const WRONG_ENDING: &str = "the ending must be .yaml, .yml, .json or .properties";
+
 /// Whether the file's ending is one of those that are read.
 pub fn is_readable(path: &Path) -> bool {
     format(path).is_some()
@@ -92,11 +94,17 @@ pub fn read(path: &Path) -> Result<Vec<Tree>, FileError> {
     if path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
         return Err(fail("there is no such file or folder".into()));
     }
-    let Some(format) = format(path) else {
-        return Err(fail("the ending must be .yaml, .yml, .json or .properties".into()));
-    };
-    let bytes = fs::read(path).map_err(|e| fail(format!("cannot be read: {e}")))?;
-    parse(&bytes, format).map_err(|(position, message)| FileError { file, position, message })
+    if format(path).is_none() {
+        return Err(fail(WRONG_ENDING.into()));
+    }
+    read_bytes(path, &fs::read(path).map_err(|e| fail(format!("cannot be read: {e}")))?)
+}
+
+/// As [`read`], of contents that were read before.
+pub fn read_bytes(path: &Path, bytes: &[u8]) -> Result<Vec<Tree>, FileError> {
+    let fail = |position, message| FileError { file: path.display().to_string(), position, message };
+    let Some(format) = format(path) else { return Err(fail(None, WRONG_ENDING.into())) };
+    parse(bytes, format).map_err(|(position, message)| fail(position, message))
 }
 
 /// As [`read`], from standard input: YAML or JSON.

@@ -2,7 +2,7 @@
 
 use connect_api::{
     Error, Result, Settings,
-    config::{ClassName, Config, Key, Millis, Problems, missing_value},
+    config::{ClassName, Config, Key, Millis, Problem, Problems, missing_value},
 };
 use connect_kafka::{ClientSettings, Role, settings as client};
 
@@ -183,8 +183,6 @@ pub struct Worker {
     pub config: WorkerConfig,
     /// All settings, references resolved.
     pub settings: Settings,
-    /// Sentences for the log: keys without effect or unknown.
-    pub warnings: Vec<String>,
     /// Whether the broker is the embedded one, which has no admin requests.
     pub embedded: bool,
     /// Whether what fails is left to a person unless settings say otherwise, as users of Kafka Connect's properties
@@ -211,7 +209,6 @@ impl Worker {
     /// Reads worker settings in which these providers have resolved references. The error lists every problem.
     pub fn read_resolved(settings: Settings, providers: Providers, embedded: bool) -> Result<Self, Problems> {
         let mut problems = Problems::new();
-        let mut warnings = Providers::unknown_keys(&settings);
         let distributed = match settings.contains("group.id").then(|| DistributedConfig::parse(&settings)).transpose() {
             Ok(_) if embedded && settings.contains("group.id") => {
                 problems.add(
@@ -236,6 +233,31 @@ impl Worker {
                 problems.add(*key, format!("{key} is not supported: {way_out}"));
             }
         }
+        if !embedded && !settings.contains("group.id") && !settings.contains("offset.storage.file.filename") {
+            problems.add("offset.storage.file.filename", missing_value("offset.storage.file.filename"));
+        }
+        if let Err(found) = Policy::of(&settings, &Settings::new(), false) {
+            for p in found.iter() {
+                problems.add(p.key.clone(), p.text.clone());
+            }
+        }
+        match WorkerConfig::parse(&settings) {
+            Ok(config) if problems.is_empty() => {
+                Ok(Self { config, settings, embedded, restarts_off: false, distributed, providers })
+            }
+            Ok(_) => Err(problems),
+            Err(mut all) => {
+                for p in problems.iter() {
+                    all.add(p.key.clone(), p.text.clone());
+                }
+                Err(all)
+            }
+        }
+    }
+
+    /// Settings that nobody reads, each with the nearest name that somebody does, whatever else is wrong.
+    pub fn unknown_keys(settings: &Settings) -> Vec<Problem> {
+        let mut unknown = Providers::unknown_keys(settings);
         let definition = WorkerConfig::definition();
         let of_cluster = DistributedConfig::definition();
         for key in settings.keys() {
@@ -256,29 +278,11 @@ impl Worker {
                 let hint = nearest(key, all.iter().map(String::as_str))
                     .map(|n| format!("; did you mean {n}?"))
                     .unwrap_or_default();
-                warnings.push(format!("the worker setting {key} is unknown and has no effect{hint}"));
+                let text = format!("the worker setting {key} is unknown and has no effect{hint}");
+                unknown.push(Problem { key: key.to_owned(), text });
             }
         }
-        if !embedded && !settings.contains("group.id") && !settings.contains("offset.storage.file.filename") {
-            problems.add("offset.storage.file.filename", missing_value("offset.storage.file.filename"));
-        }
-        if let Err(found) = Policy::of(&settings, &Settings::new(), false) {
-            for p in found.iter() {
-                problems.add(p.key.clone(), p.text.clone());
-            }
-        }
-        match WorkerConfig::parse(&settings) {
-            Ok(config) if problems.is_empty() => {
-                Ok(Self { config, settings, warnings, embedded, restarts_off: false, distributed, providers })
-            }
-            Ok(_) => Err(problems),
-            Err(mut all) => {
-                for p in problems.iter() {
-                    all.add(p.key.clone(), p.text.clone());
-                }
-                Err(all)
-            }
-        }
+        unknown
     }
 
     /// Settings of a client of this connector: the worker's addresses, the worker's settings under the
@@ -356,11 +360,9 @@ mod tests {
 
     #[test]
     fn a_worker_file_of_kafka_connect_is_read() {
-        let worker = Worker::read(
-            settings(&[("plugin.path", "/x"), ("producer.acks", "all"), ("security.protocol", "PLAINTEXT")]),
-            false,
-        );
-        assert!(worker.expect("worker").warnings.is_empty());
+        let given = settings(&[("plugin.path", "/x"), ("producer.acks", "all"), ("security.protocol", "PLAINTEXT")]);
+        assert!(Worker::unknown_keys(&given).is_empty());
+        Worker::read(given, false).expect("worker");
     }
 
     #[test]
@@ -379,8 +381,11 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_warned_of_with_the_nearest_name() {
-        let worker = Worker::read(settings(&[("ofset.flush.interval.ms", "1")]), false).expect("worker");
-        assert!(worker.warnings[0].contains("did you mean offset.flush.interval.ms?"), "{:?}", worker.warnings);
+        let unknown =
+            Worker::unknown_keys(&settings(&[("ofset.flush.interval.ms", "1"), ("offset.flush.interval.ms", "x")]));
+        assert_eq!(unknown.len(), 1, "{unknown:?}");
+        assert_eq!(unknown[0].key, "ofset.flush.interval.ms");
+        assert!(unknown[0].text.ends_with("did you mean offset.flush.interval.ms?"), "{unknown:?}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use connect_worker::{
     Controller, Plugins, Worker,
     active_topics::ActiveTopics,
     controller::Refusal,
+    plugin_threads::PluginThreads,
     state::StateTopic,
     status::Statuses,
     storage::{Configs, SourceOffsets, status_topic::StatusTopic},
@@ -128,7 +129,8 @@ fn controller() -> Arc<Controller> {
         .converter::<connect_converters::StringConverter>()
         .header_converter::<connect_converters::SimpleHeaderConverter>();
     Controller::new(Services {
-        plugins,
+        plugins: Arc::new(plugins),
+        threads: PluginThreads::new(tokio::runtime::Handle::current()),
         state: Arc::new(StateTopic::new(worker.clone())),
         offsets: SourceOffsets::in_memory(),
         configs: Configs::in_memory(),

@@ -20,7 +20,7 @@ use std::{
 
 use connect_api::{
     Error, Result, Settings,
-    config::{Problems, missing_value, split_list},
+    config::{Problem, Problems, missing_value, split_list},
 };
 
 use crate::registry::nearest;
@@ -128,7 +128,7 @@ impl Providers {
     }
 
     /// Sentences about settings of providers that nobody reads.
-    pub fn unknown_keys(worker: &Settings) -> Vec<String> {
+    pub fn unknown_keys(worker: &Settings) -> Vec<Problem> {
         let aliases = split_list(worker.get(ALIASES).unwrap_or_default().trim());
         let known: Vec<String> = aliases
             .iter()
@@ -144,7 +144,8 @@ impl Providers {
             .map(|key| {
                 let hint = nearest(key, known.iter().map(String::as_str));
                 let hint = hint.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-                format!("the worker setting {key} is unknown and has no effect{hint}")
+                let text = format!("the worker setting {key} is unknown and has no effect{hint}");
+                Problem { key: key.to_owned(), text }
             })
             .collect()
     }

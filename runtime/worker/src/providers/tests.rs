@@ -126,7 +126,7 @@ fn declarations_are_checked_and_every_problem_named() {
     ]);
     let unknown = Providers::unknown_keys(&worker);
     assert_eq!(unknown.len(), 2, "{unknown:?}");
-    assert!(unknown[0].contains("did you mean config.providers.f.param.allowed.paths?"), "{unknown:?}");
+    assert!(unknown[0].text.contains("did you mean config.providers.f.param.allowed.paths?"), "{unknown:?}");
 }
 
 #[test]

@@ -1,0 +1,294 @@
+//! Connector files that are watched: what changes in them is taken up.
+//!
+//! Contents are read and compared, again and again, instead of asking the system for events: that also sees what
+//! happens in folders of networks and containers and behind symbolic links, and does not depend on how an editor saves.
+//! A folder of connectors is a few kilobytes.
+//!
+//! - What counts is the declaration of a connector, whatever file it stands in: a file that is renamed or commented
+//!   changes nothing.
+//! - A connector is changed when its declaration changes; what others changed over the REST API stays until then.
+//! - What is wrong changes nothing. It is logged, and said in the status of the connectors that it is about.
+//! - Declarations that are gone delete their connectors, unless that looks like an accident: a file that cannot be
+//!   read, a folder that is gone or empty.
+
+mod snapshot;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use connect_embedded::Embedded;
+use connect_files::{ConnectorFile, Tree, connector::from_documents, read_bytes};
+use connect_worker::{Controller, controller::Refusal, status::Subject};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{Declaration, declare, load};
+use snapshot::Snapshot;
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Files are taken up when nothing has changed for so long: they may be half written.
+const QUIET: Duration = Duration::from_secs(1);
+/// A connector that hangs when it is started must not keep others from being taken up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pauses between tries of what did not go through: the first, and the longest.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// The files that are watched, and what was made of them.
+pub(crate) struct Watch<'a> {
+    paths: Vec<PathBuf>,
+    controller: Arc<Controller>,
+    broker: Option<&'a Embedded>,
+    /// What was seen last, and since when it has been so.
+    seen: Arc<Snapshot>,
+    since: Instant,
+    /// What was taken up last.
+    taken: Arc<Snapshot>,
+    /// Declarations that have been taken up, by the connector's name.
+    declared: BTreeMap<String, ConnectorFile>,
+    /// Problems that have been said and still are there.
+    said: BTreeSet<String>,
+    /// When to try again what did not go through, and how often that was in vain.
+    again: Option<(Instant, u32)>,
+}
+
+/// What a round found.
+#[derive(Default)]
+struct Round {
+    /// What is wrong: the problem, and which connectors stay as they are because of it.
+    problems: Vec<(String, Vec<String>)>,
+    /// Connectors that are declared, whether rightly or not.
+    names: BTreeSet<String>,
+    /// Whether there are files that cannot be read, which may declare anything.
+    unreadable: bool,
+    /// Whether something may go through later.
+    again: bool,
+}
+
+impl<'a> Watch<'a> {
+    /// Nothing has been looked at yet.
+    pub(crate) fn new(paths: Vec<PathBuf>, controller: Arc<Controller>, broker: Option<&'a Embedded>) -> Self {
+        Self {
+            paths,
+            controller,
+            broker,
+            seen: Arc::default(),
+            since: Instant::now(),
+            taken: Arc::default(),
+            declared: BTreeMap::new(),
+            said: BTreeSet::new(),
+            again: None,
+        }
+    }
+
+    /// Takes up what is there now.
+    pub(crate) async fn begin(&mut self) {
+        self.look().await;
+        self.take_up().await;
+        tracing::info!("watching {} connector files for changes", self.seen.files.len());
+    }
+
+    /// Takes up what changes, for good.
+    pub(crate) async fn run(&mut self) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look().await;
+            let changed = self.seen != self.taken && self.since.elapsed() >= QUIET;
+            if changed || self.again.is_some_and(|(at, _)| Instant::now() >= at) {
+                self.take_up().await;
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        let paths = self.paths.clone();
+        // A folder of a network that hangs holds up nobody else.
+        match tokio::task::spawn_blocking(move || Snapshot::of(&paths)).await {
+            Ok(snapshot) if snapshot != *self.seen => {
+                self.seen = Arc::new(snapshot);
+                self.since = Instant::now();
+            }
+            Ok(_) => {}
+            Err(e) => tracing::error!("looking at connector files: {e}"),
+        }
+    }
+
+    async fn take_up(&mut self) {
+        let snapshot = self.seen.clone();
+        let mut round = Round::default();
+        let found = self.read(&snapshot, &mut round);
+        let judged = {
+            let services = self.controller.services();
+            let worker = &services.worker;
+            let judge =
+                load::Judge { plugins: &services.plugins, worker: Some(&worker.config), providers: &worker.providers };
+            judge.all(found)
+        };
+        // Of one that is declared twice nobody can say which is meant.
+        let mut count: BTreeMap<String, usize> = BTreeMap::new();
+        judged.iter().for_each(|(c, _)| *count.entry(c.name.clone()).or_default() += 1);
+        for (c, judged) in judged {
+            round.names.insert(c.name.clone());
+            let problems = judged.problems.into_iter().map(|p| (p, vec![c.name.clone()]));
+            let wrong = round.problems.len();
+            round.problems.extend(problems);
+            if round.problems.len() == wrong && count.get(&c.name) == Some(&1) {
+                self.apply(c, &mut round).await;
+            }
+        }
+        self.delete(&snapshot, &mut round).await;
+        self.tell(&round);
+        self.again = round.again.then(|| {
+            let tries = self.again.map_or(0, |(_, tries)| tries);
+            let pause = AGAIN.1.min(AGAIN.0 * 2u32.saturating_pow(tries));
+            (Instant::now() + pause, tries.saturating_add(1))
+        });
+        self.taken = snapshot;
+    }
+
+    fn read(&self, snapshot: &Snapshot, round: &mut Round) -> Vec<(ConnectorFile, Tree)> {
+        let mut all = Vec::new();
+        for (path, contents) in &snapshot.files {
+            let file = path.display().to_string();
+            let documents = match contents {
+                Ok(bytes) => read_bytes(path, bytes).and_then(|d| Ok((from_documents(&file, &d)?, d))),
+                Err(why) => Err(connect_files::FileError { file: file.clone(), position: None, message: why.clone() }),
+            };
+            match documents {
+                Ok((connectors, documents)) => all.extend(connectors.into_iter().zip(documents)),
+                Err(e) => {
+                    let own = self.declared.values().filter(|c| c.file == file).map(|c| c.name.clone()).collect();
+                    round.unreadable = true;
+                    round.problems.push((e.to_string(), own));
+                }
+            }
+        }
+        all
+    }
+
+    /// Takes up a declaration that is right and new.
+    async fn apply(&mut self, c: ConnectorFile, round: &mut Round) {
+        if let Some(before) = self.declared.get_mut(&c.name)
+            && before.config == c.config
+        {
+            // It may have moved.
+            *before = c;
+            return;
+        }
+        if let Some(broker) = self.broker {
+            for topic in load::topics(std::slice::from_ref(&c)) {
+                if let Err(e) = broker.create_topic(&topic, 1).await {
+                    tracing::warn!(connector = %c.name, "{}", e.one_line());
+                }
+            }
+        }
+        let place = format!("{}:{}", c.file, c.position.line);
+        let (controller, declared) = (self.controller.clone(), c.clone());
+        // What has been begun is completed, also when it is not waited for any longer.
+        let work = tokio::spawn(async move { declare(&controller, &declared).await });
+        match tokio::time::timeout(PATIENCE, work).await {
+            Err(_) => {
+                let text =
+                    format!("{place}: connector {} has not been started within {} s", c.name, PATIENCE.as_secs());
+                round.problems.push((text, vec![c.name.clone()]));
+                self.declared.insert(c.name.clone(), c);
+            }
+            Ok(Err(e)) => round.problems.push((format!("{place}: connector {}: {e}", c.name), vec![c.name.clone()])),
+            Ok(Ok(Ok(done))) => {
+                match done {
+                    Declaration::Created => tracing::info!(connector = %c.name, "created as {place} declares it"),
+                    Declaration::Changed => tracing::info!(connector = %c.name, "changed as {place} declares it"),
+                    Declaration::Unchanged => tracing::debug!(connector = %c.name, "is as {place} declares it"),
+                }
+                self.declared.insert(c.name.clone(), c);
+            }
+            Ok(Ok(Err(refusal))) => {
+                self.refused(&c, format!("{place}: connector {}", c.name), refusal, round).await;
+            }
+        }
+    }
+
+    async fn refused(&mut self, c: &ConnectorFile, doing: String, refusal: Refusal, round: &mut Round) {
+        let (text, later) = match refusal {
+            Refusal::Bad(text) => (text, false),
+            Refusal::NotFound(text) | Refusal::Conflict(text) | Refusal::Failed(text) => (text, true),
+        };
+        // A connector that exists and cannot be started shows as FAILED, and is not created again.
+        let config = load::config_map(c);
+        let there = self.controller.info(&c.name).await.is_ok_and(|known| crate::same(&known.config, &config));
+        if there {
+            self.declared.insert(c.name.clone(), c.clone());
+        } else {
+            round.again |= later;
+        }
+        round.problems.push((format!("{doing}: {text}"), vec![c.name.clone()]));
+    }
+
+    /// Deletes what is not declared any more.
+    async fn delete(&mut self, snapshot: &Snapshot, round: &mut Round) {
+        let gone = self.declared.values().filter(|c| !round.names.contains(&c.name));
+        let mut gone: Vec<(String, String)> = gone.map(|c| (c.name.clone(), c.file.clone())).collect();
+        for (path, why) in &snapshot.missing {
+            let (own, others) = gone.into_iter().partition(|(_, file)| PathBuf::from(file).starts_with(path));
+            gone = others;
+            let own: Vec<(String, String)> = own;
+            let text = match own.is_empty() {
+                true => format!("{}: {why}", path.display()),
+                false => format!("{}: {why}; its connectors go on, connectctl delete removes them", path.display()),
+            };
+            round.problems.push((text, own.into_iter().map(|(name, _)| name).collect()));
+        }
+        for (name, file) in gone {
+            let doing = format!("{file}: connector {name} is declared no more");
+            if round.unreadable {
+                let text =
+                    format!("{doing}; it goes on while a file cannot be read, which may be where it is declared");
+                round.problems.push((text, vec![name]));
+                continue;
+            }
+            match self.controller.delete(&name).await {
+                // Somebody may have been faster.
+                Ok(()) | Err(Refusal::NotFound(_)) => {
+                    tracing::info!(connector = %name, "deleted, since {file} does not declare it any more; its offsets stay");
+                    self.declared.remove(&name);
+                }
+                Err(Refusal::Bad(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
+                    round.again = true;
+                    round.problems.push((format!("{doing}; deleting it: {e}"), vec![name]));
+                }
+            }
+        }
+    }
+
+    /// Says what is wrong: what is new in the log, all of it in the status of the connectors that it is about.
+    fn tell(&mut self, round: &Round) {
+        let now: BTreeSet<String> = round.problems.iter().map(|(text, _)| text.clone()).collect();
+        let before = mem::replace(&mut self.said, now);
+        for (text, names) in round.problems.iter().filter(|(text, _)| !before.contains(text)) {
+            let runs = names.iter().any(|name| self.declared.contains_key(name));
+            let stays = if runs { "; what runs stays as it is" } else { "" };
+            tracing::error!(connector = names.first(), "{text}{stays}");
+        }
+        if !before.is_empty() && self.said.is_empty() {
+            tracing::info!("all connector files are right again");
+        }
+        let mut notes: BTreeMap<&str, Vec<&str>> =
+            self.declared.keys().map(|name| (name.as_str(), Vec::new())).collect();
+        for (text, names) in &round.problems {
+            for name in names {
+                notes.entry(name).or_default().push(text);
+            }
+        }
+        let statuses = &self.controller.services().statuses;
+        for (name, texts) in notes {
+            let text = (!texts.is_empty()).then(|| format!("not as its file declares it: {}", texts.join("; ")));
+            statuses.note(name, Subject::File, text.as_deref());
+        }
+    }
+}
