@@ -11,8 +11,16 @@ use std::{
 use tocsin_tests::{Connectd, file, kafka::Reader, wait};
 use xtask::servers::{Kafka, without};
 
-const RECORDS: usize = 100_000;
-const KILLS: u32 = 10;
+/// Records that are written between two kills.
+const CHUNK: usize = 10_000;
+
+/// How often: ten times, unless a long run asks for more.
+fn kills() -> usize {
+    match std::env::var("TOCSIN_KILLS") {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("TOCSIN_KILLS is {text:?}, which is no number of kills")),
+        Err(_) => 10,
+    }
+}
 
 /// A random number without a library: the clock's fraction, mixed.
 fn random(below: u64) -> u64 {
@@ -22,7 +30,9 @@ fn random(below: u64) -> u64 {
 }
 
 #[test]
-fn every_record_arrives_in_order_across_ten_kills() {
+fn every_record_arrives_in_order_across_many_kills() {
+    let kills = kills();
+    let records = kills * CHUNK;
     if without("kafka") {
         return;
     }
@@ -54,10 +64,9 @@ fn every_record_arrives_in_order_across_ten_kills() {
     let mut input = fs::File::create(path("in.txt")).expect("input");
     let mut connectd = Connectd::start(&["-c", &worker, &connectors], &dir.path().join("log"));
     // Records are written while the worker is killed, so that every moment has some on their way.
-    let chunk = RECORDS / KILLS as usize;
-    for round in 0..KILLS {
-        let first = round as usize * chunk;
-        let text: String = (first..first + chunk).map(|n| format!("{n}\n")).collect();
+    for round in 0..kills {
+        let first = round * CHUNK;
+        let text: String = (first..first + CHUNK).map(|n| format!("{n}\n")).collect();
         input.write_all(text.as_bytes()).expect("input");
         let moment = Instant::now() + Duration::from_millis(200 + random(2500));
         wait("a random moment", Duration::from_secs(5), || (Instant::now() >= moment).then_some(()));
@@ -75,11 +84,11 @@ fn every_record_arrives_in_order_across_ten_kills() {
         }
         seen
     };
-    wait("every number", Duration::from_secs(120), || {
+    wait("every number", Duration::from_secs(120 + 3 * kills as u64), || {
         let text = fs::read_to_string(path("out.jsonl")).ok()?;
         // The last line may be half written at this moment.
         let whole = &text[..text.rfind('\n').map_or(0, |at| at + 1)];
-        (whole.lines().count() >= RECORDS && numbers(whole).len() == RECORDS).then_some(())
+        (whole.lines().count() >= records && numbers(whole).len() == records).then_some(())
     });
     connectd.await_state("in", "RUNNING");
     connectd.await_state("out", "RUNNING");
@@ -100,5 +109,5 @@ fn every_record_arrives_in_order_across_ten_kills() {
         *seen = (*seen).max(offset);
     }
     let copies: u32 = numbers(&text).values().sum();
-    assert!(copies as usize >= RECORDS, "{copies} lines for {RECORDS} records across {KILLS} kills");
+    assert!(copies as usize >= records, "{copies} lines for {records} records across {kills} kills");
 }

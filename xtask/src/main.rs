@@ -37,6 +37,20 @@ enum Task {
         #[arg(long)]
         short: bool,
     },
+    /// Run what takes long: many kills, the whole comparison with Kafka Connect, faults, all tests as released, benches
+    Soak {
+        /// Only this run; may be repeated
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Say which runs there are, and run none
+        #[arg(long)]
+        list: bool,
+        /// How often the worker is killed
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        kills: u32,
+        #[command(flatten)]
+        without: Without,
+    },
     /// Check formatting, lints and documentation
     Check,
     /// Make the reference pages in docs/reference anew
@@ -87,6 +101,11 @@ fn main() -> ExitCode {
         Task::Servers(Servers::Up { kinds, secure, db }) => commands::servers::up(kinds, secure, db.as_deref()),
         Task::Test { without, arguments } => commands::test::run(&without, &arguments),
         Task::Compat { short } => commands::compat::run(short),
+        Task::Soak { list: true, .. } => {
+            commands::soak::list();
+            Ok(())
+        }
+        Task::Soak { only, kills, without, .. } => commands::soak::run(&only, kills, &without),
         Task::Check => commands::check::run(),
         Task::Docs => commands::docs::run(),
     };

@@ -4,11 +4,12 @@ pub(crate) mod check;
 pub(crate) mod compat;
 pub(crate) mod docs;
 pub(crate) mod servers;
+pub(crate) mod soak;
 pub(crate) mod test;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::interrupt::Interrupt;
@@ -49,18 +50,35 @@ fn announce(command: &Command) {
 }
 
 /// Runs a command to its end, or to ours.
-fn run_step(mut command: Command, doing: &str, marker: &Marker, interrupt: &Interrupt) -> Outcome {
+fn run_step(command: Command, doing: &str, marker: &Marker, interrupt: &Interrupt) -> Outcome {
+    run_within(command, doing, marker, interrupt, None)
+}
+
+/// As [`run_step`], and ends it when its time is over.
+fn run_within(
+    mut command: Command,
+    doing: &str,
+    marker: &Marker,
+    interrupt: &Interrupt,
+    limit: Option<Duration>,
+) -> Outcome {
     announce(&command);
     marker.mark(&mut command);
-    let mut child = command.spawn().map_err(|error| format!("starting cargo: {error}"))?;
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command.spawn().map_err(|error| format!("starting {program}: {error}"))?;
+    let began = Instant::now();
     loop {
+        let over = limit.filter(|limit| began.elapsed() >= *limit);
         match child.try_wait().map_err(|error| format!("{doing}: {error}"))? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(format!("{doing} failed ({status})")),
-            None if interrupt.came() => {
+            None if interrupt.came() || over.is_some() => {
                 // What it started is marked and is ended next.
-                child.kill().and_then(|()| child.wait()).map_err(|error| format!("ending cargo: {error}"))?;
-                return Err(format!("{doing} was interrupted"));
+                child.kill().and_then(|()| child.wait()).map_err(|error| format!("ending {program}: {error}"))?;
+                return Err(match over {
+                    Some(limit) => format!("{doing} had not ended after {} min and was ended", limit.as_secs() / 60),
+                    None => format!("{doing} was interrupted"),
+                });
             }
             None => std::thread::sleep(Duration::from_millis(50)),
         }
