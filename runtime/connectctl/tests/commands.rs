@@ -228,3 +228,39 @@ async fn the_address_may_have_a_path_and_a_password() {
     assert_eq!(requests[0].headers.get("authorization").and_then(|h| h.to_str().ok()), Some("Basic bWU6cEBzcw=="));
     assert_eq!(bodies(&server, "GET", "/gate/connectors").await.len(), 1);
 }
+
+#[tokio::test]
+async fn connectors_and_files_are_tried_out_and_a_failure_is_an_exit_code() {
+    let report = |name: &str, result: &str| {
+        json!({ "name": name, "plugin": "file-sink", "type": "sink", "passed": result == "passed",
+            "stages": [{ "stage": "connect", "of": "file-sink", "result": result, "took_ms": 1, "message": "why" }],
+            "records": [] })
+    };
+    let server = MockServer::start().await;
+    answer(&server, "POST", "/connectors/alpha/test", 200, report("alpha", "passed")).await;
+    let missing = json!({ "error_code": 404, "message": "Connector alpa not found" });
+    answer(&server, "POST", "/connectors/alpa/test", 404, missing).await;
+    answer(&server, "GET", "/connectors", 200, json!(["alpha"])).await;
+    answer(&server, "PUT", "/connector-plugins/file-sink/config/test", 200, report("new", "failed")).await;
+
+    let run = ctl(&server.uri(), &["test", "alpha", "-n", "3", "--for", "7"]).run().await;
+    let expected = "alpha (sink, file-sink)\n  connect   passed       file-sink\n      why\n";
+    assert_eq!((run.code, run.out.as_str()), (0, expected), "{run:?}");
+    let asked = server.received_requests().await.expect("requests");
+    assert_eq!(asked[0].url.query(), Some("records=3&timeout=7"));
+
+    let run = ctl(&server.uri(), &["test", "alpa"]).run().await;
+    assert!(run.code == 1 && run.err.contains("connector alpa not found; did you mean alpha?"), "{run:?}");
+
+    let dir = tempfile::tempdir().expect("folder");
+    let file = dir.path().join("c.yaml");
+    std::fs::write(&file, "name: new\nconnector.class: file-sink\ntopics: t\n").expect("file");
+    let run = ctl(&server.uri(), &["test", &file.to_string_lossy(), "-o", "json"]).run().await;
+    assert_eq!((run.code, &run.json()[0]["passed"]), (1, &json!(false)), "{run:?}");
+    let asked = server.received_requests().await.expect("requests");
+    let body: serde_json::Value = asked.last().expect("a request").body_json().expect("JSON");
+    assert_eq!(body, json!({ "name": "new", "connector.class": "file-sink", "topics": "t" }));
+    std::fs::write(&file, "name: new\ntopics: [\n").expect("file");
+    let run = ctl(&server.uri(), &["test", &file.to_string_lossy()]).run().await;
+    assert!(run.code == 1 && run.err.contains("c.yaml:"), "{run:?}");
+}

@@ -441,6 +441,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn notes_come_and_go_each_by_itself() {
+        let s = Statuses::new("h:1".into(), Arc::default());
+        s.note("c", Subject::File, Some("there is no such connector yet"));
+        assert_eq!(s.status("c"), None);
+        s.connector("c", State::Running, None);
+        let note = || s.status("c").and_then(|c| c.connector.detail).and_then(|d| d.note);
+        s.note("c", Subject::Tasks, Some("tasks"));
+        s.note("c", Subject::File, Some("file"));
+        assert_eq!(note().as_deref(), Some("file; tasks"));
+        s.note("c", Subject::File, None);
+        assert_eq!(note().as_deref(), Some("tasks"));
+        s.note("c", Subject::Tasks, None);
+        assert_eq!(s.status("c").and_then(|c| c.connector.detail), None);
+        let task = s.new_task("c", 0, 1);
+        s.task("c", 0, 1, State::Running, None);
+        task.note(Some("1 of 2".into()));
+        let told = s.status("c").and_then(|c| c.tasks[0].detail.clone()).and_then(|d| d.note);
+        assert_eq!(told.as_deref(), Some("1 of 2"));
+    }
+
+    #[test]
+    fn a_task_that_has_not_begun_shows_when_something_holds_it_up() {
+        let s = Statuses::new("h:1".into(), Arc::default());
+        s.connector("c", State::Running, None);
+        let task = s.new_task("c", 0, 1);
+        let shown = || s.status("c").map(|c| c.tasks).unwrap_or_default();
+        assert_eq!(shown(), []);
+        task.retrying(Trouble::Kafka, &Error::retriable("waiting"));
+        assert_eq!((shown()[0].state.as_str(), shown().len()), ("UNASSIGNED", 1));
+        assert_eq!(shown()[0].detail.as_ref().and_then(|d| d.retrying.as_deref()), Some("waiting"));
+        task.recovered(Trouble::Kafka);
+        assert_eq!(shown(), []);
+    }
+
+    #[test]
     fn a_task_that_was_given_up_cannot_write_over_its_successor() {
         let s = Statuses::new("h:1".into(), Arc::default());
         s.new_task("c", 0, 1);

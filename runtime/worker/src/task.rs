@@ -19,7 +19,7 @@ use crate::{
     source_runner::{Control, SourceRunner},
     status::TaskStatus,
     supervisor::Services,
-    task_host::Host,
+    task_host::{Host, patiently},
     tolerance::{DeadLetters, Task, Tolerance},
     topic_creation::{Groups, PREFIX, TopicCreator},
     topic_pattern::subscription,
@@ -44,7 +44,8 @@ pub async fn start_task(
     let worker = &services.worker;
     let config = CommonConfig::parse(&settings)?;
     let converters = Arc::new(Converters::new(&services.plugins, worker, &settings)?);
-    let letters = dead_letters(services, name, id, &settings, &config, &status).await?;
+    let letters = dead_letters(services, name, id, &settings, &config, &status);
+    let letters = patiently(&status, "looking for the topic for dead letters", letters).await?;
     let letters = letters.map(|letters| letters.cut_by(&control.cut));
     let task = Task { connector: name.clone(), task: id };
     let tolerance = Tolerance::new(task, &config, letters, status.clone());

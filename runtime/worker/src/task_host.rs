@@ -25,7 +25,7 @@ use crate::{
     worker_config::Worker,
 };
 
-/// After that time it is said that a table is still being read.
+/// After that time it is said what a task waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The host of one task.
@@ -61,27 +61,8 @@ impl TaskHost for Host {
     async fn table(&self, topic: &str) -> Result<Table> {
         let id = format!("connector-table-{}-{topic}", self.connector);
         let settings = self.worker.client(Role::Consumer, &self.settings, &id)?;
-        let mut reading = pin!(table(&settings, topic, self.converters.clone()));
-        // A task that waits here has not begun to run, and its status would not say why.
-        let began = Instant::now();
-        let mut told = false;
-        loop {
-            if let Ok(read) = tokio::time::timeout(PATIENCE, &mut reading).await {
-                if told && self.status.recovered(Trouble::Kafka) {
-                    tracing::info!("topic {topic} has been read as a table");
-                }
-                return read;
-            }
-            let waited = began.elapsed().as_secs();
-            let e = Error::retriable(format!(
-                "topic {topic}, which the task follows as a table, has not been read for {waited} s: kafka cannot be \
-                 reached, does not answer, or the topic is long"
-            ));
-            if self.status.retrying(Trouble::Kafka, &e) {
-                tracing::warn!("{}", e.message());
-            }
-            told = true;
-        }
+        let doing = format!("reading topic {topic}, which the task follows as a table");
+        patiently(&self.status, &doing, table(&settings, topic, self.converters.clone())).await
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
@@ -126,6 +107,29 @@ impl TaskHost for Host {
 
     fn note(&self, text: Option<String>) {
         self.status.note(text);
+    }
+}
+
+/// Does a part of what a task waits for before it begins to run, and says so in its status when it takes long.
+pub(crate) async fn patiently<T>(status: &TaskStatus, doing: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+            if told && status.recovered(Trouble::Kafka) {
+                tracing::info!("{doing} is done");
+            }
+            return done;
+        }
+        let e = Error::retriable(format!(
+            "{doing}, has taken {} s: kafka cannot be reached, does not answer, or there is much to read",
+            began.elapsed().as_secs()
+        ));
+        if status.retrying(Trouble::Kafka, &e) {
+            tracing::warn!("{}", e.message());
+        }
+        told = true;
     }
 }
 
