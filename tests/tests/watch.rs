@@ -10,7 +10,8 @@ use std::{
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tocsin_tests::{Connectd, wait};
+use tocsin_tests::{Connectd, file, wait};
+use xtask::servers::{Kafka, Server, without};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -234,4 +235,52 @@ fn a_config_map_is_swapped_as_a_whole() {
     fs::rename(&aside, &mount).expect("rename");
     w.await_log("all connector files are right again");
     assert_eq!(w.names(), ["a", "c"]);
+}
+
+#[test]
+fn a_distributed_worker_takes_files_up_when_kafka_is_back_and_keeps_them() {
+    if without("kafka") {
+        return;
+    }
+    let mut kafka = Kafka::start().expect("kafka");
+    let dir = tempfile::tempdir().expect("folder");
+    let folder = dir.path().join("connectors");
+    fs::create_dir(&folder).expect("folder");
+    fs::write(folder.join("a.yaml"), source("a", 1)).expect("file");
+    fs::write(folder.join("b.yaml"), source("b", 1)).expect("file");
+    let text = format!(
+        "bootstrap.servers: {}\nkey.converter: StringConverter\nvalue.converter: StringConverter\ngroup.id: g\n\
+         config.storage: {{ topic: c, replication.factor: 1 }}\noffset.storage: {{ topic: o, replication.factor: 1 }}\n\
+         status.storage: {{ topic: s, replication.factor: 1 }}\nsession.timeout.ms: 6000\n",
+        kafka.bootstrap()
+    );
+    let worker = file(dir.path(), "worker.yaml", &text);
+    let folder = folder.to_string_lossy().into_owned();
+    let connectd = Connectd::start(&["-c", &worker, "--watch", &folder], &dir.path().join("log"));
+    let mut w = Watched { connectd, dir };
+    w.await_names(&["a", "b"]);
+    w.connectd.await_state("a", "RUNNING");
+
+    kafka.stop().expect("stop kafka");
+    w.put("a.yaml", &source("a", 2));
+    let limit = Duration::from_secs(120);
+    wait("the refusal in the log", limit, || {
+        w.connectd
+            .log_text()
+            .lines()
+            .any(|l| l.contains("a.yaml:1: connector a:") && l.contains("stays as it is"))
+            .then_some(())
+    });
+    assert!(w.note("a").contains("not as its file declares it"), "{}", w.note("a"));
+    kafka.start_again().expect("start kafka");
+    wait("the change after all", limit, || (w.batch("a") == "2" && w.note("a").is_empty()).then_some(()));
+    w.connectd.await_state("a", "RUNNING");
+
+    // What changed while the worker was down counts when it starts; what is gone then is nobody's any more, and stays.
+    assert!(w.connectd.terminate().1);
+    w.put("a.yaml", &source("a", 3));
+    fs::remove_file(w.at("b.yaml")).expect("remove");
+    w.connectd.start_again();
+    w.await_batch("a", "3");
+    assert_eq!(w.names(), ["a", "b"]);
 }

@@ -353,7 +353,7 @@ async fn create(controller: &Arc<Controller>, connectors: &[ConnectorFile]) {
 }
 
 async fn create_one(controller: &Controller, c: &ConnectorFile) {
-    if let Err(refusal) = declare(controller, c).await {
+    if let Err(refusal) = declare(controller, c, false).await {
         tracing::error!(connector = %c.name, "{}:{}: {}", c.file, c.position.line, refusal.text());
     }
 }
@@ -366,8 +366,9 @@ enum Declaration {
     Unchanged,
 }
 
-/// Creates a declared connector. One that exists already gets the declared configuration and keeps its state.
-async fn declare(controller: &Controller, c: &ConnectorFile) -> Result<Declaration, Refusal> {
+/// Creates a declared connector. One that exists already gets the declared configuration and keeps its state; one that
+/// has it already gets it again only `anew`.
+async fn declare(controller: &Controller, c: &ConnectorFile, anew: bool) -> Result<Declaration, Refusal> {
     let target = c.initial_state.map(|state| match state {
         InitialState::Running => Target::Started,
         InitialState::Paused => Target::Paused,
@@ -375,7 +376,7 @@ async fn declare(controller: &Controller, c: &ConnectorFile) -> Result<Declarati
     });
     let config = load::config_map(c);
     match controller.info(&c.name).await {
-        Ok(known) if same(&known.config, &config) => Ok(Declaration::Unchanged),
+        Ok(known) if !anew && same(&known.config, &config) => Ok(Declaration::Unchanged),
         Ok(_) => controller.put_config(&c.name, config).await.map(|_| Declaration::Changed),
         Err(_) => controller.create(&c.name, config, target).await.map(|_| Declaration::Created),
     }

@@ -23,7 +23,11 @@ use std::{
 
 use connect_embedded::Embedded;
 use connect_files::{ConnectorFile, Tree, connector::from_documents, read_bytes};
-use connect_worker::{Controller, controller::Refusal, status::Subject};
+use connect_worker::{
+    Controller,
+    controller::Refusal,
+    status::{State, Subject},
+};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{Declaration, declare, load};
@@ -52,6 +56,8 @@ pub(crate) struct Watch<'a> {
     declared: BTreeMap<String, ConnectorFile>,
     /// Problems that have been said and still are there.
     said: BTreeSet<String>,
+    /// Connectors whose declaration may have been stored without being carried out.
+    unsettled: BTreeSet<String>,
     /// When to try again what did not go through, and how often that was in vain.
     again: Option<(Instant, u32)>,
 }
@@ -65,8 +71,6 @@ struct Round {
     names: BTreeSet<String>,
     /// Whether there are files that cannot be read, which may declare anything.
     unreadable: bool,
-    /// Whether something may go through later.
-    again: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -81,6 +85,7 @@ impl<'a> Watch<'a> {
             taken: Arc::default(),
             declared: BTreeMap::new(),
             said: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             again: None,
         }
     }
@@ -100,6 +105,9 @@ impl<'a> Watch<'a> {
             ticks.tick().await;
             self.look().await;
             let changed = self.seen != self.taken && self.since.elapsed() >= QUIET;
+            if changed {
+                self.again = None;
+            }
             if changed || self.again.is_some_and(|(at, _)| Instant::now() >= at) {
                 self.take_up().await;
             }
@@ -144,7 +152,8 @@ impl<'a> Watch<'a> {
         }
         self.delete(&snapshot, &mut round).await;
         self.tell(&round);
-        self.again = round.again.then(|| {
+        // What is wrong now may be right later although no file changes: Kafka is back, a secret is in its place.
+        self.again = (!round.problems.is_empty()).then(|| {
             let tries = self.again.map_or(0, |(_, tries)| tries);
             let pause = AGAIN.1.min(AGAIN.0 * 2u32.saturating_pow(tries));
             (Instant::now() + pause, tries.saturating_add(1))
@@ -191,7 +200,8 @@ impl<'a> Watch<'a> {
         let place = format!("{}:{}", c.file, c.position.line);
         let (controller, declared) = (self.controller.clone(), c.clone());
         // What has been begun is completed, also when it is not waited for any longer.
-        let work = tokio::spawn(async move { declare(&controller, &declared).await });
+        let anew = self.unsettled.remove(&c.name);
+        let work = tokio::spawn(async move { declare(&controller, &declared, anew).await });
         match tokio::time::timeout(PATIENCE, work).await {
             Err(_) => {
                 let text =
@@ -215,17 +225,16 @@ impl<'a> Watch<'a> {
     }
 
     async fn refused(&mut self, c: &ConnectorFile, doing: String, refusal: Refusal, round: &mut Round) {
-        let (text, later) = match refusal {
-            Refusal::Bad(text) => (text, false),
-            Refusal::NotFound(text) | Refusal::Conflict(text) | Refusal::Failed(text) => (text, true),
-        };
-        // A connector that exists and cannot be started shows as FAILED, and is not created again.
+        let (Refusal::Bad(text) | Refusal::NotFound(text) | Refusal::Conflict(text) | Refusal::Failed(text)) = refusal;
         let config = load::config_map(c);
-        let there = self.controller.info(&c.name).await.is_ok_and(|known| crate::same(&known.config, &config));
-        if there {
+        let stored = self.controller.info(&c.name).await.is_ok_and(|known| crate::same(&known.config, &config));
+        let failed = self.controller.services().statuses.connector_state(&c.name) == Some(State::Failed);
+        if stored && failed {
+            // It has been taken up and could not be started, which its state says; the restart policy decides.
             self.declared.insert(c.name.clone(), c.clone());
         } else {
-            round.again |= later;
+            // A write that Kafka did not answer in time may have been stored all the same.
+            self.unsettled.insert(c.name.clone());
         }
         round.problems.push((format!("{doing}: {text}"), vec![c.name.clone()]));
     }
@@ -259,7 +268,6 @@ impl<'a> Watch<'a> {
                     self.declared.remove(&name);
                 }
                 Err(Refusal::Bad(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
-                    round.again = true;
                     round.problems.push((format!("{doing}; deleting it: {e}"), vec![name]));
                 }
             }
