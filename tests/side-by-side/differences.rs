@@ -204,3 +204,61 @@ fn shown(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn report(intended: &str) -> Report {
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("intended.yaml");
+        std::fs::write(&file, intended).expect("file");
+        Report::new(&file).expect("intended differences")
+    }
+
+    const VERSION: &str = "name: v\nreason: r\nplace: 'version$'\ntheirs: '^\"4'\n";
+
+    #[test]
+    fn what_is_not_intended_fails_and_so_does_what_is_intended_and_does_not_occur() {
+        let mut met = report(VERSION);
+        met.values("x → body", &json!({ "a": 1, "version": "4" }), &json!({ "a": 1, "version": "0" }));
+        assert!(met.finish(false).1);
+        met.values("x → body", &json!({ "a": 1 }), &json!({ "a": 2 }));
+        assert!(!met.finish(false).1);
+        let (text, fine) = report(VERSION).finish(false);
+        assert!(!fine && text.contains("NOT MET   v"), "{text}");
+        let rare = report(&format!("{VERSION}whole-only: true\n"));
+        assert_eq!((rare.finish(false).1, rare.finish(true).1), (true, false));
+    }
+
+    #[test]
+    fn items_are_compared_with_those_of_their_name_and_their_order_by_itself() {
+        let item = |name: &str, n: i32| json!({ "name": name, "n": n });
+        for (theirs, ours, fine) in [
+            (json!([item("a", 1), item("b", 2)]), json!([item("a", 1), item("b", 2)]), true),
+            (json!([item("a", 1), item("b", 2)]), json!([item("b", 2), item("a", 1)]), false),
+            (json!([item("a", 1)]), json!([item("a", 2)]), false),
+            (json!([item("a", 1)]), json!([]), false),
+            (json!(["x", "x"]), json!(["x"]), false),
+        ] {
+            let mut report = report("name: n\nreason: r\nplace: never\nwhole-only: true\n");
+            report.values("x", &theirs, &ours);
+            assert_eq!(report.finish(false).1, fine, "{theirs} {ours}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_says_why() {
+        let dir = tempfile::tempdir().expect("folder");
+        let file = dir.path().join("intended.yaml");
+        for (text, why) in [
+            ("name: n\nplace: a\n", "n needs a reason"),
+            ("name: n\nreason: r\nplace: '('\n", "is no regular expression"),
+        ] {
+            std::fs::write(&file, text).expect("file");
+            let error = Report::new(&file).err().expect("an error");
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
