@@ -153,8 +153,18 @@ fn a_sink_pauses_resumes_and_seeks_partitions() {
         wait("a", 1).await;
         write(1, "hold 0").await;
         wait("hold 0", 1).await;
-        // A batch that was under way when partition 0 was paused may still come.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        // A batch that was under way when partition 0 was paused may still come, so the pause is waited for.
+        let mut probe = 0;
+        loop {
+            write(0, &format!("probe {probe}")).await;
+            write(1, &format!("mark {probe}")).await;
+            wait(&format!("mark {probe}"), 1).await;
+            if got(&format!("probe {probe}")) == 0 {
+                break;
+            }
+            probe += 1;
+            assert!(probe < 100, "partition 0 is not paused");
+        }
         write(0, "b").await;
         for n in 0..20 {
             write(1, &format!("meanwhile {n}")).await;
