@@ -1,12 +1,12 @@
 //! What should run: connectors by name with configuration and target state, and the requests that change them.
 
+mod answers;
+mod following;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use connect_api::{Error, Settings};
-use connect_rest_model::{
-    ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, ConnectorType, ExpandedConnector, TaskId, TaskInfo,
-    TaskState,
-};
+use connect_rest_model::{ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, ConnectorType};
 use tokio::sync::{Mutex, SetOnce};
 
 use crate::{
@@ -252,141 +252,6 @@ impl Controller {
         let configured = c.handle.configure(settings.clone(), target)?;
         c.told = Some((settings, target));
         Ok(configured)
-    }
-
-    /// Takes up what is stored although the request for it has failed, as happens when Kafka was away for longer than the
-    /// request could wait.
-    pub async fn follow(self: Arc<Self>) {
-        loop {
-            for name in self.services.configs.changed().await {
-                if let Err(refusal) = self.reconcile(&name).await {
-                    tracing::error!(connector = %name, "what is stored of it cannot be taken up: {}", refusal.text());
-                }
-            }
-        }
-    }
-
-    async fn reconcile(&self, name: &str) -> Answer<()> {
-        let _one_at_a_time = self.changing.lock().await;
-        let stored = {
-            let log = self.services.configs.log();
-            log.connector(name).map(|settings| (settings.clone(), log.target(name)))
-        };
-        let mut all = self.all.lock().await;
-        let told = all.get(name).and_then(|c| c.told.clone());
-        let late = || tracing::info!(connector = name, "what was stored of it only now is taken up");
-        match (stored, told) {
-            (None, Some(_)) => {
-                late();
-                if let Some(c) = all.remove(name) {
-                    let (services, name) = (self.services.clone(), name.to_owned());
-                    // Others need not wait for its end.
-                    tokio::spawn(async move { stop(&services, &name, &c.handle).await });
-                }
-            }
-            (Some(stored), told) if told.as_ref() != Some(&stored) => {
-                late();
-                let (settings, target) = stored;
-                let same = told.is_some_and(|(before, _)| before == settings);
-                match all.get_mut(name).filter(|_| same) {
-                    Some(c) => {
-                        drop(c.handle.target(target)?);
-                        c.told = Some((settings, target));
-                    }
-                    None => drop(self.configure(&mut all, name, settings, target)?),
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Starts what the configuration topic says, side by side. What cannot be started shows as FAILED. Starting goes on
-    /// also if nobody waits for it any more.
-    pub async fn resume_stored(self: Arc<Self>) {
-        let stored: Vec<(String, Settings, Target)> = {
-            let log = self.services.configs.log();
-            let one = |name: &str| Some((name.to_owned(), log.connector(name)?.clone(), log.target(name)));
-            log.names().filter_map(one).collect()
-        };
-        let mut starts = Vec::new();
-        for (name, settings, target) in stored {
-            let taken = self.configure(&mut *self.all.lock().await, &name, settings, target);
-            let this = self.clone();
-            starts.push(tokio::spawn(async move {
-                let started = match taken {
-                    Ok(configured) => configured.done().await.and_then(|started| started),
-                    Err(refusal) => {
-                        let e = Error::fatal(refusal.text().to_owned());
-                        this.services.statuses.connector(&name, State::Failed, Some(&e));
-                        Err(e)
-                    }
-                };
-                if let Err(e) = started {
-                    tracing::error!(connector = %name, "it could not be started: {}", e.one_line());
-                }
-            }));
-        }
-        futures_util::future::join_all(starts).await;
-    }
-
-    /// The body of `GET /connectors/C`.
-    pub async fn info(&self, name: &str) -> Answer<ConnectorInfo> {
-        let kind = self.all.lock().await.get(name).map_or(ConnectorType::Unknown, |c| c.kind);
-        let log = self.services.configs.log();
-        let config = log.connector(name).ok_or_else(|| not_found(name))?;
-        let tasks = (0..log.tasks(name).len() as u32).map(|task| TaskId { connector: name.to_owned(), task });
-        Ok(ConnectorInfo {
-            name: name.to_owned(),
-            config: config.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-            tasks: tasks.collect(),
-            kind,
-        })
-    }
-
-    /// The body of `GET /connectors/C/tasks`.
-    pub async fn tasks(&self, name: &str) -> Answer<Vec<TaskInfo>> {
-        let log = self.services.configs.log();
-        log.connector(name).ok_or_else(|| not_found(name))?;
-        let info = |(id, s): (usize, &Settings)| TaskInfo {
-            id: TaskId { connector: name.to_owned(), task: id as u32 },
-            config: s.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-        };
-        Ok(log.tasks(name).iter().enumerate().map(info).collect())
-    }
-
-    /// The body of `GET /connectors/C/status`.
-    pub fn status(&self, name: &str) -> Answer<ConnectorStatus> {
-        self.services
-            .statuses
-            .status(name)
-            .ok_or_else(|| Refusal::NotFound(format!("No status found for connector {name}")))
-    }
-
-    /// The body of `GET /connectors/C/tasks/T/status`.
-    pub fn task_status(&self, name: &str, task: i32) -> Answer<TaskState> {
-        let found = self.services.statuses.status(name);
-        let found = found.and_then(|s| s.tasks.into_iter().find(|t| i64::from(t.id) == i64::from(task)));
-        found.ok_or_else(|| Refusal::NotFound(format!("No status found for task {name}-{task}")))
-    }
-
-    /// The body of `GET /connectors?expand=…`.
-    pub async fn expanded(&self, status: bool, info: bool) -> BTreeMap<String, ExpandedConnector> {
-        let mut all = BTreeMap::new();
-        for name in self.names().await {
-            let mut entry = ExpandedConnector::default();
-            if status {
-                // A connector that is gone meanwhile, or has no status yet, is left out.
-                let Ok(found) = self.status(&name) else { continue };
-                entry.status = Some(found);
-            }
-            if info {
-                let Ok(found) = self.info(&name).await else { continue };
-                entry.info = Some(found);
-            }
-            all.insert(name, entry);
-        }
-        all
     }
 
     pub(crate) fn trials(&self) -> &trial::Places {
