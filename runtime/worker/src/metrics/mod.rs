@@ -5,7 +5,7 @@
 //! Connect does not count begins with `tocsin_`.
 //!
 //! - [`counts`]: the counters of a task; [`window`]: what happened within the last minute
-//! - [`table`]: the metrics, which make both [`page`] and the [`reference`]; `text`: Prometheus's text format
+//! - [`table`]: the metrics, which make both [`page`] and the [`mod@reference`]; `text`: Prometheus's text format
 //! - `process`: what the system knows of the process
 
 pub mod counts;
