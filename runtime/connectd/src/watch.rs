@@ -28,17 +28,18 @@ use connect_worker::{
     controller::Refusal,
     status::{State, Subject},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior, interval},
+};
 
-use crate::{Declaration, declare, load};
+use crate::{Declaration, START, declare, load, same};
 use snapshot::Snapshot;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Files are taken up when nothing has changed for so long: they may be half written.
 const QUIET: Duration = Duration::from_secs(1);
-/// A connector that hangs when it is started must not keep others from being taken up.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Pauses between tries of what did not go through: the first, and the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
@@ -56,11 +57,17 @@ pub(crate) struct Watch<'a> {
     declared: BTreeMap<String, ConnectorFile>,
     /// Problems that have been said and still are there.
     said: BTreeSet<String>,
-    /// Connectors whose declaration may have been stored without being carried out.
-    unsettled: BTreeSet<String>,
+    /// Declarations that are being taken up, by the connector's name.
+    under_way: JoinSet<Taken>,
+    busy: BTreeSet<String>,
+    /// Why declarations did not go through. Each may have been stored all the same.
+    failures: BTreeMap<String, String>,
     /// When to try again what did not go through, and how often that was in vain.
     again: Option<(Instant, u32)>,
 }
+
+/// A declaration, and what became of it.
+type Taken = (ConnectorFile, Result<Declaration, Refusal>);
 
 /// What a round found.
 #[derive(Default)]
@@ -71,6 +78,10 @@ struct Round {
     names: BTreeSet<String>,
     /// Whether there are files that cannot be read, which may declare anything.
     unreadable: bool,
+    /// Connectors whose declaration this round has begun to take up.
+    begun: Vec<String>,
+    /// Whether one has to wait until the one before has been taken up.
+    postponed: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -85,7 +96,9 @@ impl<'a> Watch<'a> {
             taken: Arc::default(),
             declared: BTreeMap::new(),
             said: BTreeSet::new(),
-            unsettled: BTreeSet::new(),
+            under_way: JoinSet::new(),
+            busy: BTreeSet::new(),
+            failures: BTreeMap::new(),
             again: None,
         }
     }
@@ -108,7 +121,12 @@ impl<'a> Watch<'a> {
             if changed {
                 self.again = None;
             }
-            if changed || self.again.is_some_and(|(at, _)| Instant::now() >= at) {
+            let mut late = false;
+            while let Some(taken) = self.under_way.try_join_next() {
+                self.finish(taken).await;
+                late = true;
+            }
+            if changed || late || self.again.is_some_and(|(at, _)| Instant::now() >= at) {
                 self.take_up().await;
             }
         }
@@ -131,12 +149,18 @@ impl<'a> Watch<'a> {
         let snapshot = self.seen.clone();
         let mut round = Round::default();
         let found = self.read(&snapshot, &mut round);
-        let judged = {
-            let services = self.controller.services();
+        let controller = self.controller.clone();
+        // Plugins may take their time.
+        let judged = tokio::task::spawn_blocking(move || {
+            let services = controller.services();
             let worker = &services.worker;
             let judge =
                 load::Judge { plugins: &services.plugins, worker: Some(&worker.config), providers: &worker.providers };
             judge.all(found)
+        });
+        let judged = match judged.await {
+            Ok(judged) => judged,
+            Err(e) => return tracing::error!("judging connector files: {e}"),
         };
         // Of one that is declared twice nobody can say which is meant.
         let mut count: BTreeMap<String, usize> = BTreeMap::new();
@@ -148,12 +172,17 @@ impl<'a> Watch<'a> {
             round.problems.extend(problems);
             if round.problems.len() == wrong && count.get(&c.name) == Some(&1) {
                 self.apply(c, &mut round).await;
+            } else {
+                self.failures.remove(&c.name);
             }
         }
+        self.settle(&round.begun).await;
+        let failed = self.failures.iter().filter(|(name, _)| round.names.contains(*name));
+        round.problems.extend(failed.map(|(name, text)| (text.clone(), vec![name.clone()])));
         self.delete(&snapshot, &mut round).await;
         self.tell(&round);
         // What is wrong now may be right later although no file changes: Kafka is back, a secret is in its place.
-        self.again = (!round.problems.is_empty()).then(|| {
+        self.again = (round.postponed || !round.problems.is_empty()).then(|| {
             let tries = self.again.map_or(0, |(_, tries)| tries);
             let pause = AGAIN.1.min(AGAIN.0 * 2u32.saturating_pow(tries));
             (Instant::now() + pause, tries.saturating_add(1))
@@ -181,7 +210,7 @@ impl<'a> Watch<'a> {
         all
     }
 
-    /// Takes up a declaration that is right and new.
+    /// Begins to take up a declaration that is right and new.
     async fn apply(&mut self, c: ConnectorFile, round: &mut Round) {
         if let Some(before) = self.declared.get_mut(&c.name)
             && before.config == c.config
@@ -190,6 +219,11 @@ impl<'a> Watch<'a> {
             *before = c;
             return;
         }
+        if !self.busy.insert(c.name.clone()) {
+            round.postponed = true;
+            return;
+        }
+        round.begun.push(c.name.clone());
         if let Some(broker) = self.broker {
             for topic in load::topics(std::slice::from_ref(&c)) {
                 if let Err(e) = broker.create_topic(&topic, 1).await {
@@ -197,46 +231,60 @@ impl<'a> Watch<'a> {
                 }
             }
         }
-        let place = format!("{}:{}", c.file, c.position.line);
-        let (controller, declared) = (self.controller.clone(), c.clone());
-        // What has been begun is completed, also when it is not waited for any longer.
-        let anew = self.unsettled.remove(&c.name);
-        let work = tokio::spawn(async move { declare(&controller, &declared, anew).await });
-        match tokio::time::timeout(PATIENCE, work).await {
-            Err(_) => {
-                let text =
-                    format!("{place}: connector {} has not been started within {} s", c.name, PATIENCE.as_secs());
-                round.problems.push((text, vec![c.name.clone()]));
-                self.declared.insert(c.name.clone(), c);
+        let (controller, anew) = (self.controller.clone(), self.failures.contains_key(&c.name));
+        self.under_way.spawn(async move {
+            let done = declare(&controller, &c, anew).await;
+            (c, done)
+        });
+    }
+
+    /// Waits for what is being taken up, but not for what hangs.
+    async fn settle(&mut self, begun: &[String]) {
+        let deadline = Instant::now() + START;
+        while begun.iter().any(|name| self.busy.contains(name)) {
+            match tokio::time::timeout_at(deadline, self.under_way.join_next()).await {
+                Ok(Some(taken)) => self.finish(taken).await,
+                Ok(None) => return,
+                Err(_) => {
+                    let names: Vec<&str> = self.busy.iter().map(String::as_str).collect();
+                    let names = names.join(", ");
+                    return tracing::warn!("not taken up within {} s, and waited for: {names}", START.as_secs());
+                }
             }
-            Ok(Err(e)) => round.problems.push((format!("{place}: connector {}: {e}", c.name), vec![c.name.clone()])),
-            Ok(Ok(Ok(done))) => {
+        }
+    }
+
+    async fn finish(&mut self, taken: Result<Taken, JoinError>) {
+        let (c, done) = match taken {
+            Ok(taken) => taken,
+            Err(e) => return tracing::error!("taking up a connector file: {e}"),
+        };
+        self.busy.remove(&c.name);
+        let place = format!("{}:{}", c.file, c.position.line);
+        match done {
+            Ok(done) => {
                 match done {
                     Declaration::Created => tracing::info!(connector = %c.name, "created as {place} declares it"),
                     Declaration::Changed => tracing::info!(connector = %c.name, "changed as {place} declares it"),
                     Declaration::Unchanged => tracing::debug!(connector = %c.name, "is as {place} declares it"),
                 }
+                self.failures.remove(&c.name);
                 self.declared.insert(c.name.clone(), c);
             }
-            Ok(Ok(Err(refusal))) => {
-                self.refused(&c, format!("{place}: connector {}", c.name), refusal, round).await;
+            Err(refusal) => {
+                let text = format!("{place}: connector {}: {}", c.name, refusal.text());
+                let config = load::config_map(&c);
+                let stored = self.controller.info(&c.name).await.is_ok_and(|known| same(&known.config, &config));
+                if stored && self.controller.services().statuses.connector_state(&c.name) == Some(State::Failed) {
+                    // It has been taken up and could not be started, which its state says; the restart policy decides.
+                    tracing::error!(connector = %c.name, "{text}");
+                    self.failures.remove(&c.name);
+                    self.declared.insert(c.name.clone(), c);
+                } else {
+                    self.failures.insert(c.name, text);
+                }
             }
         }
-    }
-
-    async fn refused(&mut self, c: &ConnectorFile, doing: String, refusal: Refusal, round: &mut Round) {
-        let (Refusal::Bad(text) | Refusal::NotFound(text) | Refusal::Conflict(text) | Refusal::Failed(text)) = refusal;
-        let config = load::config_map(c);
-        let stored = self.controller.info(&c.name).await.is_ok_and(|known| crate::same(&known.config, &config));
-        let failed = self.controller.services().statuses.connector_state(&c.name) == Some(State::Failed);
-        if stored && failed {
-            // It has been taken up and could not be started, which its state says; the restart policy decides.
-            self.declared.insert(c.name.clone(), c.clone());
-        } else {
-            // A write that Kafka did not answer in time may have been stored all the same.
-            self.unsettled.insert(c.name.clone());
-        }
-        round.problems.push((format!("{doing}: {text}"), vec![c.name.clone()]));
     }
 
     /// Deletes what is not declared any more.
@@ -267,8 +315,9 @@ impl<'a> Watch<'a> {
                     tracing::info!(connector = %name, "deleted, since {file} does not declare it any more; its offsets stay");
                     self.declared.remove(&name);
                 }
-                Err(Refusal::Bad(e) | Refusal::Conflict(e) | Refusal::Failed(e)) => {
-                    round.problems.push((format!("{doing}; deleting it: {e}"), vec![name]));
+                Err(refusal) => {
+                    let text = format!("{doing}; deleting it: {}", refusal.text());
+                    round.problems.push((text, vec![name]));
                 }
             }
         }
