@@ -214,11 +214,10 @@ impl Shared {
     ) {
         let mut batch = Vec::new();
         loop {
-            let (is_full, deadline, without) =
-                self.with_board(|board| (board.is_full(), board.next_deadline(), board.missing()));
-            if let Some(without) = without {
-                missing.tell(&without);
-            }
+            let (is_full, deadline) = self.with_board(|board| {
+                missing.tell(board);
+                (board.is_full(), board.next_deadline())
+            });
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.room.notified(), if is_full => {}
@@ -236,6 +235,8 @@ impl Shared {
                                 board.note(*channel, event, now);
                             }
                         }
+                        // Before anybody sees what came with a connection.
+                        missing.tell(board);
                     });
                 }
             }
@@ -277,7 +278,8 @@ struct Missing {
 const NAMED: usize = 10;
 
 impl Missing {
-    fn tell(&self, channels: &[usize]) {
+    fn tell(&self, board: &mut Board) {
+        let Some(channels) = board.missing() else { return };
         let named: Vec<&str> = channels.iter().take(NAMED).map(|n| self.names[*n].as_str()).collect();
         let more = channels.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

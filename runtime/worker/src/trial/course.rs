@@ -64,6 +64,8 @@ struct State {
     open: Option<(Stage, String, Instant)>,
     records: Vec<TestRecord>,
     note: Option<String>,
+    /// What a task says while it is being stopped is of no interest.
+    noted: bool,
 }
 
 /// The course of a call. Cloning shares it: it is also read when the call is given up.
@@ -144,7 +146,15 @@ impl Course {
 
     /// What the connector says of itself.
     pub(super) fn note(&self, text: Option<String>) {
-        self.state().note = text;
+        let mut state = self.state();
+        if !state.noted {
+            state.note = text;
+        }
+    }
+
+    /// What the connector has said of itself so far is what counts.
+    pub(super) fn noted(&self) {
+        self.state().noted = true;
     }
 
     /// All of it.

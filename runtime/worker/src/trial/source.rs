@@ -53,7 +53,7 @@ impl Trial {
                     Some(e) => self.course.failed(&e),
                     None => self.course.end(Ended::Passed, Some(self.came(seen.len()))),
                 }
-                // What it says of itself is of the time when it ran.
+                self.course.noted();
                 if !matches!(timeout(STOP, task.stop()).await, Ok(Ok(()))) {
                     tracing::debug!("the task that was tried did not stop well");
                 }
