@@ -23,8 +23,8 @@
 //!
 //! The modules: [`args`] is the grammar; [`commands`] has a file per command; [`client`] is the REST API with
 //! typed methods; [`declared`] reads connector files and knows each key's line; [`check`] has them validated by
-//! the worker; [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]); [`error`] maps failures to exit
-//! codes.
+//! the worker; [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]), a [`page`] is a text of lines;
+//! [`error`] maps failures to exit codes.
 
 pub mod args;
 pub mod check;
@@ -33,6 +33,7 @@ pub mod commands;
 pub mod declared;
 pub mod error;
 pub mod output;
+pub mod page;
 pub mod table;
 pub mod yaml;
 

@@ -5,7 +5,7 @@ use std::{fmt::Write, path::PathBuf, time::Duration};
 use connect_rest_model::trial::{TestContent, TestRecord, TestReport, TestStage};
 
 use super::Context;
-use crate::{client::Client, declared::read_all, error::Failure, table::wrap};
+use crate::{client::Client, declared::read_all, error::Failure, page::Page, table::wrap};
 
 /// What `test` takes.
 #[derive(Debug, clap::Args)]
@@ -77,7 +77,7 @@ fn is_file(what: &str) -> bool {
 }
 
 fn text(report: &TestReport, width: Option<usize>) -> String {
-    let mut page = Page { text: String::new(), width };
+    let mut page = Page::new(width);
     page.line(0, &format!("{} ({}, {})", report.name, report.kind.name(), report.plugin));
     report.stages.iter().for_each(|stage| page.stage(stage));
     if let Some(note) = &report.note {
@@ -89,19 +89,7 @@ fn text(report: &TestReport, width: Option<usize>) -> String {
     page.text
 }
 
-struct Page {
-    text: String,
-    width: Option<usize>,
-}
-
 impl Page {
-    fn line(&mut self, indent: usize, text: &str) {
-        for line in wrap(text, indent, self.width) {
-            self.text.push_str(&line);
-            self.text.push('\n');
-        }
-    }
-
     fn stage(&mut self, stage: &TestStage) {
         let result = stage.result.replace('_', " ");
         let mut line = stage.of.clone();
@@ -129,19 +117,19 @@ impl Page {
             let all = from.partition.iter().chain(from.offset.iter().flatten());
             let parts: Vec<String> =
                 all.map(|(k, v)| format!("{}={}", k.trim_start_matches("kafka_"), plain(v))).collect();
-            self.entry("from", &parts.join(" "));
+            self.part("from", &parts.join(" "));
         }
         for (title, content) in [("key", &record.key), ("value", &record.value)] {
             if let Some(content) = content {
-                self.entry(title, &shown(content));
+                self.part(title, &shown(content));
             }
         }
         for header in &record.headers {
             let value = header.value.as_ref().map_or_else(|| "null".into(), shown);
-            self.entry("header", &format!("{}: {value}", header.key));
+            self.part("header", &format!("{}: {value}", header.key));
         }
         if let Some(request) = &record.sends {
-            self.entry("sends", &request.to);
+            self.part("sends", &request.to);
             for (name, value) in &request.headers {
                 self.line(9, &format!("{name}: {}", plain(value)));
             }
@@ -157,7 +145,7 @@ impl Page {
         }
     }
 
-    fn entry(&mut self, title: &str, value: &str) {
+    fn part(&mut self, title: &str, value: &str) {
         self.titled(&format!("  {title:<6} "), value);
     }
 

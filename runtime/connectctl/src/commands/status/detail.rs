@@ -10,11 +10,11 @@ use super::{
     overview::{retrying, stalled},
     restarts, trace,
 };
-use crate::table::wrap;
+use crate::page::Page;
 
 /// The text: the connector, then each task.
 pub(super) fn text(status: &ConnectorStatus, info: Option<&ConnectorInfo>, now: i64, width: Option<usize>) -> String {
-    let mut page = Page { text: String::new(), width };
+    let mut page = Page::new(width);
     let c = &status.connector;
     page.line(0, &status.name);
     page.entry("state", &c.state);
@@ -47,19 +47,7 @@ pub(super) fn text(status: &ConnectorStatus, info: Option<&ConnectorInfo>, now: 
     page.text
 }
 
-struct Page {
-    text: String,
-    width: Option<usize>,
-}
-
 impl Page {
-    fn line(&mut self, indent: usize, text: &str) {
-        for line in wrap(text, indent, self.width) {
-            self.text.push_str(&line);
-            self.text.push('\n');
-        }
-    }
-
     fn entry(&mut self, title: &str, value: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "  {title:<13} {}", value.replace('\n', " "));
