@@ -1,6 +1,6 @@
 //! A plugin that hangs in any of its methods holds up nothing but itself.
 
-use std::{thread, time::Duration};
+use std::{process::Command, thread, time::Duration};
 
 use serde_json::{Value as Json, json};
 use tocsin_tests::{hanging::Hanging, wait};
@@ -281,4 +281,38 @@ fn the_process_ends_although_everything_hangs() {
     }
     let (took, well) = worker.connectd.terminate();
     assert!(well && took < Duration::from_secs(25), "it took {took:?} to end ({well})");
+}
+
+#[test]
+fn while_the_worker_stops_connectors_stay_listed_and_nothing_is_changed() {
+    if without("kafka") {
+        return;
+    }
+    let worker = Hanging::start();
+    let source = json!({ "connector.class": "FileStreamSource", "file": "/nonexistent/src", "topic": "t" });
+    for (name, config) in [("src", source), ("h", worker.config("hanging-source", "h", "stop", "block"))] {
+        let (code, answer) = worker.connectd.send("PUT", &format!("/connectors/{name}/config"), Some(&config));
+        assert_eq!(code, 201, "{answer}");
+        worker.connectd.await_state(name, "RUNNING");
+    }
+    let id = worker.connectd.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|s| s.success()), "sending SIGTERM");
+    worker.await_begun("h");
+    assert_eq!(worker.connectd.get("/connectors"), (200, json!(["h", "src"])));
+    let other = json!({ "connector.class": "FileStreamSource", "file": "/nonexistent/other", "topic": "t" });
+    for (method, path, body) in [
+        ("POST", "/connectors", Some(json!({ "name": "src", "config": other.clone() }))),
+        ("PUT", "/connectors/late/config", Some(other)),
+        ("DELETE", "/connectors/src", None),
+        ("POST", "/connectors/src/restart?includeTasks=true", None),
+        ("PUT", "/connectors/src/pause", None),
+    ] {
+        let (code, answer) = worker.connectd.send(method, path, body.as_ref());
+        assert_eq!((code, &answer["message"]), (500, &json!("Worker is shutting down")), "{method} {path}: {answer}");
+    }
+    assert_eq!(worker.connectd.get("/connectors/src/config").1["file"], "/nonexistent/src");
+    wait("connectd to stop", Duration::from_secs(60), || {
+        reqwest::blocking::get(format!("{}/", worker.connectd.url())).is_err().then_some(())
+    });
+    assert!(!worker.connectd.log_text().contains("panicked"), "{}", worker.connectd.log_text());
 }

@@ -284,3 +284,19 @@ fn a_distributed_worker_takes_files_up_when_kafka_is_back_and_keeps_them() {
     w.await_batch("a", "3");
     assert_eq!(w.names(), ["a", "b"]);
 }
+
+#[test]
+fn connectors_of_a_file_in_which_something_is_wrong_go_on_also_if_it_does_not_declare_them_any_more() {
+    let both = format!("{}---\n{}", source("a", 1), source("b", 1));
+    let watched = Watched::start(&[("both.yaml", &both)]);
+    watched.await_names(&["a", "b"]);
+    // The beginning of the same file, as while it is being written.
+    watched.put("both.yaml", "name: a\nconnector.class: file-source\n");
+    wait("the note of b", SOON, || {
+        watched.note("b").contains("it goes on while something is wrong in that file").then_some(())
+    });
+    assert_eq!(watched.names(), ["a", "b"]);
+    watched.put("both.yaml", &source("a", 2));
+    watched.await_batch("a", "2");
+    watched.await_names(&["a"]);
+}

@@ -78,6 +78,8 @@ struct Round {
     names: BTreeSet<String>,
     /// Whether there are files that cannot be read, which may declare anything.
     unreadable: bool,
+    /// Files in which something is wrong, such as one that is being written.
+    wrong: BTreeSet<String>,
     /// Connectors whose declaration this round has begun to take up.
     begun: Vec<String>,
     /// Whether one has to wait until the one before has been taken up.
@@ -167,6 +169,9 @@ impl<'a> Watch<'a> {
         judged.iter().for_each(|(c, _)| *count.entry(c.name.clone()).or_default() += 1);
         for (c, judged) in judged {
             round.names.insert(c.name.clone());
+            if !judged.problems.is_empty() {
+                round.wrong.insert(c.file.clone());
+            }
             let problems = judged.problems.into_iter().map(|p| (p, vec![c.name.clone()]));
             let wrong = round.problems.len();
             round.problems.extend(problems);
@@ -303,10 +308,15 @@ impl<'a> Watch<'a> {
         }
         for (name, file) in gone {
             let doing = format!("{file}: connector {name} is declared no more");
-            if round.unreadable {
-                let text =
-                    format!("{doing}; it goes on while a file cannot be read, which may be where it is declared");
-                round.problems.push((text, vec![name]));
+            let why = if round.unreadable {
+                Some("while a file cannot be read, which may be where it is declared")
+            } else if round.wrong.contains(&file) {
+                Some("while something is wrong in that file")
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                round.problems.push((format!("{doing}; it goes on {why}"), vec![name]));
                 continue;
             }
             match self.controller.delete(&name).await {

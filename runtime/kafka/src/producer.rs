@@ -25,6 +25,12 @@ pub trait Delivery: Send + Sync + 'static {
 
     /// Kafka has not got the record and will not get it.
     fn failed(&self, error: Error);
+
+    /// As [`Delivery::failed`], for a record that may be all right: Kafka refused the batch in which it was sent with
+    /// others.
+    fn refused_with_others(&self, error: Error) {
+        self.failed(error);
+    }
 }
 
 /// A record as bytes.
@@ -51,8 +57,13 @@ impl Outgoing<'_> {
     }
 }
 
+/// librdkafka's default of `batch.size`.
+const BATCH: usize = 1_000_000;
+
 struct Reports<D> {
     client: Context,
+    /// Records of so many bytes are sent alone.
+    batch: usize,
     kind: std::marker::PhantomData<fn(D)>,
 }
 
@@ -80,6 +91,17 @@ impl<D: Delivery> ProducerContext for Reports<D> {
                 report.delivered(message.partition(), message.offset());
             }
             Err((error, message)) => {
+                let size = message.payload_len() + message.key_len();
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) && size < self.batch {
+                    return report.refused_with_others(
+                        Error::fatal(format!(
+                            "kafka took none of a batch that is larger than max.message.bytes of topic {} allows, also if its \
+                             records are not: set producer.override.batch.size to less than that, or raise max.message.bytes",
+                            message.topic()
+                        ))
+                        .caused_by(error.clone()),
+                    );
+                }
                 report.failed(kafka_error(format!("writing a record to topic {}", message.topic()), error.clone()));
             }
         }
@@ -122,7 +144,8 @@ fn queue_of(largest: Option<&String>) -> u64 {
 impl<D: Delivery> Producer<D> {
     /// Makes a producer; it connects in the background.
     pub fn new(settings: &ClientSettings) -> Result<Self> {
-        let context = Reports { client: Context::default(), kind: std::marker::PhantomData };
+        let batch = settings.native.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(BATCH);
+        let context = Reports { client: Context::default(), batch, kind: std::marker::PhantomData };
         let inner = settings.config().create_with_context(context);
         let inner = inner.map_err(|e| not_created(Role::Producer, "the producer", &e))?;
         let kbytes = settings.native.get("queue.buffering.max.kbytes").and_then(|kbytes| kbytes.parse().ok());

@@ -169,7 +169,7 @@ impl Controller {
             }
         };
         let (all, changes) = self.asked(name, "source", changes, move |changes| alter(&settings, changes)).await?;
-        let _one_at_a_time = self.changing().lock().await;
+        let _one_at_a_time = self.change().await?;
         self.stopped(name)?;
         let changes = changes.into_iter().map(|(partition, offset)| (Arc::new(partition), offset)).collect();
         let put = tokio::time::timeout(WRITE, offsets.put(name, changes)).await;
@@ -204,7 +204,7 @@ impl Controller {
             }
         };
         let (all, changes) = self.asked(name, "sink", changes, move |changes| alter(&settings, changes)).await?;
-        let _one_at_a_time = self.changing().lock().await;
+        let _one_at_a_time = self.change().await?;
         self.stopped(name)?;
         if reset {
             match group.delete_group().await {

@@ -117,6 +117,12 @@ impl Delivery for Segment {
             shared.status.bad(&error);
             return self.tolerated();
         }
+        self.refused_with_others(error);
+    }
+
+    // What may be all right is not skipped, whatever errors.tolerance says.
+    fn refused_with_others(&self, error: Error) {
+        let shared = &self.batch.shared;
         self.give_up(&error);
         let failure = Error::fatal("kafka did not take a record").caused_by(error);
         // The first error is the one that is told.

