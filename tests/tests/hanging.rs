@@ -120,13 +120,8 @@ fn whatever_hangs_hangs_alone_and_can_be_restarted_and_deleted() {
         });
         for ((_, place, _), creation) in creations {
             let (_, status, body) = creation.join().expect("a request");
-            match *place {
-                "start" | "task_configs" => {
-                    let text = "the connector was stopped, or started again, before it had started";
-                    assert_eq!((status, body["message"].as_str()), (500, Some(text)));
-                }
-                _ => assert_eq!(status, 201, "{place}: {body}"),
-            }
+            // It is stored, and what it waited for was started again by somebody else.
+            assert_eq!(status, 201, "{place}: {body}");
         }
         for case in CASES {
             worker.connectd.await_state(&name(*case), "RUNNING");
