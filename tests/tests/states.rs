@@ -13,6 +13,10 @@ use xtask::servers::{Kafka, Server, without};
 
 const SOON: Duration = Duration::from_secs(60);
 
+/// A member whose coordinator has forgotten it while Kafka hung notices at the end of its session, after 45 s, and then
+/// joins its group again.
+const WELL: Duration = Duration::from_secs(180);
+
 fn worker(folder: &Path, bootstrap: &str) -> String {
     let text = format!(
         "bootstrap.servers: {bootstrap}\nkey.converter: StringConverter\nvalue.converter: StringConverter\n\
@@ -35,7 +39,7 @@ fn await_trouble(connectd: &Connectd, connector: &str, words: &str) -> String {
 }
 
 fn await_health(connectd: &Connectd, connector: &str) {
-    wait(&format!("{connector} to be well, not {:?}", retrying(connectd, connector)), SOON, || {
+    wait(&format!("{connector} to be well, not {:?}", retrying(connectd, connector)), WELL, || {
         retrying(connectd, connector).is_none().then_some(())
     });
     connectd.await_state(connector, "RUNNING");
