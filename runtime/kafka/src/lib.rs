@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: Java client settings → librdkafka's, by one table
 //! - [`producer`]: the idempotent producer with delivery reports
-//! - [`consumer`]: the consumer of a sink task and the rebalance handshake
+//! - [`consumer`]: the consumer of a sink task; [`handshake`]: what happens when partitions come and go
 //! - [`cut`]: cuts a task that was given up off
 //! - [`admin`]: cluster id and topics
 //! - [`newest()`]: the newest records of topics, without a group
@@ -18,6 +18,7 @@ pub mod consumer;
 pub mod cut;
 pub mod error;
 pub mod group_offsets;
+pub mod handshake;
 mod jaas;
 mod newest;
 mod poll_loop;
@@ -30,10 +31,11 @@ mod stores;
 pub use admin::{Admin, TopicSpec};
 pub use client::Bounds;
 pub use compacted::CompactedLog;
-pub use consumer::{Consumer, Event, Handover, consumer_defaults};
+pub use consumer::{Consumer, consumer_defaults};
 pub use cut::Cut;
 pub use error::{kafka_error, not_permitted};
 pub use group_offsets::{GroupError, GroupOffsets};
+pub use handshake::{Event, Handover};
 pub use newest::{Newest, newest};
 pub use producer::{Delivery, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;

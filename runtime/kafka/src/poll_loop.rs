@@ -14,8 +14,9 @@ use rdkafka::{
 
 use crate::{
     RawRecord,
-    consumer::{Bridge, Event, Options, Seek},
+    consumer::{Options, Seek},
     error::{class, kafka_error},
+    handshake::{Bridge, Event},
     record::Collector,
 };
 
