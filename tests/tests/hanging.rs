@@ -84,15 +84,21 @@ fn for_all(cases: &[(&'static str, &'static str, &'static str)], work: impl Fn(&
     });
 }
 
+/// A worker with a connector that is well.
+fn started() -> Hanging {
+    let worker = Hanging::start();
+    let well = worker.config("hanging-source", "well", "nowhere", "block");
+    assert_eq!(worker.connectd.send("PUT", "/connectors/well/config", Some(&well)).0, 201);
+    wait("the connector that is well", SOON, || progress(&worker));
+    worker
+}
+
 #[test]
 fn whatever_hangs_hangs_alone_and_can_be_restarted_and_deleted() {
     if without("kafka") {
         return;
     }
-    let worker = Hanging::start();
-    let well = worker.config("hanging-source", "well", "nowhere", "block");
-    assert_eq!(worker.connectd.send("PUT", "/connectors/well/config", Some(&well)).0, 201);
-    wait("the connector that is well", SOON, || progress(&worker));
+    let worker = started();
     for case in CASES.iter().chain(STOPS).filter(|(class, ..)| *class == "hanging-sink") {
         worker.reader.create(&name(*case), 1, &[]);
         worker.reader.write(&name(*case), "k", Some(b"first"));
@@ -156,10 +162,7 @@ fn a_request_that_waits_for_what_hangs_is_told_what_the_worker_does() {
     if without("kafka") {
         return;
     }
-    let worker = Hanging::start();
-    let well = worker.config("hanging-source", "well", "nowhere", "block");
-    assert_eq!(worker.connectd.send("PUT", "/connectors/well/config", Some(&well)).0, 201);
-    wait("the connector that is well", SOON, || progress(&worker));
+    let worker = started();
     let stopped = worker.config("hanging-source", "offsets", "alter_offsets", "block");
     assert_eq!(worker.connectd.send("PUT", "/connectors/offsets/config", Some(&stopped)).0, 201);
     assert_eq!(worker.connectd.send("PUT", "/connectors/offsets/stop", None).0, 204);

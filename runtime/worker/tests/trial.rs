@@ -24,6 +24,7 @@ use connect_worker::{
     supervisor::Services,
     trial::Limits,
 };
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 connect_api::config! {
@@ -39,6 +40,8 @@ connect_api::config! {
 struct Bad;
 
 static STARTED: AtomicUsize = AtomicUsize::new(0);
+/// A test call waits in the plugin.
+static WAITING: Notify = Notify::const_new();
 
 #[async_trait]
 impl Connector for Bad {
@@ -77,6 +80,11 @@ impl SourceConnector for Bad {
             // It holds its thread, until the call is long over.
             "block" => std::thread::sleep(Duration::from_secs(8)),
             "wait" => context.stopping().cancelled().await,
+            // Of one test alone.
+            "tell and wait" => {
+                WAITING.notify_one();
+                context.stopping().cancelled().await;
+            }
             "panic" => panic!("a bug"),
             "fail" => return Err(Error::fatal("reading with s3cret-password")),
             _ => return Ok(None),
@@ -219,12 +227,12 @@ async fn a_plugin_that_does_not_know_of_test_calls_is_not_started() {
 async fn a_call_that_nobody_waits_for_ends() {
     let controller = controller();
     let gone = CancellationToken::new();
-    let config = [("name", "c"), ("connector.class", "bad-source"), ("how", "wait")];
+    let config = [("name", "c"), ("connector.class", "bad-source"), ("how", "tell and wait")];
     let config: ConfigMap = config.into_iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect();
     let limits = Limits { records: 1, timeout: Duration::from_secs(60) };
     let call = controller.test_config(&config, limits, gone.clone());
     let leave = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::timeout(Duration::from_secs(30), WAITING.notified()).await.expect("the plugin is waited for");
         gone.cancel();
     };
     let began = Instant::now();
