@@ -1,4 +1,4 @@
-//! Batches that Kafka refuses as too large: no record is skipped that might be all right.
+//! Topics that take smaller batches than librdkafka makes, for records and for dead letters.
 
 use serde_json::json;
 use tocsin_tests::{Connectd, file, kafka::Reader, wait};
@@ -8,48 +8,66 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(90);
 const LINES: usize = 5000;
+/// Dead letters hold the bad line and what was wrong with it.
+const BAD: usize = 500;
 
 #[test]
-fn a_batch_that_is_too_large_fails_the_task_whatever_is_tolerated_and_nothing_is_lost() {
+fn batches_are_made_to_fit_and_no_record_and_no_dead_letter_is_lost() {
     if without("kafka") {
         return;
     }
     let kafka = Kafka::start().expect("kafka");
     let reader = Reader::new(&kafka.bootstrap());
-    reader.create("small", 1, &[("max.message.bytes", "20000")]);
+    for (topic, bytes) in [("small", "20000"), ("dead", "3000")] {
+        reader.create(topic, 1, &[("max.message.bytes", bytes)]);
+    }
     let dir = tempfile::tempdir().expect("folder");
     let lines: String = (0..LINES).map(|n| format!("{n:0>90}\n")).collect();
     let input = file(dir.path(), "in.txt", &lines);
     let worker = format!(
         "bootstrap.servers={}\nkey.converter=StringConverter\nvalue.converter=StringConverter\n\
-         offset.storage.file.filename={}\n",
+         offset.storage.file.filename={}\noffset.flush.interval.ms=500\n",
         kafka.bootstrap(),
         dir.path().join("offsets").display()
     );
     let worker = file(dir.path(), "worker.properties", &worker);
-    let connectd = Connectd::start(&["-c", &worker], &dir.path().join("log"));
-    let mut config = json!({
+    let log = dir.path().join("log");
+    let connectd = Connectd::start(&["-c", &worker], &log);
+    let source = json!({
         "connector.class": "FileStreamSource", "file": input, "topic": "small", "errors.tolerance": "all"
     });
-    let (code, answer) = connectd.send("PUT", "/connectors/c/config", Some(&config));
+    let (code, answer) = connectd.send("PUT", "/connectors/source/config", Some(&source));
     assert_eq!(code, 201, "{answer}");
-    let task = wait("the task to fail", SOON, || {
-        let (_, status) = connectd.get("/connectors/c/status");
-        Some(status["tasks"][0].clone()).filter(|task| task["state"] == "FAILED")
-    });
-    let trace = task["trace"].as_str().unwrap_or_default();
-    assert!(trace.contains("max.message.bytes of topic small") && trace.contains("override.batch.size"), "{trace}");
-    assert_eq!(task["detail"]["records_bad"], 0, "{task}");
+    let records = reader.until("small", SOON, |records| known(records) == LINES);
+    let values: Vec<_> = records.iter().filter_map(|r| r.value.as_deref()).collect();
+    let first: Vec<_> = (0..LINES).map(|n| values.iter().position(|v| *v == format!("{n:0>90}").as_bytes())).collect();
+    assert!(first.is_sorted(), "each line comes for the first time behind the one before it");
+    let told = std::fs::read_to_string(&log).expect("log");
+    assert_eq!(told.matches("does not take batches of 1000000 bytes").count(), 1, "{told}");
+    assert!(told.contains("begins anew from its last offsets with batches of 19900 bytes"), "{told}");
 
-    // What the text says is the way out.
-    config["producer.override.batch.size"] = json!("10000");
-    let (code, answer) = connectd.send("PUT", "/connectors/c/config", Some(&config));
-    assert_eq!(code, 200, "{answer}");
-    let known = |records: &[connect_kafka::RawRecord]| {
-        let mut values: Vec<_> = records.iter().filter_map(|r| r.value.clone()).collect();
-        values.sort_unstable();
-        values.dedup();
-        values.len()
-    };
-    reader.until("small", SOON, |records| known(records) == LINES);
+    // No line is JSON.
+    reader.create("bad", 1, &[]);
+    reader.write_all("bad", (0..BAD).map(|n| ("k".to_owned(), Some(format!("{{{n:0>90}").into_bytes()))));
+    let sink = json!({
+        "connector.class": "FileStreamSink", "file": dir.path().join("out.txt"), "topics": "bad",
+        "value.converter": "JsonConverter", "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": "dead", "errors.deadletterqueue.context.headers.enable": true
+    });
+    let (code, answer) = connectd.send("PUT", "/connectors/sink/config", Some(&sink));
+    assert_eq!(code, 201, "{answer}");
+    reader.until("dead", SOON, |records| known(records) == BAD);
+    let (_, status) = wait("offsets to be stored", SOON, || {
+        Some(connectd.get("/connectors/sink/status")).filter(|(_, s)| s["tasks"][0]["detail"]["lag"] == 0)
+    });
+    assert_eq!(status["tasks"][0]["state"], "RUNNING", "{status}");
+    let told = std::fs::read_to_string(&log).expect("log");
+    assert!(told.contains("topic dead does not take batches"), "{told}");
+}
+
+fn known(records: &[connect_kafka::RawRecord]) -> usize {
+    let mut values: Vec<_> = records.iter().filter_map(|r| r.value.clone()).collect();
+    values.sort_unstable();
+    values.dedup();
+    values.len()
 }

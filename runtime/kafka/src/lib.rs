@@ -37,7 +37,7 @@ pub use error::{kafka_error, not_permitted};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use handshake::{Event, Handover};
 pub use newest::{Newest, newest};
-pub use producer::{Delivery, Outgoing, Producer, producer_defaults};
+pub use producer::{BatchRefused, Delivery, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;
 pub use seat::Seat;
 pub use settings::{ClientSettings, Role, translate};

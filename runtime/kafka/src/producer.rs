@@ -60,6 +60,33 @@ impl Outgoing<'_> {
 /// librdkafka's default of `batch.size`.
 const BATCH: usize = 1_000_000;
 
+/// Kafka refused a batch as larger than the topic's `max.message.bytes`: none of its records is stored, and any of them may
+/// be all right in a smaller one. It is among the causes of what [`Delivery::refused_with_others`] is given.
+#[derive(Debug, thiserror::Error)]
+#[error("a batch of at most {size} bytes was refused")]
+pub struct BatchRefused {
+    /// Topic.
+    pub topic: String,
+    /// `batch.size` of the producer, in bytes.
+    pub size: usize,
+    #[source]
+    cause: KafkaError,
+}
+
+impl BatchRefused {
+    /// Finds it among the causes of an error.
+    pub fn find(error: &Error) -> Option<&Self> {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(cause) = next {
+            if let Some(found) = cause.downcast_ref() {
+                return Some(found);
+            }
+            next = cause.source();
+        }
+        None
+    }
+}
+
 struct Reports<D> {
     client: Context,
     /// Records of so many bytes are sent alone.
@@ -99,7 +126,11 @@ impl<D: Delivery> ProducerContext for Reports<D> {
                              records are not: set producer.override.batch.size to less than that, or raise max.message.bytes",
                             message.topic()
                         ))
-                        .caused_by(error.clone()),
+                        .caused_by(BatchRefused {
+                            topic: message.topic().to_owned(),
+                            size: self.batch,
+                            cause: error.clone(),
+                        }),
                     );
                 }
                 report.failed(kafka_error(format!("writing a record to topic {}", message.topic()), error.clone()));

@@ -11,6 +11,7 @@
 //! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters; [`error_log`]: what is
 //!   logged of them
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
+//! - `batch_size`: batches that fit where topics take small ones only
 //! - [`topic_creation`]: topics that source tasks create; [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
 //! - [`trial`]: test calls, without consequences
@@ -24,6 +25,7 @@
 //!   [`log_book`]: the latest log lines of each connector
 
 pub mod active_topics;
+mod batch_size;
 pub mod cluster;
 pub mod connector_offsets;
 pub mod controller;

@@ -116,6 +116,8 @@ impl InternalTopic {
         waited.map_err(|_| doing(late()))?.map_err(|_| doing(Error::retriable("its reader has ended")))?;
         let mut producer = worker.own_client(Role::Producer, &format!("connect-{}-producer", plan.client))?;
         connect_kafka::producer_defaults(&mut producer);
+        // Java's default: few records, and topics whose max.message.bytes is low.
+        producer.or_set("batch.size", "16384");
         Ok(Self { producer: Producer::new(&producer)?, name, read, _log: log })
     }
 

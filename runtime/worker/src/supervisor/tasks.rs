@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Actor, Services};
 use crate::{
+    batch_size::{BATCH_SIZE, fitting},
     plugin_threads::caught,
     registry::ConnectorPlugin,
     source_runner::Control,
@@ -197,6 +198,18 @@ impl Life {
     }
 
     async fn run(self) -> Result<()> {
+        let mut batch_size = None;
+        loop {
+            match self.run_with(batch_size).await {
+                Err(e) if !self.control.stop.is_cancelled() => {
+                    batch_size = Some(fitting(e, &self.services.worker, &self.settings).await?);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn run_with(&self, batch_size: Option<usize>) -> Result<()> {
         let Self { services, plugin, settings, counters, control, report } = self;
         // A paused task is not started before it is resumed.
         let mut paused = control.paused.clone();
@@ -207,9 +220,12 @@ impl Life {
                 changed = paused.changed() => if changed.is_err() { return Ok(()) },
             }
         }
-        let settings = services.worker.providers.resolve(&settings)?.settings;
-        let running =
-            start_task(&services, &plugin, &report.connector, report.task, settings, control, counters).await?;
+        let mut settings = services.worker.providers.resolve(settings)?.settings;
+        if let Some(size) = batch_size {
+            settings.set(BATCH_SIZE, size.to_string());
+        }
+        let (control, counters) = (control.clone(), counters.clone());
+        let running = start_task(services, plugin, &report.connector, report.task, settings, control, counters).await?;
         report.state(State::Running, None);
         let follow = async {
             loop {
