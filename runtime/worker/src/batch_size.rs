@@ -65,7 +65,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_errors_stay() {
-        let worker = Settings::from([("bootstrap.servers", "127.0.0.1:9"), ("offset.storage.file.filename", "x")]);
+        let worker = Settings::from([("key.converter", "StringConverter"), ("value.converter", "StringConverter")]);
         let worker = Worker::read(worker, true).expect("a worker");
         let e = Error::fatal("other").caused_by(Error::data("cause"));
         let e = fitting(e, &worker, &Settings::new()).await.expect_err("not about batches");
