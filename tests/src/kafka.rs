@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connect_api::{Error, Settings};
-use connect_kafka::{Admin, CompactedLog, Delivery, Outgoing, Producer, RawRecord, Role, TopicSpec, translate};
+use connect_api::{Error, PartitionOffset, Settings, TopicPartition};
+use connect_kafka::{
+    Admin, CompactedLog, Delivery, GroupOffsets, Outgoing, Producer, RawRecord, Role, TopicSpec, translate,
+};
 use tokio::runtime::Runtime;
 
 struct Sent;
@@ -79,6 +81,14 @@ impl Reader {
             producer.send(record, Arc::new(Sent)).await.expect("send");
             producer.flush(Duration::from_secs(20)).await.expect("flush");
         });
+    }
+
+    /// Sets what a group has committed, as if it had read so far.
+    pub fn commit(&self, group: &str, topic: &str, partition: i32, offset: i64) {
+        let group = GroupOffsets::new(&self.settings(Role::Admin), group).expect("group");
+        let partition = TopicPartition { topic: topic.into(), partition };
+        let set = self.runtime.block_on(group.alter(&[PartitionOffset { partition, offset }]));
+        set.map_err(connect_kafka::GroupError::into_error).expect("committing");
     }
 
     /// The latest record of a key once the topic has been read to its present end and `enough` says so.

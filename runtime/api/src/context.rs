@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, OffsetMap, PartitionOffset, Result, Settings, SinkRecord, SourceRecord, State, Table, TopicPartition,
+    Converter, Error, OffsetMap, PartitionOffset, Result, Role, Settings, SinkRecord, SourceRecord, State, Table,
+    TopicPartition,
 };
 
 /// What a connector gets.
@@ -44,6 +45,17 @@ pub trait TaskHost: Send + Sync {
     /// See [`TaskContext::note`].
     fn note(&self, text: Option<String>) {
         let _ = text;
+    }
+
+    /// See [`TaskContext::kafka`].
+    fn kafka(&self) -> Settings {
+        Settings::new()
+    }
+
+    /// See [`TaskContext::converter`].
+    fn converter(&self, key: &str, role: Role) -> Result<Box<dyn Converter>> {
+        let _ = role;
+        Err(Error::fatal(format!("there are no converters here for {key}")))
     }
 }
 
@@ -119,6 +131,19 @@ impl TaskContext {
     /// what it watches. It stays until something else is said; `None` takes it back.
     pub fn note(&self, text: Option<String>) {
         self.0.host.note(text);
+    }
+
+    /// Settings, by the names of Java's clients, with which consumers of this connector reach the worker's Kafka:
+    /// addresses, security, the worker's `consumer.` and the connector's `consumer.override.` settings. Empty where there
+    /// is no Kafka, as in tests of a task alone.
+    pub fn kafka(&self) -> Settings {
+        self.0.host.kafka()
+    }
+
+    /// A converter for data that the task reads itself: the one that the task's setting `key` names, with the settings
+    /// below it, or else the one that its records are written with.
+    pub fn converter(&self, key: &str, role: Role) -> Result<Box<dyn Converter>> {
+        self.0.host.converter(key, role)
     }
 }
 

@@ -17,6 +17,7 @@ pub fn plugins() -> Plugins {
         .source::<connector_alert_stream::AlertStreamSource>()
         .source::<connector_epics::EpicsSource>()
         .source::<connector_file::FileSource>()
+        .source::<connector_kafka::KafkaSource>()
         .source::<connector_webhook_source::WebhookSource>()
         .sink::<connector_file::FileSink>()
         .sink::<connector_file::FileStreamSink>()

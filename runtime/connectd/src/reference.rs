@@ -98,6 +98,9 @@ fn table(out: &mut String, definition: &ConfigDef) {
         ];
         line(out, &format!("| {} |", row.join(" | ")));
     }
+    for family in definition.families() {
+        line(out, &format!("| `{}*` | | | | {} |", family.prefix, family.documentation));
+    }
 }
 
 fn default(key: &ConfigKey) -> String {

@@ -5,6 +5,7 @@
 //! - [`consumer`]: the consumer of a sink task; [`handshake`]: what happens when partitions come and go
 //! - [`cut`]: cuts a task that was given up off
 //! - [`admin`]: cluster id and topics
+//! - [`assigned`]: reads given partitions from given offsets on, without a group
 //! - [`newest()`]: the newest records of topics, without a group
 //! - [`compacted`]: follows a compacted topic from its beginning
 //! - [`group_offsets`]: offsets of groups, from outside; the one file with `unsafe` code
@@ -12,6 +13,7 @@
 //! - [`error`]: librdkafka's codes, classified
 
 pub mod admin;
+pub mod assigned;
 pub mod client;
 pub mod compacted;
 pub mod consumer;
@@ -29,6 +31,7 @@ pub mod settings;
 mod stores;
 
 pub use admin::{Admin, TopicSpec};
+pub use assigned::{Assigned, Start};
 pub use client::Bounds;
 pub use compacted::CompactedLog;
 pub use consumer::{Consumer, consumer_defaults};

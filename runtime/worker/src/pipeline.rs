@@ -34,19 +34,12 @@ impl Converters {
     /// The connector's converters where it names them, else the worker's: class and settings come from the
     /// same place, never mixed (config.md §4).
     pub fn new(plugins: &Plugins, worker: &Worker, connector: &Settings) -> Result<Self> {
-        let make = |role: Role, prefix: &str, default: &str| {
-            let (class, mut settings) = match connector.get(prefix) {
-                Some(class) => (class, connector.prefixed(&format!("{prefix}."))),
-                None => (default, worker.settings.prefixed(&format!("{prefix}."))),
+        let make = |role: Role, key: &str, default: &str| {
+            let (class, settings) = match connector.get(key) {
+                Some(class) => (class, connector.prefixed(&format!("{key}."))),
+                None => (default, worker.settings.prefixed(&format!("{key}."))),
             };
-            settings.set("converter.type", role.name());
-            let plugin = plugins.converters.find(class).map_err(|e| e.context(format!("setting {prefix}")))?;
-            if plugin.headers_only && role != Role::Header {
-                return Err(Error::fatal(format!("{class} converts headers only; it cannot be the {prefix}")));
-            }
-            let inner =
-                (plugin.build)(&settings, role).map_err(|e| e.context(format!("setting up the {prefix} {class}")))?;
-            Ok(Named { inner, class: plugin.info.class().to_owned() })
+            named(plugins, role, key, class, settings)
         };
         Ok(Self {
             key: make(Role::Key, "key.converter", &worker.config.key_converter.0)?,
@@ -103,6 +96,42 @@ impl Converters {
         }
         Ok(headers)
     }
+}
+
+fn named(
+    plugins: &Plugins,
+    role: Role,
+    key: &str,
+    class: &str,
+    mut settings: Settings,
+) -> Result<Named<Box<dyn Converter>>> {
+    settings.set("converter.type", role.name());
+    let plugin = plugins.converters.find(class).map_err(|e| e.context(format!("setting {key}")))?;
+    if plugin.headers_only && role != Role::Header {
+        return Err(Error::fatal(format!("{class} converts headers only; it cannot be the {key}")));
+    }
+    let inner = (plugin.build)(&settings, role).map_err(|e| e.context(format!("setting up the {key} {class}")))?;
+    Ok(Named { inner, class: plugin.info.class().to_owned() })
+}
+
+/// The converter that a connector's setting `key` names, else the one of its records.
+pub fn converter(
+    plugins: &Plugins,
+    worker: &Worker,
+    connector: &Settings,
+    key: &str,
+    role: Role,
+) -> Result<Box<dyn Converter>> {
+    if let Some(class) = connector.get(key) {
+        return Ok(named(plugins, role, key, class, connector.prefixed(&format!("{key}.")))?.inner);
+    }
+    let own = Converters::new(plugins, worker, connector)?;
+    Ok(match role {
+        Role::Key => own.key,
+        Role::Value => own.value,
+        Role::Header => own.header,
+    }
+    .inner)
 }
 
 struct Link {
@@ -347,17 +376,9 @@ impl Pipeline {
 impl Converters {
     /// The record as bytes, as far as its converters can write it, else as JSON text.
     pub async fn raw(&self, record: &Record) -> RawRecord {
-        let text = |value: &Value| match value {
-            Value::Null => None,
-            Value::Bytes(b) => Some(b.clone()),
-            other => Some(Bytes::from(connect_api::json::to_json(other).to_string())),
-        };
-        let key = self.write(Role::Key, &record.topic, &record.key_schema, &record.key).await;
-        let value = self.write(Role::Value, &record.topic, &record.value_schema, &record.value).await;
         let mut headers = Vec::with_capacity(record.headers.len());
         for h in &record.headers {
-            let bytes = self.write(Role::Header, &record.topic, &h.schema, &h.value).await;
-            headers.push((h.key.clone(), bytes.unwrap_or_else(|_| text(&h.value))));
+            headers.push((h.key.clone(), self.part(Role::Header, &record.topic, &h.schema, &h.value).await));
         }
         RawRecord {
             topic: record.topic.clone(),
@@ -365,10 +386,19 @@ impl Converters {
             offset: -1,
             timestamp: record.timestamp,
             timestamp_type: connect_api::TimestampType::None,
-            key: key.unwrap_or_else(|_| text(&record.key)),
-            value: value.unwrap_or_else(|_| text(&record.value)),
+            key: self.part(Role::Key, &record.topic, &record.key_schema, &record.key).await,
+            value: self.part(Role::Value, &record.topic, &record.value_schema, &record.value).await,
             headers,
         }
+    }
+
+    /// What bytes a source had stay as they are, whatever converter is set.
+    async fn part(&self, role: Role, topic: &Topic, schema: &Option<Schema>, value: &Value) -> Option<Bytes> {
+        if let Value::Bytes(original) = value {
+            return Some(original.clone());
+        }
+        let text = || (!value.is_null()).then(|| Bytes::from(connect_api::json::to_json(value).to_string()));
+        self.write(role, topic, schema, value).await.unwrap_or_else(|_| text())
     }
 
     pub(crate) fn failure(&self, role: Role, error: Error) -> Failure {

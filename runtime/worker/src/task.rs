@@ -56,6 +56,7 @@ pub async fn start_task(
         worker: worker.clone(),
         offsets: services.offsets.clone(),
         state: services.state.clone(),
+        plugins: services.plugins.clone(),
         converters: converters.clone(),
         tolerance: tolerance.clone(),
         current: Mutex::default(),

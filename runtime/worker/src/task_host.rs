@@ -7,8 +7,8 @@ use std::{
 };
 
 use connect_api::{
-    Error, OffsetMap, Result, Row, SinkRecord, SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, Value,
-    async_trait,
+    Converter, Error, OffsetMap, Result, Row, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table,
+    TableWriter, TaskHost, Value, async_trait,
 };
 use connect_kafka::{ClientSettings, CompactedLog, Cut, RawRecord, Role};
 use tokio::sync::{Notify, oneshot};
@@ -16,8 +16,9 @@ use tracing::Instrument;
 
 use crate::{
     error_log,
-    pipeline::Converters,
+    pipeline::{self, Converters},
     plugin_threads::PluginThreads,
+    registry::Plugins,
     state::StateTopic,
     storage::SourceOffsets,
     task_status::{TaskStatus, Trouble},
@@ -31,10 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The host of one task.
 pub struct Host {
     pub(crate) connector: Arc<str>,
-    pub(crate) settings: connect_api::Settings,
+    pub(crate) settings: Settings,
     pub(crate) worker: Worker,
     pub(crate) offsets: SourceOffsets,
     pub(crate) state: Arc<StateTopic>,
+    pub(crate) plugins: Arc<Plugins>,
     pub(crate) converters: Arc<Converters>,
     pub(crate) tolerance: Arc<Tolerance>,
     /// The records of the current `put` as Kafka had them, for dead letters.
@@ -107,6 +109,14 @@ impl TaskHost for Host {
 
     fn note(&self, text: Option<String>) {
         self.status.note(text);
+    }
+
+    fn kafka(&self) -> Settings {
+        self.worker.java_client(Role::Consumer, &self.settings, &format!("connector-reader-{}", self.connector))
+    }
+
+    fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
+        pipeline::converter(&self.plugins, &self.worker, &self.settings, key, role)
     }
 }
 

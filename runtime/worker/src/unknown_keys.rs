@@ -25,7 +25,7 @@ pub fn find(plugins: &Plugins, settings: &Settings) -> Vec<(String, String)> {
     definition.embed("", &plugin.definition);
     let source = plugin.direction() == Direction::Source;
     let mut found = Found { definition: &definition, all: Vec::new() };
-    for key in settings.keys().filter(|k| definition.key(k).is_none()) {
+    for key in settings.keys().filter(|k| !definition.knows(k)) {
         let of_topics = source && key.starts_with(topic_creation::PREFIX);
         if framework::is_framework_key(key) || of_topics {
             continue;

@@ -288,22 +288,8 @@ impl Worker {
     /// Settings of a client of this connector: the worker's addresses, the worker's settings under the
     /// role's prefix, then the connector's overrides (config.md §7).
     pub fn client(&self, role: Role, connector: &Settings, id: &str) -> Result<ClientSettings> {
-        let (prefix, overrides) = match role {
-            Role::Producer => ("producer.", "producer.override."),
-            Role::Consumer => ("consumer.", "consumer.override."),
-            Role::Admin => ("admin.", "admin.override."),
-        };
-        let mut java = Settings::new();
-        java.set("client.id", id);
-        if role == Role::Admin {
-            // Only the admin client sees the worker's settings without prefix.
-            java.extend(&self.own_client_settings());
-        }
-        java.set("bootstrap.servers", self.config.bootstrap_servers.join(","));
-        // admin.listeners and what is below is about the REST API, although it begins like a setting of the client.
-        let own = self.settings.prefixed(prefix);
-        java.extend(&own.iter().filter(|(k, _)| role != Role::Admin || !k.starts_with("listeners")).collect());
-        java.extend(&connector.prefixed(overrides));
+        let (prefix, overrides) = prefixes(role);
+        let java = self.java_client(role, connector, id);
         let from = |key: &str| {
             if connector.contains(&format!("{overrides}{key}")) {
                 format!("{overrides}{key}")
@@ -323,6 +309,23 @@ impl Worker {
         Ok(translated)
     }
 
+    /// As [`Worker::client`], by the names of Java's clients.
+    pub fn java_client(&self, role: Role, connector: &Settings, id: &str) -> Settings {
+        let (prefix, overrides) = prefixes(role);
+        let mut java = Settings::new();
+        java.set("client.id", id);
+        if role == Role::Admin {
+            // Only the admin client sees the worker's settings without prefix.
+            java.extend(&self.own_client_settings());
+        }
+        java.set("bootstrap.servers", self.config.bootstrap_servers.join(","));
+        // admin.listeners and what is below is about the REST API, although it begins like a setting of the client.
+        let own = self.settings.prefixed(prefix);
+        java.extend(&own.iter().filter(|(k, _)| role != Role::Admin || !k.starts_with("listeners")).collect());
+        java.extend(&connector.prefixed(overrides));
+        java
+    }
+
     fn own_client_settings(&self) -> Settings {
         self.settings.iter().filter(|(k, _)| client::is_known(Role::Admin, k)).collect()
     }
@@ -335,6 +338,15 @@ impl Worker {
             let texts: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.key, p.reason)).collect();
             Error::fatal(texts.join("; "))
         })
+    }
+}
+
+/// Where the worker and a connector have their settings of a role.
+fn prefixes(role: Role) -> (&'static str, &'static str) {
+    match role {
+        Role::Producer => ("producer.", "producer.override."),
+        Role::Consumer => ("consumer.", "consumer.override."),
+        Role::Admin => ("admin.", "admin.override."),
     }
 }
 

@@ -147,12 +147,22 @@ pub struct ConfigValue {
 #[derive(Debug, Clone, std::default::Default)]
 pub struct ConfigDef {
     keys: Vec<ConfigKey>,
+    families: Vec<Family>,
+}
+
+/// Keys with one beginning whose rest is not the plugin's to define, such as those of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    /// What they begin with, the dot included.
+    pub prefix: String,
+    /// Documentation, plain text.
+    pub documentation: String,
 }
 
 impl ConfigDef {
     /// No keys.
     pub fn new() -> Self {
-        Self { keys: Vec::new() }
+        Self::default()
     }
 
     /// Appends a key. A key of the same name is replaced in place.
@@ -168,8 +178,27 @@ impl ConfigDef {
         self
     }
 
-    /// Appends all keys of another definition, with a prefix.
+    /// Takes all keys that begin so, whatever follows.
+    pub fn family(&mut self, prefix: &str, documentation: &str) -> &mut Self {
+        self.families.push(Family { prefix: prefix.to_owned(), documentation: documentation.to_owned() });
+        self
+    }
+
+    /// All families in order.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// Whether a key is defined, or belongs to a family.
+    pub fn knows(&self, name: &str) -> bool {
+        self.key(name).is_some() || self.families.iter().any(|family| name.starts_with(&family.prefix))
+    }
+
+    /// Appends all keys and families of another definition, with a prefix.
     pub fn embed(&mut self, prefix: &str, other: &ConfigDef) -> &mut Self {
+        for family in &other.families {
+            self.family(&format!("{prefix}{}", family.prefix), &family.documentation);
+        }
         for key in &other.keys {
             let mut key = key.clone();
             key.name = format!("{prefix}{}", key.name);

@@ -13,7 +13,9 @@ pub mod settings;
 pub mod typed;
 pub mod types;
 
-pub use def::{ConfigDef, ConfigKey, ConfigValue, Default, Importance, KeyType, Width, invalid_value, missing_value};
+pub use def::{
+    ConfigDef, ConfigKey, ConfigValue, Default, Family, Importance, KeyType, Width, invalid_value, missing_value,
+};
 pub use settings::Settings;
 pub use typed::{Config, Key, Problem, Problems, Reader, topic_name};
 pub use types::{ClassName, ConfigType, Millis, Secret, split_list};

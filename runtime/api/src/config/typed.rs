@@ -89,6 +89,16 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The settings that begin so, without the beginning: those of a family.
+    pub fn below(&self, prefix: &str) -> Settings {
+        self.settings.prefixed(prefix)
+    }
+
+    /// The text of any setting, such as one that all connectors have.
+    pub fn given(&self, key: &str) -> Option<&str> {
+        self.settings.get(key)
+    }
+
     /// The value of the next key of the definition.
     pub fn take<T: ConfigType>(&mut self) -> Option<T> {
         let key = self.definition.keys().get(self.next)?;

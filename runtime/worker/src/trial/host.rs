@@ -3,12 +3,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connect_api::{
-    Error, OffsetMap, Result, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table, TaskHost, async_trait,
+    Converter, Error, OffsetMap, Result, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table, TaskHost,
+    async_trait,
 };
 use connect_kafka::{ClientSettings, Role};
 
 use super::{Trial, course::Course};
-use crate::{pipeline::Converters, state::StateTopic, storage::SourceOffsets, task_host, worker_config::Worker};
+use crate::{
+    pipeline::{self, Converters},
+    registry::Plugins,
+    state::StateTopic,
+    storage::SourceOffsets,
+    task_host,
+    worker_config::Worker,
+};
 
 /// The host of a test call.
 pub(super) struct TrialHost {
@@ -17,6 +25,7 @@ pub(super) struct TrialHost {
     worker: Worker,
     offsets: SourceOffsets,
     state: Arc<StateTopic>,
+    plugins: Arc<Plugins>,
     converters: Arc<Converters>,
     course: Course,
     /// Records that the task reported as bad since they were last taken.
@@ -31,6 +40,7 @@ impl TrialHost {
             worker,
             offsets: trial.services.offsets.clone(),
             state: trial.services.state.clone(),
+            plugins: trial.services.plugins.clone(),
             converters,
             course: trial.course.clone(),
             bad: Mutex::default(),
@@ -77,5 +87,13 @@ impl TaskHost for TrialHost {
 
     fn note(&self, text: Option<String>) {
         self.course.note(text);
+    }
+
+    fn kafka(&self) -> Settings {
+        self.worker.java_client(Role::Consumer, &self.settings, &format!("connector-test-reader-{}", self.connector))
+    }
+
+    fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
+        pipeline::converter(&self.plugins, &self.worker, &self.settings, key, role)
     }
 }

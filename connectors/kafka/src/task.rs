@@ -1,0 +1,247 @@
+//! Reads the task's partitions, converts their records and hands them over.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use connect_api::{
+    Bytes, Check, Converter, Error, ErrorClass, Header, OffsetMap, Reading, Record, Result, Role, Schema,
+    SchemaAndValue, SourceBatch, SourceContext, SourceRecord, SourceTask, SourceTrial, Step, Topic, TopicPartition,
+    async_trait,
+};
+use connect_kafka::{Assigned, RawRecord, Start, translate};
+use serde_json::json;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    KafkaSourceConfig,
+    config::Begin,
+    position,
+    selection::{Patterns, Selection},
+};
+
+/// Between two looks while the cluster cannot be asked.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The running task.
+pub struct KafkaTask {
+    config: KafkaSourceConfig,
+    context: SourceContext,
+    selection: Selection,
+    converters: Converters,
+    reader: Assigned,
+    batches: mpsc::Receiver<Result<Vec<RawRecord>>>,
+    /// Partitions that are read, with their source partitions.
+    places: BTreeMap<TopicPartition, Arc<OffsetMap>>,
+    /// By topic read: the topic written to.
+    targets: BTreeMap<Topic, Topic>,
+    look: Instant,
+    /// Read, and not converted yet.
+    raw: VecDeque<RawRecord>,
+    /// Converted, and not handed over yet.
+    ready: Vec<SourceRecord>,
+}
+
+struct Converters {
+    key: Box<dyn Converter>,
+    value: Box<dyn Converter>,
+    header: Box<dyn Converter>,
+}
+
+impl KafkaTask {
+    /// Starts a task, which looks for its partitions when it is polled.
+    pub fn start(config: KafkaSourceConfig, context: SourceContext) -> Result<Self> {
+        let converters = Converters {
+            key: context.converter("source.key.converter", Role::Key)?,
+            value: context.converter("source.value.converter", Role::Value)?,
+            header: context.converter("source.header.converter", Role::Header)?,
+        };
+        let client = config.client(context.kafka());
+        let mut client = translate(connect_kafka::Role::Consumer, &client).map_err(|problems| {
+            let texts: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.key, p.reason)).collect();
+            Error::fatal(format!("settings of the cluster that is read: {}", texts.join("; ")))
+        })?;
+        for warning in &client.warnings {
+            tracing::warn!("source.cluster.{warning}");
+        }
+        connect_kafka::consumer_defaults(&mut client);
+        let (reader, batches) = Assigned::new(&client, usize::try_from(config.batch_size).unwrap_or(1))?;
+        let patterns = |names: &[String]| Patterns::parse(names).map_err(Error::fatal);
+        let selection = Selection {
+            topics: patterns(&config.topics)?,
+            exclude: patterns(&config.exclude)?,
+            share: crate::share(context.settings())?,
+        };
+        Ok(Self {
+            config,
+            context,
+            selection,
+            converters,
+            reader,
+            batches,
+            places: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            look: Instant::now(),
+            raw: VecDeque::new(),
+            ready: Vec::new(),
+        })
+    }
+
+    /// Looks for the topics; the task reads for all tasks.
+    pub async fn try_out(config: KafkaSourceConfig, context: SourceContext) -> Result<SourceTrial> {
+        let task = Self::start(config, context)?;
+        let (topics, partitions) = task.selection.of(&task.reader.topics().await?);
+        if topics == 0 {
+            return Err(Error::fatal(task.nothing()));
+        }
+        let check = Check::Passed(format!("there are {topics} topics with {} partitions to read", partitions.len()));
+        Ok(SourceTrial { check, reading: Reading::Task(Box::new(task)) })
+    }
+
+    fn nothing(&self) -> String {
+        format!("no topic of the cluster that is read matches topics={}", self.config.topics.join(","))
+    }
+
+    /// Looks for new topics and partitions. What it has found before it fails or is dropped is found again.
+    async fn look(&mut self) -> Result<()> {
+        let all = match self.reader.topics().await {
+            Ok(all) => all,
+            Err(e) if e.class() == ErrorClass::Retriable => return self.later(&e),
+            Err(e) => return Err(e),
+        };
+        let (topics, own) = self.selection.of(&all);
+        let mut new = Vec::new();
+        for partition in own.into_iter().filter(|p| !self.places.contains_key(p)) {
+            let place = position::partition(&self.config.alias, &partition);
+            let start = match (self.context.offset(&place).await?, &self.config.group, self.config.begin) {
+                (Some(offset), ..) => Start::At(position::next(&offset)?),
+                (None, Some(_), _) => Start::Group,
+                (None, None, Begin::Earliest) => Start::Beginning,
+                (None, None, Begin::Latest) => match self.reader.end(&partition).await {
+                    Ok(end) => Start::At(end),
+                    Err(e) if e.class() == ErrorClass::Retriable => return self.later(&e),
+                    Err(e) => return Err(e),
+                },
+            };
+            new.push((partition, start, Arc::new(place)));
+        }
+        if !new.is_empty() {
+            let names: Vec<String> = new.iter().map(|(p, ..)| format!("{}-{}", p.topic, p.partition)).collect();
+            tracing::info!("reading {}", names.join(", "));
+        }
+        self.reader.add(new.iter().map(|(partition, start, _)| (partition.clone(), *start)).collect());
+        self.places.extend(new.into_iter().map(|(partition, _, place)| (partition, place)));
+        self.context.note((topics == 0).then(|| self.nothing()));
+        self.look = Instant::now() + Duration::from_secs(u64::from(self.config.refresh.unsigned_abs()));
+        Ok(())
+    }
+
+    fn later(&mut self, e: &Error) -> Result<()> {
+        self.context.note(Some(format!("looking for topics to read is tried again: {}", e.one_line())));
+        self.look = Instant::now() + AGAIN;
+        Ok(())
+    }
+
+    /// Converts what was read. Records come off `raw` only when they are in `ready`, or reported.
+    async fn convert(&mut self) -> Result<()> {
+        while let Some(raw) = self.raw.front() {
+            let place = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
+            let Some(place) = self.places.get(&place).cloned() else {
+                return Err(Error::fatal(format!("{}-{} was not asked for", raw.topic, raw.partition)));
+            };
+            let target = target(&mut self.targets, &self.config, &raw.topic)?;
+            let source = Some((place, position::offset(raw.offset)));
+            match self.converters.read(raw, &target).await {
+                Ok(mut record) => {
+                    record.partition = Some(raw.partition).filter(|_| self.config.keep_partition);
+                    self.ready.push(SourceRecord { record, source });
+                }
+                // What came before it is handed over first, so that it is safe whatever becomes of this one.
+                Err(_) if !self.ready.is_empty() => return Ok(()),
+                Err(e) if e.class() == ErrorClass::Data => {
+                    let record = SourceRecord { record: original(raw, target), source };
+                    let e = e.context(format!("reading {}-{} at offset {}", raw.topic, raw.partition, raw.offset));
+                    self.context.report(record, e).await?;
+                }
+                Err(e) => return Err(e),
+            }
+            self.raw.pop_front();
+        }
+        Ok(())
+    }
+}
+
+fn target(targets: &mut BTreeMap<Topic, Topic>, config: &KafkaSourceConfig, topic: &Topic) -> Result<Topic> {
+    if let Some(known) = targets.get(topic) {
+        return Ok(known.clone());
+    }
+    let names = json!({ "topic": &**topic, "cluster": config.alias });
+    let wrong = |e: Error| Error::fatal(format!("target.topic for topic {topic}")).caused_by(e);
+    let target: Topic = config.target.render_names(&names).map_err(wrong)?.into();
+    connect_api::config::topic_name(&target).map_err(|why| wrong(Error::fatal(format!("{target:?}: {why}"))))?;
+    targets.insert(topic.clone(), target.clone());
+    Ok(target)
+}
+
+/// The record as it was read, for its dead letter.
+fn original(raw: &RawRecord, topic: Topic) -> Record {
+    let part = |bytes: &Option<Bytes>| bytes.clone().map_or(connect_api::Value::Null, connect_api::Value::Bytes);
+    let mut record = Record::new(topic);
+    record.timestamp = raw.timestamp;
+    (record.key_schema, record.key) = (Some(Schema::optional_bytes()), part(&raw.key));
+    (record.value_schema, record.value) = (Some(Schema::optional_bytes()), part(&raw.value));
+    for (key, value) in &raw.headers {
+        let schema = Some(Schema::optional_bytes());
+        record.headers.push(Header { key: key.clone(), schema, value: part(value) });
+    }
+    record
+}
+
+impl Converters {
+    async fn read(&self, raw: &RawRecord, topic: &Topic) -> Result<Record> {
+        let mut record = Record::new(topic.clone());
+        record.timestamp = raw.timestamp;
+        let key = read(&*self.key, &raw.topic, raw.key.as_ref()).await?;
+        (record.key_schema, record.key) = (key.schema, key.value);
+        let value = read(&*self.value, &raw.topic, raw.value.as_ref()).await?;
+        (record.value_schema, record.value) = (value.schema, value.value);
+        for (key, bytes) in &raw.headers {
+            let SchemaAndValue { schema, value } = read(&*self.header, &raw.topic, bytes.as_ref()).await?;
+            record.headers.push(Header { key: key.clone(), schema, value });
+        }
+        Ok(record)
+    }
+}
+
+async fn read(converter: &dyn Converter, topic: &Topic, bytes: Option<&Bytes>) -> Result<SchemaAndValue> {
+    loop {
+        match converter.deserialize(topic, bytes)? {
+            Step::Done(value) => return Ok(value),
+            Step::Wait(work) => work.await?,
+        }
+    }
+}
+
+#[async_trait]
+impl SourceTask for KafkaTask {
+    async fn poll(&mut self) -> Result<SourceBatch> {
+        loop {
+            self.convert().await?;
+            if !self.ready.is_empty() {
+                return Ok(std::mem::take(&mut self.ready).into());
+            }
+            tokio::select! {
+                () = sleep_until(self.look) => self.look().await?,
+                batch = self.batches.recv() => match batch {
+                    Some(batch) => self.raw = batch?.into(),
+                    None => return Err(Error::fatal("the reader of the cluster that is read has ended")),
+                }
+            }
+        }
+    }
+}
