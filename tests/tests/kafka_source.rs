@@ -20,16 +20,19 @@ fn worker(dir: &std::path::Path, kafka: &Kafka) -> String {
     file(dir, "worker.properties", &text)
 }
 
+/// Key, value, time stamp and headers.
+type Content = (Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>, Vec<(String, Option<Vec<u8>>)>);
+
 /// What a record is, without its place.
-fn content(r: &RawRecord) -> (Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>, Vec<(String, Option<Vec<u8>>)>) {
+fn content(r: &RawRecord) -> Content {
     let bytes = |b: &bytes::Bytes| b.to_vec();
     let headers = r.headers.iter().map(|(k, v)| (k.to_string(), v.as_ref().map(bytes))).collect();
     (r.key.as_ref().map(bytes), r.value.as_ref().map(bytes), r.timestamp, headers)
 }
 
 /// The contents of a topic by partition, in the order in which they came first.
-fn by_partition(records: &[RawRecord]) -> BTreeMap<i32, Vec<impl PartialEq + std::fmt::Debug + use<>>> {
-    let mut all: BTreeMap<i32, Vec<_>> = BTreeMap::new();
+fn by_partition(records: &[RawRecord]) -> BTreeMap<i32, Vec<Content>> {
+    let mut all: BTreeMap<i32, Vec<Content>> = BTreeMap::new();
     let mut seen = std::collections::BTreeSet::new();
     for record in records {
         if seen.insert((record.partition, content(record))) {
