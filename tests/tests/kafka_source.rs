@@ -3,6 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use connect_kafka::{Outgoing, RawRecord};
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
 use serde_json::json;
 use tocsin_tests::{Connectd, file, kafka::Reader, wait};
 use xtask::servers::{Kafka, without};
@@ -230,4 +234,51 @@ fn reading_begins_where_it_is_said_to() {
     };
     assert_eq!(numbers("latest.in", 2), ["10", "11"]);
     assert_eq!(numbers("group.in", 5), ["7", "8", "9", "10", "11"]);
+}
+
+#[test]
+fn sinks_see_open_transactions_as_in_kafka_connect_and_copies_have_what_was_committed() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().expect("kafka");
+    let reader = Reader::new(&kafka.bootstrap());
+    for topic in ["in", "copy"] {
+        reader.create(topic, 1, &[]);
+    }
+    let dir = tempfile::tempdir().expect("folder");
+    let connectd = Connectd::start(&["-c", &worker(dir.path(), &kafka)], &dir.path().join("log"));
+    let out = dir.path().join("out");
+    put(&connectd, "copy", &json!({"connector.class": "kafka-source", "topics": "in", "target.topic": "copy"}));
+    put(&connectd, "sink", &json!({"connector.class": "FileStreamSink", "topics": "in", "file": out}));
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", kafka.bootstrap())
+        .set("transactional.id", "t")
+        .create()
+        .expect("producer");
+    producer.init_transactions(SOON).expect("transactions");
+    let transaction = |values: &[&str]| {
+        producer.begin_transaction().expect("a transaction");
+        for value in values {
+            producer.send(BaseRecord::<str, str>::to("in").payload(value)).map_err(|(e, _)| e).expect("queued");
+        }
+        producer.flush(SOON).expect("sent");
+    };
+    let lines = || std::fs::read_to_string(&out).unwrap_or_default().lines().count();
+    transaction(&["kept", "too"]);
+    wait("the sink to have what is not committed", SOON, || (lines() == 2).then_some(()));
+    wait("its lag to be none", SOON, || {
+        (connectd.get("/connectors/sink/status").1["tasks"][0]["detail"]["lag"] == 0).then_some(())
+    });
+    assert!(reader.all("copy").is_empty());
+    producer.commit_transaction(SOON).expect("committed");
+    reader.until("copy", SOON, |records| records.len() == 2);
+    transaction(&["aborted"]);
+    wait("the sink to have what is not committed", SOON, || (lines() == 3).then_some(()));
+    producer.abort_transaction(SOON).expect("aborted");
+    transaction(&["last"]);
+    producer.commit_transaction(SOON).expect("committed");
+    let copied = reader.until("copy", SOON, |records| records.len() >= 3);
+    assert_eq!((copied.len(), copied[2].value.as_deref()), (3, Some(&b"last"[..])));
+    wait("the sink to have read on", SOON, || (lines() == 4).then_some(()));
 }

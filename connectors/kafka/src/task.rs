@@ -69,6 +69,8 @@ impl KafkaTask {
         for warning in &client.warnings {
             tracing::warn!("source.cluster.{warning}");
         }
+        // What was never committed is no record to copy.
+        client.or_set("isolation.level", "read_committed");
         connect_kafka::consumer_defaults(&mut client);
         let (reader, batches) = Assigned::new(&client, usize::try_from(config.batch_size).unwrap_or(1))?;
         let patterns = |names: &[String]| Patterns::parse(names).map_err(Error::fatal);

@@ -210,8 +210,9 @@ struct PartitionStatistics {
 }
 
 impl PartitionStatistics {
+    /// A consumer that has read behind the last stable offset reads what is not committed, too.
     fn end(&self) -> i64 {
-        if self.ls_offset >= 0 { self.ls_offset } else { self.hi_offset }
+        if self.ls_offset >= self.next_offset.max(0) { self.ls_offset } else { self.hi_offset }
     }
 
     fn given_out(&self) -> bool {

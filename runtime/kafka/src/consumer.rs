@@ -82,6 +82,8 @@ pub fn consumer_defaults(settings: &mut ClientSettings) {
         .or_set("auto.offset.reset", "earliest")
         .or_set("enable.auto.commit", "false")
         .or_set("enable.auto.offset.store", "false")
+        // Java's default; librdkafka's is read_committed.
+        .or_set("isolation.level", "read_uncommitted")
         // Java's default: a subscription may create its topics where the broker allows it.
         .or_set("allow.auto.create.topics", "true")
         // librdkafka would prefetch 64 MiB or 100,000 messages, and wait a second when that is full.
