@@ -16,6 +16,7 @@ pub fn plugins() -> Plugins {
     let plugins = Plugins::new()
         .source::<connector_alert_stream::AlertStreamSource>()
         .source::<connector_epics::EpicsSource>()
+        .source::<connector_exec::ExecSource>()
         .source::<connector_file::FileSource>()
         .source::<connector_kafka::KafkaSource>()
         .source::<connector_webhook_source::WebhookSource>()
