@@ -304,7 +304,7 @@ impl Worker {
             Error::fatal(texts.join("; ")).exception("org.apache.kafka.common.config.ConfigException")
         })?;
         for warning in &translated.warnings {
-            tracing::warn!("{prefix}{warning}");
+            tracing::warn!("{}{}", from(&warning.key), warning.reason);
         }
         Ok(translated)
     }
@@ -327,7 +327,9 @@ impl Worker {
     }
 
     fn own_client_settings(&self) -> Settings {
-        self.settings.iter().filter(|(k, _)| client::is_known(Role::Admin, k)).collect()
+        // Java's clients read this one, too; it is the worker's, whoever else is told of it.
+        let own = |k: &str| client::is_known(Role::Admin, k) && k != "config.providers";
+        self.settings.iter().filter(|(k, _)| own(k)).collect()
     }
 
     /// Settings of the worker's own clients, without any prefix.
@@ -401,6 +403,18 @@ mod tests {
     }
 
     #[test]
+    fn clients_say_nothing_of_providers_that_are_the_workers() {
+        let warnings = |extra: &[(&str, &str)]| {
+            let worker = Worker::read(settings(extra), false).expect("worker");
+            let made = worker.client(Role::Admin, &Settings::new(), "a").expect("settings");
+            made.warnings.into_iter().map(|w| w.key).collect::<Vec<_>>()
+        };
+        let providers = [("config.providers", "f"), ("config.providers.f.class", "FileConfigProvider")];
+        assert_eq!(warnings(&providers), [""; 0]);
+        assert_eq!(warnings(&[("admin.config.providers", "f"), ("metric.reporters", "x")]).len(), 2);
+    }
+
+    #[test]
     fn connector_clients_see_prefixed_settings_only() {
         let worker = Worker::read(settings(&[("producer.linger.ms", "7"), ("send.buffer.bytes", "1000")]), false)
             .expect("worker");
@@ -410,7 +424,7 @@ mod tests {
         assert!(!made.native.contains_key("socket.send.buffer.bytes"));
         let worker = Worker::read(settings(&[("admin.listeners", "http://:9"), ("admin.retries", "3")]), false);
         let made = worker.as_ref().expect("worker").client(Role::Admin, &Settings::new(), "a").expect("settings");
-        assert!(made.warnings.iter().all(|w| !w.contains("listeners")), "{:?}", made.warnings);
+        assert!(made.warnings.iter().all(|w| !w.key.contains("listeners")), "{:?}", made.warnings);
         let worker = worker.expect("worker");
         let e =
             worker.client(Role::Producer, &Settings::from([("producer.override.acks", "x")]), "i").expect_err("acks");
