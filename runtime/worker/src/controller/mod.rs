@@ -231,6 +231,7 @@ impl Controller {
     async fn put(&self, name: &str, settings: Settings, write: Write) -> Answer<(ConnectorInfo, bool)> {
         let one_at_a_time = self.change().await?;
         let new = !self.all.lock().await.contains_key(name);
+        let tasks_before = self.task_ids(name);
         let target = match write {
             Write::New(_) if !new => return Err(Refusal::Conflict(format!("Connector {name} already exists"))),
             Write::New(target) => target,
@@ -244,7 +245,12 @@ impl Controller {
         drop(one_at_a_time);
         // As in Kafka Connect, the connector exists even if it cannot be started.
         stage::during("starting the connector", configured.done()).await??;
-        Ok((self.info(name).await?, new))
+        let mut info = self.info(name).await?;
+        if self.services.worker.distributed.is_some() {
+            // Kafka Connect's distributed workers answer before the tasks are made anew, its standalone ones after that.
+            info.tasks = tasks_before;
+        }
+        Ok((info, new))
     }
 
     /// Tells a connector's actor what to run. One that has none gets it.
