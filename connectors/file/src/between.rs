@@ -32,12 +32,7 @@ impl Former {
     /// Of a file, and of the inodes that were seen to have its name since.
     pub fn new(file: &File, successors: Vec<u64>) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        Ok(Self {
-            inode: metadata.ino(),
-            created: metadata.created().ok(),
-            modified: metadata.modified()?,
-            successors,
-        })
+        Ok(Self { inode: metadata.ino(), created: metadata.created().ok(), modified: metadata.modified()?, successors })
     }
 
     /// The files that had the name `path` before `current` got it, as far as that can be known: those that were seen,
@@ -77,6 +72,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::follow::{Followed, News};
 
     /// A file with one line, written to so many seconds after the first one of a test.
     fn file(path: &Path, second: u64) -> File {
@@ -106,6 +102,24 @@ mod tests {
         let current = file(&path("log"), 30);
         assert_eq!(passed(&current), [Passed::Renamed(path("log.1"))]);
         drop(older);
+    }
+
+    #[test]
+    fn a_file_that_is_rotated_twice_between_two_looks_knows_what_was_passed_over() {
+        let dir = tempfile::tempdir().expect("folder");
+        let (path, older) = (dir.path().join("log"), |n: u8| dir.path().join(format!("log.{n}")));
+        let mut followed = Followed::new(file(&path, 0), 0, 100).expect("followed");
+        assert_eq!(followed.check(&path, Duration::ZERO).expect("look"), None);
+        fs::rename(&path, older(2)).expect("rename");
+        file(&path, 1);
+        fs::rename(&path, older(1)).expect("rename");
+        let current = file(&path, 2);
+        assert_eq!(followed.check(&path, Duration::ZERO).expect("look"), Some(News::Replaced));
+        let former = followed.into_former().expect("former").expect("it has lost its name");
+        assert_eq!(former.passed_over(&path, &current).expect("folder"), [Passed::Renamed(older(1))]);
+
+        let kept = Followed::new(current, 0, 100).expect("followed");
+        assert!(kept.into_former().expect("former").is_none(), "it has its name");
     }
 
     #[test]
