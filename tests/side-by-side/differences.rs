@@ -83,6 +83,7 @@ impl Report {
                 }
             }
             (Json::Array(a), Json::Array(b)) => self.lists(place, a, b),
+            (Json::String(a), Json::String(b)) if is_trace(place) && says_the_same(a, b) => {}
             _ => self.differ(place.to_owned(), theirs.to_string(), ours.to_string()),
         }
     }
@@ -183,6 +184,21 @@ fn intended_of(settings: &[(String, String)]) -> Result<Intended, String> {
     Ok(Intended { name, reason, place, theirs, ours, whole_only, met: 0 })
 }
 
+fn is_trace(place: &str) -> bool {
+    place.ends_with(".trace") || place.ends_with("[__connect.errors.exception.stacktrace].value")
+}
+
+/// Whether our trace has what tools look for in Kafka Connect's: the first line, and causes that are exceptions of Connect.
+/// What a JVM was doing line by line is not of this program.
+fn says_the_same(theirs: &str, ours: &str) -> bool {
+    const CAUSE: &str = "Caused by: org.apache.kafka.connect.errors.";
+    // In a header they are quoted.
+    let [theirs, ours] = [theirs, ours].map(|trace| trace.replace("\\n", "\n"));
+    let causes = |trace: &str| trace.lines().filter(|l| l.starts_with(CAUSE)).map(str::to_owned).collect::<Vec<_>>();
+    let our_causes = causes(&ours);
+    theirs.lines().next() == ours.lines().next() && causes(&theirs).iter().all(|cause| our_causes.contains(cause))
+}
+
 /// What an item of a list is known by.
 fn name(item: &Json) -> Option<String> {
     if let Json::String(text) = item {
@@ -230,6 +246,21 @@ mod tests {
         assert!(!fine && text.contains("NOT MET   v"), "{text}");
         let rare = report(&format!("{VERSION}whole-only: true\n"));
         assert_eq!((rare.finish(false).1, rare.finish(true).1), (true, false));
+    }
+
+    #[test]
+    fn traces_are_compared_by_what_tools_look_for() {
+        const THEIRS: &str = "a.B: out\n\tat c.D\nCaused by: org.apache.kafka.connect.errors.DataException: bad\n\tat e.F\n\
+                              Caused by: java.lang.X: y";
+        let fine = |place: &str, ours: &str| {
+            let mut report = report("name: n\nreason: r\nplace: never\nwhole-only: true\n");
+            report.values("x", &json!({ place: THEIRS }), &json!({ place: ours }));
+            report.finish(false).1
+        };
+        let ours = "a.B: out\nCaused by: more\nCaused by: org.apache.kafka.connect.errors.DataException: bad";
+        assert!(fine("trace", ours) && !fine("text", ours));
+        assert!(says_the_same(&THEIRS.replace('\n', "\\n"), &ours.replace('\n', "\\n")));
+        assert!(!fine("trace", &ours.replace("bad", "good")) && !fine("trace", &ours.replace("a.B", "b")));
     }
 
     #[test]

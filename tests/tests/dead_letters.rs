@@ -263,7 +263,29 @@ fn a_queue_that_cannot_be_created_fails_the_task_and_says_which_setting() {
         let task = &connectd.get("/connectors/sink/status").1["tasks"][0];
         (task["state"] == "FAILED").then(|| task["trace"].as_str().unwrap_or_default().to_owned())
     });
-    assert!(trace.starts_with("Could not initialize dead letter queue with topic=many"), "{trace}");
+    assert!(trace.contains(": Could not initialize dead letter queue with topic=many"), "{trace}");
     assert!(trace.contains("errors.deadletterqueue.topic.replication.factor is 3"), "{trace}");
     assert!(trace.contains("there are not so many brokers"), "{trace}");
+
+    // Sessions that Kafka's client, and its broker, have not.
+    for (ms, texts) in [
+        (
+            "1",
+            [
+                "org.apache.kafka.common.KafkaException: Failed to construct",
+                "consumer.override.session.timeout.ms is 1",
+            ],
+        ),
+        ("5000", ["InvalidSessionTimeoutException: ", "group.min.session.timeout.ms"]),
+    ] {
+        let mut config = sink("many", "g", place.path("out.txt"));
+        config["consumer.override.session.timeout.ms"] = ms.into();
+        let name = format!("session-{ms}");
+        assert_eq!(connectd.send("PUT", &format!("/connectors/{name}/config"), Some(&config)).0, 201);
+        let trace = wait("the task to fail", SOON, || {
+            let task = &connectd.get(&format!("/connectors/{name}/status")).1["tasks"][0];
+            (task["state"] == "FAILED").then(|| task["trace"].as_str().unwrap_or_default().to_owned())
+        });
+        assert!(texts.iter().all(|text| trace.contains(text)), "{trace}");
+    }
 }

@@ -128,6 +128,14 @@ fn a_source_is_tried_from_its_offsets_on_and_keeps_them() {
     assert_eq!(first["from"]["partition"], Json::Null, "a later record's offset covers it: {first}");
     assert_eq!(before, (offsets(), s.connectd.get("/connectors/in/status").1));
 
+    // The brokers that are named are the ones that are asked.
+    let mut elsewhere = made.clone();
+    elsewhere["producer.override.bootstrap.servers"] = "127.0.0.1:1".into();
+    let report = s.config(&elsewhere, "?timeout=3");
+    let (result, message) = stage(&report, "connect", "kafka");
+    assert!(result == "failed" && message.contains("kafka at 127.0.0.1:1 does not answer"), "{result}: {message}");
+    assert!(!message.contains(&s.kafka.bootstrap()), "{message}");
+
     // What transforms do to records is shown, and what fails with its stage.
     let mut changed = made.clone();
     for (key, value) in [

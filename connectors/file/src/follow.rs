@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    between::Former,
     lines::{Lines, Piece},
     place::{Head, Identity, Place, has_fingerprint},
 };
@@ -32,6 +33,8 @@ pub struct Followed {
     /// Length and time of the last change when the beginning was last looked at.
     seen: (u64, i64, i64),
     stage: Stage,
+    /// Inodes of the files that were seen to have its name since it had not.
+    successors: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,7 @@ impl Followed {
             at_end: true,
             seen: change(&metadata),
             stage: Stage::Following,
+            successors: Vec::new(),
             file,
         })
     }
@@ -84,6 +88,11 @@ impl Followed {
     /// Bytes behind the last piece.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// What is to be known of it when it is over and another one has its name; `None` if it had the name to the end.
+    pub fn into_former(self) -> io::Result<Option<Former>> {
+        if self.successors.is_empty() { Ok(None) } else { Former::new(&self.file, self.successors).map(Some) }
     }
 
     /// The bytes of a piece, until more is read.
@@ -153,7 +162,11 @@ impl Followed {
         };
         if (named.dev(), named.ino()) == (self.device, self.inode) {
             self.stage = Stage::Following;
+            self.successors.clear();
             return Ok(None);
+        }
+        if self.successors.last() != Some(&named.ino()) {
+            self.successors.push(named.ino());
         }
         let (since, news) = match self.stage {
             Stage::Replaced(since) => (since, None),

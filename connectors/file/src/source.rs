@@ -1,6 +1,7 @@
 //! Follows a text file: each line becomes a record.
 
 use std::{
+    fs::File,
     io,
     path::Path,
     sync::Arc,
@@ -16,6 +17,7 @@ use connect_api::{
 use tokio::task::block_in_place;
 
 use crate::{
+    between::{Former, Passed},
     follow::{Followed, Found, News, Remark, find},
     lines::Piece,
     place::Place,
@@ -73,7 +75,7 @@ impl Connector for FileSource {
                 the position counts bytes. A file that is renamed is read to its end, then the new one under its name \
                 from its beginning; also when that happened while the worker was down, if the renamed file is in the \
                 same folder. Of several rotations meanwhile only the file that was being read and the current one are \
-                read. A file that is truncated or written anew is read from its beginning. A last line without end \
+                read; those between are named by a warning, as far as they can be known. A file that is truncated or written anew is read from its beginning. A last line without end \
                 waits for its end, and becomes a record when its file is over.",
     };
 
@@ -94,7 +96,17 @@ impl SourceConnector for FileSource {
         let stood = context.offset(&partition).await?.as_ref().map(Place::from_offset).transpose()?;
         let topic = Topic::from(config.topic.as_str());
         let absence = Absence::default();
-        Ok(Box::new(FileSourceTask { config, context, topic, partition, stood, followed: None, bad: None, absence }))
+        Ok(Box::new(FileSourceTask {
+            config,
+            context,
+            topic,
+            partition,
+            stood,
+            followed: None,
+            former: None,
+            bad: None,
+            absence,
+        }))
     }
 
     async fn start_trial(config: FileSourceConfig, context: SourceContext) -> Result<Option<SourceTrial>> {
@@ -153,6 +165,8 @@ struct FileSourceTask {
     /// Where the task stood when it was stopped, until a file was found.
     stood: Option<Place>,
     followed: Option<Followed>,
+    /// The file that was followed before, until the next one was opened.
+    former: Option<Former>,
     /// A line that is no proper record and was not reported yet, and why.
     bad: Option<(SourceRecord, Error)>,
     absence: Absence,
@@ -224,11 +238,33 @@ impl FileSourceTask {
             None if self.absence.ended() => tracing::info!("file {file} is there now"),
             None => {}
         }
+        if let Some(former) = self.former.take() {
+            self.warn_of_passed(&former, &opened);
+        }
         let limit = usize::try_from(self.config.line_limit).unwrap_or(1);
         self.followed = Some(Followed::new(opened, position, limit).map_err(|e| self.failed("reading", e))?);
         self.absence = Absence::default();
         self.stood = None;
         Ok(true)
+    }
+
+    /// Says what had the file's name between the file that was read and the one that is read now.
+    fn warn_of_passed(&self, former: &Former, current: &File) {
+        let file = &self.config.file;
+        match former.passed_over(Path::new(file), current) {
+            Ok(passed) => {
+                for one in passed {
+                    let what = match one {
+                        Passed::Renamed(path) => format!("{} seems to have been it meanwhile", path.display()),
+                        Passed::Gone(inode) => format!("the file with inode {inode} was it meanwhile and is gone"),
+                    };
+                    tracing::warn!(
+                        "file {file} was rotated more than once since it was looked at: {what}; it is not read"
+                    );
+                }
+            }
+            Err(e) => tracing::warn!("whether file {file} was rotated more than once is not known: {e}"),
+        }
     }
 
     /// The complete lines of what was read, up to a batch or a bad line. Only the last one carries an offset: it
@@ -264,6 +300,7 @@ impl FileSourceTask {
     fn read_on(&mut self) -> Result<bool> {
         if let Some(over) = self.followed.take_if(|followed| followed.is_over()) {
             tracing::info!("file {}: done with the one that was read up to byte {}", self.config.file, over.position());
+            self.former = over.into_former().map_err(|e| self.failed("looking at", e))?;
             return Ok(true);
         }
         let Some(followed) = &mut self.followed else { return Ok(true) };

@@ -67,7 +67,7 @@ impl KafkaTask {
             Error::fatal(format!("settings of the cluster that is read: {}", texts.join("; ")))
         })?;
         for warning in &client.warnings {
-            tracing::warn!("source.cluster.{warning}");
+            tracing::warn!("source.cluster.{}{}", warning.key, warning.reason);
         }
         // What was never committed is no record to copy.
         client.or_set("isolation.level", "read_committed");

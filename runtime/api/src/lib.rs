@@ -11,6 +11,7 @@
 //! - [`SourceContext`], [`SinkContext`], [`State`], [`Table`]: what the worker offers
 //! - [`SourceTrial`], [`SinkTrial`]: test calls, without consequences
 //! - [`Error`]: one type, classified by what the worker must do
+//! - [`java_regex`]: what Java says of a wrong regular expression
 //! - [`template`]: templates and expressions over records; [`json`]: values as plain JSON; [`time`]: dates
 //!
 //! Start from the crate in `tests/third-party`, which is not of this workspace: a complete source, sink and
@@ -20,6 +21,7 @@ pub mod config;
 mod connector;
 mod context;
 mod error;
+pub mod java_regex;
 pub mod json;
 pub mod logical;
 mod plugin;

@@ -264,17 +264,39 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let _place = self.place.0.enter();
         // One line per outage: librdkafka repeats itself for every connection attempt.
-        match error.rdkafka_error_code() {
-            Some(Code::AllBrokersDown) => {
+        match Told::of(error.rdkafka_error_code()) {
+            Told::Outage => {
                 if !self.brokers_down.swap(true, Ordering::Relaxed) {
                     *self.down_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                     tracing::warn!("kafka cannot be reached: {reason}");
                 }
             }
-            Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut) => {
-                tracing::debug!(target: "librdkafka", "{reason}");
-            }
-            _ => tracing::warn!(target: "librdkafka", "{reason}"),
+            Told::Attempt => tracing::debug!(target: "librdkafka", "{reason}"),
+            Told::Routine => tracing::trace!(target: "librdkafka", "{reason}"),
+            Told::Trouble => tracing::warn!(target: "librdkafka", "{reason}"),
+        }
+    }
+}
+
+/// What librdkafka calls an error, as it is told of.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// No broker is left.
+    Outage,
+    /// One of many tries has failed.
+    Attempt,
+    /// It is no error: a reader of a whole topic waits for it.
+    Routine,
+    Trouble,
+}
+
+impl Told {
+    fn of(code: Option<Code>) -> Self {
+        match code {
+            Some(Code::AllBrokersDown) => Self::Outage,
+            Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut) => Self::Attempt,
+            Some(Code::PartitionEOF) => Self::Routine,
+            _ => Self::Trouble,
         }
     }
 }
@@ -293,6 +315,13 @@ mod tests {
         );
         context.stats_raw(text.as_bytes());
         context.silent_broker()
+    }
+
+    #[test]
+    fn the_end_of_a_partition_is_no_trouble() {
+        let codes = [Code::PartitionEOF, Code::AllBrokersDown, Code::Resolve, Code::Fatal].map(Some);
+        let told = codes.map(Told::of);
+        assert_eq!(told, [Told::Routine, Told::Outage, Told::Attempt, Told::Trouble]);
     }
 
     #[test]

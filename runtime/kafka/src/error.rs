@@ -23,6 +23,7 @@ pub fn class(code: Code) -> ErrorClass {
         | Code::InvalidConfig
         | Code::InvalidTopic
         | Code::InvalidGroupId
+        | Code::InvalidSessionTimeout
         | Code::InconsistentGroupProtocol
         | Code::FencedInstanceId
         | Code::UnsupportedFeature
@@ -57,6 +58,9 @@ fn way_out(code: Code) -> Option<&'static str> {
         }
         Code::ClusterAuthorizationFailed => "the principal needs an ACL for the cluster",
         Code::InvalidReplicationFactor => "there are not so many brokers",
+        Code::InvalidSessionTimeout => {
+            "set session.timeout.ms between group.min.session.timeout.ms and group.max.session.timeout.ms of the broker"
+        }
         Code::MessageSizeTooLarge => "raise producer.override.max.request.size and the topic's max.message.bytes",
         _ => return None,
     })
@@ -84,6 +88,9 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     };
     let made = match code {
         Some(Code::MessageSizeTooLarge) => made.exception("org.apache.kafka.common.errors.RecordTooLargeException"),
+        Some(Code::InvalidSessionTimeout) => {
+            made.exception("org.apache.kafka.common.errors.InvalidSessionTimeoutException")
+        }
         _ => made,
     };
     made.caused_by(error)

@@ -37,7 +37,10 @@ enum Standing {
     #[default]
     Joining,
     Taken,
+    /// To another member.
     Lost(Error),
+    /// The broker does not let this one in, whoever else is there.
+    Refused(Error),
 }
 
 struct Member {
@@ -114,6 +117,7 @@ impl Seat {
         let settled = tokio::time::timeout(limit, settled).await.map(|s| s.map(|s| s.clone()));
         match settled {
             Ok(Ok(Standing::Lost(e))) => Err(taken(&group, &e.one_line())),
+            Ok(Ok(Standing::Refused(e))) => Err(e.context(format!("joining the group {group}"))),
             Ok(Ok(_)) => Ok(seat),
             Ok(Err(_)) => Err(Error::fatal(format!("joining the group {group}: the member has ended"))),
             Err(_) => {
@@ -124,8 +128,8 @@ impl Seat {
 
     /// Resolves with the reason when the seat is lost.
     pub async fn lost(&mut self) -> Error {
-        match self.standing.wait_for(|s| matches!(s, Standing::Lost(_))).await.as_deref() {
-            Ok(Standing::Lost(e)) => e.clone(),
+        match self.standing.wait_for(|s| matches!(s, Standing::Lost(_) | Standing::Refused(_))).await.as_deref() {
+            Ok(Standing::Lost(e) | Standing::Refused(e)) => e.clone(),
             _ => Error::fatal("the member of the worker's group has ended"),
         }
     }
@@ -202,8 +206,8 @@ fn poll(consumer: &BaseConsumer<Member>, stop: &AtomicBool) {
                 let text = "a Kafka Connect worker is its member";
                 standing.send_replace(Standing::Lost(Error::fatal(text)));
             }
-            Some(Code::GroupAuthorizationFailed) => {
-                standing.send_replace(Standing::Lost(kafka_error("joining the worker's group", error)));
+            Some(Code::GroupAuthorizationFailed | Code::InvalidSessionTimeout) => {
+                standing.send_replace(Standing::Refused(kafka_error("taking a place in the worker's group", error)));
             }
             _ => tracing::debug!("the member of the worker's group: {error}"),
         }

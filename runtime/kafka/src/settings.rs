@@ -23,12 +23,12 @@ pub enum Role {
     Admin,
 }
 
-/// A key that cannot be used, with the reason and the way out.
+/// A key that cannot be used, or not as it was meant, with the reason and the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The Java key.
     pub key: String,
-    /// Reason and way out.
+    /// Reason and way out; what is said of a warning stands behind its key.
     pub reason: String,
 }
 
@@ -39,8 +39,8 @@ pub struct ClientSettings {
     pub native: BTreeMap<String, String>,
     /// `max.poll.records`: most records of one batch.
     pub max_poll_records: Option<usize>,
-    /// Keys without effect or unknown, each with a sentence for the log.
-    pub warnings: Vec<String>,
+    /// Keys without effect, unknown or risky, and what is to be said of each.
+    pub warnings: Vec<Problem>,
 }
 
 impl ClientSettings {
@@ -53,6 +53,11 @@ impl ClientSettings {
         // rdkafka hands librdkafka's messages to `log`/`tracing` from this level on.
         config.set_log_level(rdkafka::config::RDKafkaLogLevel::Info);
         config
+    }
+
+    /// The brokers that a client with these settings turns to.
+    pub fn brokers(&self) -> &str {
+        self.native.get("bootstrap.servers").map_or("", String::as_str)
     }
 
     /// Sets a librdkafka key unless it has been set.
@@ -250,7 +255,7 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
                 _ => problems.push(refuse(format!("{value} is not a number from 1 up"))),
             },
             Some(Joined) => {}
-            Some(Inert(why)) => out.warnings.push(format!("{key} has no effect: {why}")),
+            Some(Inert(why)) => warn(&mut out, key, format!(" has no effect: {why}")),
             Some(Refused(way_out)) => problems.push(refuse((*way_out).to_owned())),
             Some(Only(values, way_out)) if !values.contains(&value) => {
                 problems.push(refuse(format!("{value}: {way_out}")))
@@ -259,7 +264,7 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
             None => match native_problem(role, key, value) {
                 Native::Fine => drop(out.native.insert(key.to_owned(), value.to_owned())),
                 Native::Unknown => {
-                    out.warnings.push(format!("{key} is not a setting of Kafka's {role:?} client; it is ignored"))
+                    warn(&mut out, key, format!(" is not a setting of Kafka's {role:?} client; it is ignored"))
                 }
                 Native::Wrong(reason) => problems.push(refuse(reason)),
             },
@@ -269,9 +274,10 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
     // outlive its session although Kafka is back.
     out.or_set("reconnect.backoff.ms", "50").or_set("reconnect.backoff.max.ms", "1000");
     if let Some(acks) = out.native.get("acks").filter(|a| !["all", "-1"].contains(&a.as_str())) {
-        out.warnings.push(format!(
-            "acks={acks}: records that Kafka loses count as stored; remove it to have them acknowledged by all replicas"
-        ));
+        let said = format!(
+            "={acks}: records that Kafka loses count as stored; remove it to have them acknowledged by all replicas"
+        );
+        warn(&mut out, "acks", said);
     }
     join_sasl(java, &mut out, &mut problems);
     stores::join(java, &mut out, &mut problems);
@@ -285,6 +291,10 @@ pub fn translate(role: Role, java: &Settings) -> Result<ClientSettings, Vec<Prob
     }
     problems.dedup();
     if problems.is_empty() { Ok(out) } else { Err(problems) }
+}
+
+fn warn(out: &mut ClientSettings, key: &str, reason: String) {
+    out.warnings.push(Problem { key: key.to_owned(), reason });
 }
 
 enum Native {
@@ -572,7 +582,9 @@ mod tests {
     fn librdkafkas_own_keys_pass_and_unknown_ones_are_warned_of() {
         assert_eq!(native(Producer, &[("queue.buffering.max.messages", "5")])["queue.buffering.max.messages"], "5");
         let made = translate(Producer, &Settings::from([("linger.m", "5")])).expect("a warning only");
-        assert!(made.warnings[0].starts_with("linger.m is not a setting"), "{:?}", made.warnings);
+        let warning = &made.warnings[0];
+        assert_eq!(warning.key, "linger.m");
+        assert!(warning.reason.starts_with(" is not a setting"), "{warning:?}");
     }
 
     #[test]

@@ -34,6 +34,14 @@ fn one_member_has_the_seat_until_it_leaves() {
         let second = Seat::take(&member, "configs", soon).await.expect("the second when the first has left");
         assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
         second.leave(soon).await;
+        let mut hasty = member.clone();
+        hasty.native.insert("session.timeout.ms".into(), "5000".into());
+        let text = Seat::take(&hasty, "configs", soon).await.expect_err("a short session").one_line();
+        assert!(
+            text.contains("joining the group workers: ") && text.contains("set session.timeout.ms between"),
+            "{text}"
+        );
+        assert!(!text.contains("stop the other worker"), "{text}");
         // Both at once: neither finds the other beforehand.
         let (a, b) = tokio::join!(Seat::take(&member, "configs", soon), Seat::take(&member, "configs", soon));
         assert!(a.is_ok() != b.is_ok(), "{a:?} {b:?}");

@@ -70,7 +70,10 @@ pub fn schemas() -> Map<String, Json> {
                 ("version", or_null(text("Version of the plugin."))),
             ],
             &[
-                ("trace", text("Why it failed: a sentence, and below it the chain of causes.")),
+                (
+                    "trace",
+                    text("Why it failed, as Java prints it: class and message, and below it the chain of causes."),
+                ),
                 ("detail", named("ConnectorDetail")),
             ],
         ),
@@ -94,7 +97,10 @@ pub fn schemas() -> Map<String, Json> {
                 ("version", or_null(text("Version of the plugin."))),
             ],
             &[
-                ("trace", text("Why it failed: a sentence, and below it the chain of causes.")),
+                (
+                    "trace",
+                    text("Why it failed, as Java prints it: class and message, and below it the chain of causes."),
+                ),
                 ("detail", named("TaskDetail")),
             ],
         ),

@@ -3,12 +3,13 @@
 //! Look-around, back references, atomic groups and possessive repetition are understood. What Java alone has,
 //! such as intersections of character classes with names of Java's own, is refused with the place.
 
-use connect_api::{Error, Result};
+use connect_api::{Error, Result, java_regex};
 use fancy_regex::Regex;
 
 /// An expression that may match anywhere in a text.
 pub(crate) fn anywhere(pattern: &str) -> Result<Regex, String> {
-    Regex::new(&without_quotes(pattern)).map_err(|e| format!("Invalid regex: {e}"))
+    let why = |e| format!("Invalid regex: {}", java_regex::complaint(pattern).unwrap_or_else(|| format!("{e}")));
+    Regex::new(&without_quotes(pattern)).map_err(why)
 }
 
 /// An expression that has to match the whole text, as Java's `matches` does.
@@ -60,6 +61,7 @@ mod tests {
 
     #[test]
     fn wrong_expressions_are_refused() {
+        assert_eq!(whole("a(").map(drop), Err("Invalid regex: Unclosed group near index 2\na(".into()));
         for pattern in ["(", "a)(b", "[", "*", "\\p{javaLowerCase}"] {
             assert!(whole(pattern).expect_err(pattern).starts_with("Invalid regex: "));
         }

@@ -50,6 +50,15 @@ impl Stage {
         }
     }
 
+    /// What Kafka Connect says of a task that fails at this stage; tools look for it.
+    fn end(self) -> &'static str {
+        match self {
+            Self::TaskPut => "Exiting WorkerSinkTask due to unrecoverable exception.",
+            Self::KafkaProduce => "Unrecoverable exception from producer send callback",
+            _ => "Tolerance exceeded in error handler",
+        }
+    }
+
     /// What is done at this stage, for texts.
     pub fn doing(self) -> &'static str {
         match self {
@@ -126,7 +135,7 @@ impl DeadLetters {
     async fn send(&self, origin: &Task, raw: &RawRecord, failure: &Failure) -> Result<()> {
         let mut headers: Vec<(&str, Option<&[u8]>)> = raw.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
         let (partition, offset, task) = (raw.partition.to_string(), raw.offset.to_string(), origin.task.to_string());
-        let trace = failure.error.report();
+        let trace = failure.error.trace();
         if self.headers {
             // A record that no task has consumed has no place.
             if raw.offset >= 0 {
@@ -267,7 +276,8 @@ impl Tolerance {
             _ => "; errors.tolerance=all with errors.deadletterqueue.topic.name would set such records aside",
         };
         let class = if failure.stage == Stage::TaskPut { String::new() } else { format!(" in {}", failure.class) };
-        Err(Error::fatal(format!("{} failed{class}{place}{way_out}", failure.stage.doing())).caused_by(failure.error))
+        let what = Error::fatal(format!("{} failed{class}{place}{way_out}", failure.stage.doing()));
+        Err(what.caused_by(failure.error).context(failure.stage.end()))
     }
 
     /// Waits until every dead letter is stored; to be called before offsets are committed.
@@ -317,12 +327,28 @@ mod tests {
     async fn without_tolerance_the_task_fails_and_says_what_would_help() {
         let e = tolerance(&[]).decide(failure(Error::data("bad json")), None).await.expect_err("fails");
         assert_eq!(e.class(), ErrorClass::Fatal);
-        let report = e.report();
+        let trace = e.trace();
         assert!(
-            report.starts_with("converting the record's value failed in JsonConverter; errors.tolerance=all"),
-            "{report}"
+            trace.starts_with(
+                "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\
+                 Caused by: org.apache.kafka.connect.errors.ConnectException: converting the record's value failed in \
+                 JsonConverter; errors.tolerance=all"
+            ),
+            "{trace}"
         );
-        assert!(report.ends_with("Caused by: bad json"), "{report}");
+        assert!(trace.ends_with("\nCaused by: org.apache.kafka.connect.errors.DataException: bad json"), "{trace}");
+    }
+
+    #[tokio::test]
+    async fn each_end_of_a_task_is_told_as_kafka_connect_tells_it() {
+        for (stage, text) in [
+            (Stage::HeaderConverter, "Tolerance exceeded in error handler"),
+            (Stage::TaskPut, "Exiting WorkerSinkTask due to unrecoverable exception."),
+            (Stage::KafkaProduce, "Unrecoverable exception from producer send callback"),
+        ] {
+            let e = tolerance(&[]).decide(Failure { stage, ..failure(Error::data("no")) }, None).await;
+            assert_eq!(e.expect_err("fails").message(), text);
+        }
     }
 
     #[tokio::test]

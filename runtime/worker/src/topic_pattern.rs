@@ -5,7 +5,8 @@
 
 /// The pattern to subscribe to; it matches whole names, as Kafka Connect's does. The error is a reason.
 pub fn subscription(java: &str) -> Result<String, String> {
-    regex::Regex::new(java).map_err(|e| format!("Invalid regex: {}", reason(&e)))?;
+    let why = |e| format!("Invalid regex: {}", connect_api::java_regex::complaint(java).unwrap_or_else(|| reason(&e)));
+    regex::Regex::new(java).map_err(why)?;
     let refuse =
         |what: &str| Err(format!("{what} cannot be used in topics.regex here; list the topics in topics instead"));
     let mut out = String::from("^(");
@@ -82,6 +83,7 @@ mod tests {
             let reason = subscription(pattern).expect_err(pattern);
             assert!(reason.contains("cannot be used"), "{pattern}: {reason}");
         }
-        assert!(subscription("(").expect_err("syntax").starts_with("Invalid regex"));
+        assert_eq!(subscription("("), Err("Invalid regex: Unclosed group near index 1\n(".into()));
+        assert!(subscription("a{2,1}").expect_err("syntax").starts_with("Invalid regex: "));
     }
 }

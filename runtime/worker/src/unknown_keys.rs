@@ -129,14 +129,14 @@ impl Found<'_> {
         // What is refused was told of by validation.
         let Ok(translated) = connect_kafka::translate(role, &settings.prefixed(prefix)) else { return };
         for warning in translated.warnings {
-            let key = warning.split(' ').next().unwrap_or_default();
+            let key = warning.key.as_str();
             let near = if connect_kafka::settings::is_known(role, key) {
                 None
             } else {
                 nearest(key, connect_kafka::settings::known_keys(role))
             };
             let hint = near.map(|n| format!("; did you mean {prefix}{n}?")).unwrap_or_default();
-            self.add(&format!("{prefix}{key}"), format!("{prefix}{warning}{hint}"));
+            self.add(&format!("{prefix}{key}"), format!("{prefix}{key}{}{hint}", warning.reason));
         }
     }
 }

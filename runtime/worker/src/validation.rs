@@ -53,6 +53,7 @@ fn framework_rules(
     infos: &mut Infos,
 ) {
     infos.framework(plugins, worker, plugin, settings);
+    infos.no_number("tasks.max");
     for (list, what) in [("transforms", "Transform"), ("predicates", "Predicate")] {
         for alias in aliases(settings, list) {
             infos.alias(plugins, settings, what, &alias);
@@ -115,6 +116,14 @@ impl Infos {
                 let value = ConfigValue { errors: vec![text], ..bare(key) };
                 self.0.insert(0, Entry { definition: None, value, counts_once: false });
             }
+        }
+    }
+
+    /// What is no number is null for the check of its range, of which Kafka Connect complains, too.
+    fn no_number(&mut self, key: &str) {
+        let entry = self.0.iter_mut().find(|e| e.value.name == key);
+        if let Some(entry) = entry.filter(|e| e.value.errors.iter().any(|e| e.contains(": Not a number of type "))) {
+            entry.value.errors.push(format!("Invalid value null for configuration {key}: Value must be non-null"));
         }
     }
 
@@ -492,6 +501,20 @@ mod tests {
         assert_eq!(errors(&found, "connector.class"), [text]);
         assert_eq!(errors(&found, "connector.plugin.version"), [text]);
         assert_eq!(found.error_count, 2);
+    }
+
+    #[test]
+    fn what_is_no_number_of_tasks_is_complained_of_twice_as_in_kafka_connect() {
+        for (given, shown) in [("x", "x"), ("", ""), ("1.5", "1.5")] {
+            let found = infos(&[("tasks.max", Some(given))]);
+            let texts = [
+                format!("Invalid value {shown} for configuration tasks.max: Not a number of type INT"),
+                "Invalid value null for configuration tasks.max: Value must be non-null".to_owned(),
+            ];
+            assert_eq!((errors(&found, "tasks.max"), found.error_count), (texts.to_vec(), 2));
+        }
+        let found = infos(&[("tasks.max", Some("0"))]);
+        assert_eq!(found.error_count, 1, "{:?}", errors(&found, "tasks.max"));
     }
 
     #[test]

@@ -218,7 +218,19 @@ impl Worker {
                 );
                 None
             }
-            Ok(distributed) => distributed,
+            Ok(distributed) => {
+                // A member of the worker's group has other defaults than a consumer.
+                if let Some(d) = distributed.as_ref().filter(|d| d.heartbeat_interval.0 >= d.session_timeout.0) {
+                    let text = format!(
+                        "Heartbeat must be set lower than the session timeout: session.timeout.ms is {} and \
+                         heartbeat.interval.ms {}",
+                        d.session_timeout.0.as_millis(),
+                        d.heartbeat_interval.0.as_millis()
+                    );
+                    problems.add("heartbeat.interval.ms", text);
+                }
+                distributed
+            }
             Err(found) => {
                 for p in found.iter() {
                     problems.add(p.key.clone(), p.text.clone());
@@ -303,8 +315,15 @@ impl Worker {
             let texts: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", from(&p.key), p.reason)).collect();
             Error::fatal(texts.join("; ")).exception("org.apache.kafka.common.config.ConfigException")
         })?;
+        if role == Role::Consumer
+            && let Some(text) = late_heartbeat(&java, from)
+        {
+            let cause = Error::fatal(text).exception("java.lang.IllegalArgumentException");
+            let e = cause.context("Failed to construct kafka consumer");
+            return Err(e.exception("org.apache.kafka.common.KafkaException"));
+        }
         for warning in &translated.warnings {
-            tracing::warn!("{prefix}{warning}");
+            tracing::warn!("{}{}", from(&warning.key), warning.reason);
         }
         Ok(translated)
     }
@@ -327,7 +346,9 @@ impl Worker {
     }
 
     fn own_client_settings(&self) -> Settings {
-        self.settings.iter().filter(|(k, _)| client::is_known(Role::Admin, k)).collect()
+        // Java's clients read this one, too; it is the worker's, whoever else is told of it.
+        let own = |k: &str| client::is_known(Role::Admin, k) && k != "config.providers";
+        self.settings.iter().filter(|(k, _)| own(k)).collect()
     }
 
     /// Settings of the worker's own clients, without any prefix.
@@ -348,6 +369,21 @@ fn prefixes(role: Role) -> (&'static str, &'static str) {
         Role::Consumer => ("consumer.", "consumer.override."),
         Role::Admin => ("admin.", "admin.override."),
     }
+}
+
+/// What Java's consumer refuses: a session that could be over before its next heartbeat. `from` names the settings.
+fn late_heartbeat(java: &Settings, from: impl Fn(&str) -> String) -> Option<String> {
+    let [(session, session_ms), (heartbeat, heartbeat_ms)] =
+        [("session.timeout.ms", "45000"), ("heartbeat.interval.ms", "3000")].map(|(key, default)| {
+            match java.get(key) {
+                Some(value) => (from(key), value.trim()),
+                None => (key.to_owned(), default),
+            }
+        });
+    let late = heartbeat_ms.parse::<i64>().ok()? >= session_ms.parse::<i64>().ok()?;
+    late.then(|| {
+        format!("Heartbeat must be set lower than the session timeout: {session} is {session_ms} and {heartbeat} {heartbeat_ms}")
+    })
 }
 
 #[cfg(test)]
@@ -401,6 +437,46 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_ends_before_its_next_heartbeat_is_refused_as_by_kafka() {
+        let worker = Worker::read(settings(&[("consumer.heartbeat.interval.ms", "6000")]), false).expect("worker");
+        let consumer = |ms: &str| {
+            let connector = Settings::from([("consumer.override.session.timeout.ms", ms)]);
+            worker.client(Role::Consumer, &connector, "c").map(drop)
+        };
+        assert!(consumer("6001").is_ok());
+        let e = consumer("6000").expect_err("too short");
+        assert_eq!(
+            e.trace(),
+            "org.apache.kafka.common.KafkaException: Failed to construct kafka consumer\n\
+             Caused by: java.lang.IllegalArgumentException: Heartbeat must be set lower than the session timeout: \
+             consumer.override.session.timeout.ms is 6000 and consumer.heartbeat.interval.ms 6000"
+        );
+        let of_worker = [
+            ("group.id", "g"),
+            ("config.storage.topic", "c"),
+            ("offset.storage.topic", "o"),
+            ("status.storage.topic", "s"),
+            ("session.timeout.ms", "1"),
+        ];
+        let texts = problems(&of_worker);
+        let text = "Heartbeat must be set lower than the session timeout: session.timeout.ms is 1 and \
+                    heartbeat.interval.ms 3000";
+        assert!(texts.len() == 1 && texts[0].contains(text), "{texts:?}");
+    }
+
+    #[test]
+    fn clients_say_nothing_of_providers_that_are_the_workers() {
+        let warnings = |extra: &[(&str, &str)]| {
+            let worker = Worker::read(settings(extra), false).expect("worker");
+            let made = worker.client(Role::Admin, &Settings::new(), "a").expect("settings");
+            made.warnings.into_iter().map(|w| w.key).collect::<Vec<_>>()
+        };
+        let providers = [("config.providers", "f"), ("config.providers.f.class", "FileConfigProvider")];
+        assert_eq!(warnings(&providers), [""; 0]);
+        assert_eq!(warnings(&[("admin.config.providers", "f"), ("metric.reporters", "x")]).len(), 2);
+    }
+
+    #[test]
     fn connector_clients_see_prefixed_settings_only() {
         let worker = Worker::read(settings(&[("producer.linger.ms", "7"), ("send.buffer.bytes", "1000")]), false)
             .expect("worker");
@@ -410,7 +486,7 @@ mod tests {
         assert!(!made.native.contains_key("socket.send.buffer.bytes"));
         let worker = Worker::read(settings(&[("admin.listeners", "http://:9"), ("admin.retries", "3")]), false);
         let made = worker.as_ref().expect("worker").client(Role::Admin, &Settings::new(), "a").expect("settings");
-        assert!(made.warnings.iter().all(|w| !w.contains("listeners")), "{:?}", made.warnings);
+        assert!(made.warnings.iter().all(|w| !w.key.contains("listeners")), "{:?}", made.warnings);
         let worker = worker.expect("worker");
         let e =
             worker.client(Role::Producer, &Settings::from([("producer.override.acks", "x")]), "i").expect_err("acks");

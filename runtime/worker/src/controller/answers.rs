@@ -13,15 +13,21 @@ impl Controller {
     /// The body of `GET /connectors/C`.
     pub async fn info(&self, name: &str) -> Answer<ConnectorInfo> {
         let kind = self.all.lock().await.get(name).map_or(ConnectorType::Unknown, |c| c.kind);
+        let tasks = self.task_ids(name);
         let log = self.services.configs.log();
         let config = log.connector(name).ok_or_else(|| not_found(name))?;
-        let tasks = (0..log.tasks(name).len() as u32).map(|task| TaskId { connector: name.to_owned(), task });
         Ok(ConnectorInfo {
             name: name.to_owned(),
             config: config.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-            tasks: tasks.collect(),
+            tasks,
             kind,
         })
+    }
+
+    /// The tasks that a connector has.
+    pub(super) fn task_ids(&self, name: &str) -> Vec<TaskId> {
+        let count = self.services.configs.log().tasks(name).len() as u32;
+        (0..count).map(|task| TaskId { connector: name.to_owned(), task }).collect()
     }
 
     /// The body of `GET /connectors/C/tasks`.

@@ -4,20 +4,38 @@ use std::sync::Arc;
 
 use connect_api::{Error, Settings};
 
-use super::{Answer, Controller, stop};
-use crate::{status::State, storage::Target};
+use super::{Answer, Controller, Selected, stop};
+use crate::{
+    status::State,
+    storage::{Target, config_log::Restart},
+};
 
 impl Controller {
-    /// Takes up what is stored although the request for it has failed, as happens when Kafka was away for longer than the
-    /// request could wait.
+    /// Restarts what is asked for, and takes up what is stored although the request for it has failed, as happens when
+    /// Kafka was away for longer than the request could wait.
     pub async fn follow(self: Arc<Self>) {
         loop {
-            for name in self.services.configs.changed().await {
+            let news = self.services.configs.changed().await;
+            for asked in news.restarts {
+                if let Err(refusal) = self.restart(&asked).await {
+                    tracing::warn!(connector = %asked.connector, "it is not restarted: {}", refusal.text());
+                }
+            }
+            for name in news.connectors {
                 if let Err(refusal) = self.reconcile(&name).await {
                     tracing::error!(connector = %name, "what is stored of it cannot be taken up: {}", refusal.text());
                 }
             }
         }
+    }
+
+    async fn restart(&self, asked: &Restart) -> Answer<()> {
+        let name = &asked.connector;
+        let handle = self.handle(name, || "there is no such connector".into()).await?;
+        if let Some((_, Selected { connector, tasks })) = self.plan(asked) {
+            drop(handle.restart(connector, tasks)?);
+        }
+        Ok(())
     }
 
     async fn reconcile(&self, name: &str) -> Answer<()> {

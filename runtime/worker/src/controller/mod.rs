@@ -20,7 +20,7 @@ use crate::{
     registry::Direction,
     stage,
     status::State,
-    storage::Target,
+    storage::{Target, config_log::Restart},
     supervisor::{Handle, Queued, Services},
     trial, unknown_keys, validation,
 };
@@ -74,6 +74,12 @@ pub struct Controller {
     opened: SetOnce<()>,
     cluster_id: std::sync::Mutex<Option<String>>,
     trials: trial::Places,
+}
+
+/// What a restart restarts.
+struct Selected {
+    connector: bool,
+    tasks: Vec<u32>,
 }
 
 /// What a configuration that is written may find.
@@ -225,6 +231,7 @@ impl Controller {
     async fn put(&self, name: &str, settings: Settings, write: Write) -> Answer<(ConnectorInfo, bool)> {
         let one_at_a_time = self.change().await?;
         let new = !self.all.lock().await.contains_key(name);
+        let tasks_before = self.task_ids(name);
         let target = match write {
             Write::New(_) if !new => return Err(Refusal::Conflict(format!("Connector {name} already exists"))),
             Write::New(target) => target,
@@ -238,7 +245,12 @@ impl Controller {
         drop(one_at_a_time);
         // As in Kafka Connect, the connector exists even if it cannot be started.
         stage::during("starting the connector", configured.done()).await??;
-        Ok((self.info(name).await?, new))
+        let mut info = self.info(name).await?;
+        if self.services.worker.distributed.is_some() {
+            // Kafka Connect's distributed workers answer before the tasks are made anew, its standalone ones after that.
+            info.tasks = tasks_before;
+        }
+        Ok((info, new))
     }
 
     /// Tells a connector's actor what to run. One that has none gets it.
@@ -330,27 +342,33 @@ impl Controller {
         stage::during(format!("restarting connector {name}"), queued.done()).await?.map_err(failed)
     }
 
-    /// Restarts what the plan of KIP-745 selects, in the background; answers the status with what will be
-    /// restarted shown as RESTARTING.
-    pub async fn restart_plan(&self, name: &str, tasks: bool, only_failed: bool) -> Answer<ConnectorStatus> {
-        let handle = self.handle(name, || format!("Unknown connector: {name}")).await?;
+    /// Has restarted what the plan of KIP-745 selects; answers the status with what will be restarted shown as
+    /// RESTARTING.
+    pub async fn restart_plan(&self, name: &str, include_tasks: bool, only_failed: bool) -> Answer<ConnectorStatus> {
+        self.handle(name, || format!("Unknown connector: {name}")).await?;
+        let asked = Restart { connector: name.to_owned(), include_tasks, only_failed };
         let missing = || Refusal::NotFound(format!("Status for connector {name} not found"));
-        let mut status = self.services.statuses.status(name).ok_or_else(missing)?;
-        let selected = |state: &str| !only_failed || state == State::Failed.name();
+        let (status, _) = self.plan(&asked).ok_or_else(missing)?;
+        // It is answered before it is carried out, which is done by whoever reads what is stored.
+        self.services.configs.put_restart(asked).await?;
+        Ok(status)
+    }
+
+    /// What a restart will be like, and what it restarts. As in Kafka Connect, that is what has a state.
+    fn plan(&self, asked: &Restart) -> Option<(ConnectorStatus, Selected)> {
+        let mut status = self.services.statuses.status(&asked.connector)?;
+        let selected = |state: &str| !asked.only_failed || state == State::Failed.name();
         let connector = selected(&status.connector.state);
         let restarting = State::Restarting.name();
         if connector {
             status.connector.state = restarting.to_owned();
         }
-        let mut ids = Vec::new();
-        for task in status.tasks.iter_mut().filter(|t| tasks && selected(&t.state)) {
+        let mut tasks = Vec::new();
+        for task in status.tasks.iter_mut().filter(|t| asked.include_tasks && selected(&t.state)) {
             task.state = restarting.to_owned();
-            ids.push(task.id);
+            tasks.push(task.id);
         }
-        self.services.configs.put_restart(name, tasks, only_failed).await?;
-        // It is answered before it is carried out.
-        drop(handle.restart(connector, ids)?);
-        Ok(status)
+        Some((status, Selected { connector, tasks }))
     }
 
     /// Restarts a task and waits until it has been started.

@@ -2,7 +2,8 @@
 
 use std::{
     borrow::Cow,
-    error::Error as _,
+    error::Error as StdError,
+    fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -29,35 +30,60 @@ impl Secrets {
         if matches!(self.conceal(&report), Cow::Borrowed(_)) {
             return error;
         }
-        let mut messages = vec![error.message().to_owned()];
-        let mut source = error.source();
-        while let Some(e) = source {
-            messages.push(e.to_string());
-            source = e.source();
-        }
-        let mut made: Option<Error> = None;
-        for message in messages.iter().rev() {
-            let text = self.conceal(message).into_owned();
-            let outer = match error.class() {
-                ErrorClass::Retriable => Error::retriable(text),
-                ErrorClass::Data => Error::data(text),
-                ErrorClass::Fatal => Error::fatal(text),
-            };
-            made = Some(match made {
-                Some(cause) => outer.caused_by(cause),
-                None => outer,
-            });
-        }
-        let made = made.unwrap_or_else(|| error.clone()).exception(error.exception_class());
-        match error.delay() {
+        self.concealed(&error)
+    }
+
+    fn concealed(&self, error: &Error) -> Error {
+        let text = self.conceal(error.message()).into_owned();
+        let made = match error.class() {
+            ErrorClass::Retriable => Error::retriable(text),
+            ErrorClass::Data => Error::data(text),
+            ErrorClass::Fatal => Error::fatal(text),
+        };
+        let made = made.exception(error.exception_class());
+        let made = match error.delay() {
             Some(delay) => made.retry_after(delay),
             None => made,
+        };
+        match error.source() {
+            Some(cause) => made.caused_by(self.cause(cause)),
+            None => made,
+        }
+    }
+
+    fn cause(&self, error: &(dyn StdError + 'static)) -> Box<dyn StdError + Send + Sync> {
+        match error.downcast_ref::<Error>() {
+            Some(error) => self.concealed(error).into(),
+            None => Cause {
+                text: self.conceal(&error.to_string()).into_owned(),
+                source: error.source().map(|cause| self.cause(cause)),
+            }
+            .into(),
         }
     }
 }
 
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A cause of another type, of which the text is left.
+#[derive(Debug)]
+struct Cause {
+    text: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|cause| cause as _)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets")
     }
 }
@@ -178,7 +204,9 @@ mod tests {
             .exception("x.Y")
             .retry_after(std::time::Duration::from_secs(1));
         let concealed = s.conceal_error(e.clone());
-        assert_eq!(concealed.report(), "logging in\nCaused by: user ${e:P}");
+        assert_eq!(concealed.trace(), "x.Y: logging in\nCaused by: user ${e:P}");
+        let outer = s.conceal_error(Error::data("as s3cret-s3cret").context("reading").exception("x.Z"));
+        assert_eq!(outer.trace(), "x.Z: reading\nCaused by: org.apache.kafka.connect.errors.DataException: as ${e:P}");
         assert_eq!(
             (concealed.class(), concealed.exception_class(), concealed.delay()),
             (e.class(), e.exception_class(), e.delay())

@@ -142,12 +142,8 @@ impl SinkRunner {
         self.status.turn();
         self.status.transferred(self.consumer.traffic());
         self.status.holds(positions.assigned.len(), positions.ahead());
-        // Nothing is heard of partitions that are not fetched, nor known of those that are not assigned yet.
-        self.status.behind(if paused || self.unassigned.is_some() {
-            None
-        } else {
-            positions.lags(&self.consumer.bounds(), all_put)
-        });
+        let fetched = !paused && self.unassigned.is_none();
+        self.status.behind(positions.lags(&self.consumer.bounds(), fetched, all_put));
         if let Some(commit) = self.in_flight.as_ref().filter(|c| c.began.elapsed() > self.flush_timeout) {
             let text = format!("kafka has not answered a commit of offsets for {} s", commit.began.elapsed().as_secs());
             if self.status.retrying(Trouble::Offsets, &Error::retriable(text.clone())) {

@@ -16,9 +16,13 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// How many records Kafka has of each partition that have not been put; `None` while the end of one is not known.
+    /// How many records Kafka has of each partition that have not been put; `None` while the end of one is not known, or
+    /// while nothing is `fetched`: of paused partitions nothing is heard, nor is known of those that are awaited.
     /// `all_put` says that of what the consumer has given out nothing waits.
-    pub fn lags(&self, bounds: &[Bounds], all_put: bool) -> Option<Vec<(TopicPartition, u64)>> {
+    pub fn lags(&self, bounds: &[Bounds], fetched: bool, all_put: bool) -> Option<Vec<(TopicPartition, u64)>> {
+        if !fetched {
+            return None;
+        }
         let lag = |partition: &TopicPartition| {
             let b = bounds.iter().find(|b| b.partition == *partition)?;
             let at = self.put.get(partition).copied().or(b.committed).unwrap_or(b.first);
@@ -55,4 +59,33 @@ pub(super) fn list(partitions: &[TopicPartition]) -> String {
     let shown: Vec<String> = partitions.iter().take(10).map(|p| format!("{}-{}", p.topic, p.partition)).collect();
     let more = partitions.len().saturating_sub(10);
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    fn bounds(partition_id: i32, end: i64, given_out: bool) -> Bounds {
+        Bounds { partition: partition(partition_id), first: 2, end, committed: None, given_out }
+    }
+
+    #[test]
+    fn there_is_no_lag_while_partitions_are_awaited_or_their_ends_not_known() {
+        let mut positions = Positions::default();
+        // Nobody knows how much there is to read before the group has given out partitions.
+        assert_eq!(positions.lags(&[], false, true), None);
+        assert_eq!(positions.lags(&[], true, true), Some(Vec::new()), "none were given");
+        positions.assigned = [partition(0), partition(1)].into();
+        assert_eq!(positions.lags(&[bounds(0, 9, false)], true, false), None, "the other one's end is not known");
+        let all = [bounds(0, 9, false), bounds(1, 9, false)];
+        assert_eq!(positions.lags(&all, false, false), None);
+        positions.put.insert(partition(1), 5);
+        assert_eq!(positions.lags(&all, true, false), Some(vec![(partition(0), 7), (partition(1), 4)]));
+        let read = [bounds(0, 9, true), bounds(1, 9, true)];
+        assert_eq!(positions.lags(&read, true, true), Some(vec![(partition(0), 0), (partition(1), 0)]));
+    }
 }

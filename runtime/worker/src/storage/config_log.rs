@@ -17,15 +17,8 @@ use super::{Target, topic::Entry};
 pub enum Change {
     /// A connector's configuration or target state, or its tasks.
     Connector(String),
-    /// Somebody asked for a restart (KIP-745).
-    Restart {
-        /// Of which connector.
-        connector: String,
-        /// Whether its tasks are meant, too.
-        include_tasks: bool,
-        /// Whether only what has failed is meant.
-        only_failed: bool,
-    },
+    /// Somebody asked for a restart.
+    Restart(Restart),
     /// The level of a logger was set for the whole cluster.
     Level {
         /// Logger.
@@ -35,6 +28,17 @@ pub enum Change {
     },
     /// Nothing that matters here.
     Nothing,
+}
+
+/// A restart that was asked for (KIP-745).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// Of that connector.
+    pub connector: String,
+    /// Whether its tasks are meant, too.
+    pub include_tasks: bool,
+    /// Whether only what has failed is meant.
+    pub only_failed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +135,7 @@ impl ConfigLog {
             let Some(fields) = fields else { return Ok(Change::Nothing) };
             let flag = |key: &str| fields.get(key).and_then(Value::as_bool).unwrap_or(false);
             let (include_tasks, only_failed) = (flag("include-tasks"), flag("only-failed"));
-            Ok(Change::Restart { connector: name.to_owned(), include_tasks, only_failed })
+            Ok(Change::Restart(Restart { connector: name.to_owned(), include_tasks, only_failed }))
         } else if let Some(name) = key.strip_prefix("tasks-fencing-") {
             match fields {
                 Some(fields) => drop(self.fenced.insert(name.to_owned(), count(&fields, "task-count")?)),
@@ -371,7 +375,7 @@ mod tests {
         take(vec![target("c", Target::Stopped), connector("c", &settings)]);
         take(tasks("c", &[settings.clone(), settings.clone()]));
         take(vec![commit("c", 2)]);
-        let asked = Change::Restart { connector: "c".into(), include_tasks: true, only_failed: false };
+        let asked = Change::Restart(Restart { connector: "c".into(), include_tasks: true, only_failed: false });
         assert_eq!(take(vec![restart("c", true, false)]), asked);
         let set = Change::Level { logger: "root".into(), level: "DEBUG".into() };
         assert_eq!(take(vec![level("root", "DEBUG")]), set);

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, SetOnce};
 
 use super::{
     Target,
-    config_log::{self, Change, ConfigLog},
+    config_log::{self, Change, ConfigLog, Restart},
     topic::{Entry, InternalTopic, Plan},
 };
 
@@ -25,20 +25,34 @@ pub struct Configs {
     changed: Arc<Changed>,
 }
 
-/// Connectors of which the topic has said something new.
+/// What is to be taken up.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Connectors of which something was stored.
+    pub connectors: BTreeSet<String>,
+    /// Restarts that were asked for, in that order.
+    pub restarts: Vec<Restart>,
+}
+
+/// What the topic has said that is not taken up yet.
 #[derive(Default)]
 struct Changed {
-    names: Mutex<BTreeSet<String>>,
+    news: Mutex<News>,
     any: Notify,
 }
 
 impl Changed {
-    fn take(&self) -> BTreeSet<String> {
-        std::mem::take(&mut *self.names.lock().unwrap_or_else(PoisonError::into_inner))
+    fn take(&self) -> News {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn add(&self, name: String) {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+    fn add(&self, change: Change) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Connector(name) => drop(news.connectors.insert(name)),
+            Change::Restart(restart) => news.restarts.push(restart),
+            _ => return,
+        }
         self.any.notify_one();
     }
 }
@@ -70,9 +84,7 @@ impl Configs {
         let (target, changed) = (self.log.clone(), self.changed.clone());
         let take_up = move |record: &connect_kafka::RawRecord| {
             let mut log = target.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Change::Connector(name) = log.apply(record.key.as_deref(), record.value.as_deref()) {
-                changed.add(name);
-            }
+            changed.add(log.apply(record.key.as_deref(), record.value.as_deref()));
         };
         let topic = InternalTopic::open(worker, &plan, take_up).await?;
         // What was there before is no news.
@@ -85,14 +97,14 @@ impl Configs {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connectors of which something was stored since the last call; waits until there are some. Also what this worker
-    /// has written itself: it may be stored long after whoever wrote it has given up waiting. Cancel-safe.
-    pub async fn changed(&self) -> BTreeSet<String> {
+    /// What was stored since the last call; waits until there is something. Also what this worker has written itself: it
+    /// may be stored long after whoever wrote it has given up waiting. Cancel-safe.
+    pub async fn changed(&self) -> News {
         loop {
             let any = self.changed.any.notified();
-            let names = self.changed.take();
-            if !names.is_empty() {
-                return names;
+            let news = self.changed.take();
+            if news != News::default() {
+                return news;
             }
             any.await;
         }
@@ -102,7 +114,12 @@ impl Configs {
     async fn write(&self, what: &str, entries: &[Entry]) -> Result<()> {
         let Some(topic) = &self.topic else {
             let mut log = self.log();
-            entries.iter().for_each(|(key, value)| drop(log.apply(Some(key), value.as_deref())));
+            for (key, value) in entries {
+                // Nobody else changes connectors, and whoever does takes that up at once.
+                if let change @ Change::Restart(_) = log.apply(Some(key), value.as_deref()) {
+                    self.changed.add(change);
+                }
+            }
             return Ok(());
         };
         let written = tokio::time::timeout(LIMIT, async { topic.wait().await.write(entries).await }).await;
@@ -135,14 +152,34 @@ impl Configs {
         self.write(WHAT, &[config_log::commit(name, all.len())]).await
     }
 
-    /// Stores that a restart was asked for.
-    pub async fn put_restart(&self, name: &str, include_tasks: bool, only_failed: bool) -> Result<()> {
-        self.write("restart request", &[config_log::restart(name, include_tasks, only_failed)]).await
+    /// Stores that a restart was asked for; [`Configs::changed`] tells of it, who carries it out.
+    pub async fn put_restart(&self, asked: Restart) -> Result<()> {
+        let Restart { connector, include_tasks, only_failed } = asked;
+        self.write("restart request", &[config_log::restart(&connector, include_tasks, only_failed)]).await
     }
 }
 
 impl std::fmt::Debug for Configs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Configs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_restart_that_is_asked_for_is_told_once() {
+        let configs = Configs::in_memory();
+        configs.put_connector("c", &Settings::new(), None).await.expect("stored");
+        let asked = |only_failed| Restart { connector: "c".into(), include_tasks: true, only_failed };
+        for only_failed in [true, false] {
+            configs.put_restart(asked(only_failed)).await.expect("stored");
+        }
+        let news = configs.changed().await;
+        assert_eq!((news.restarts, news.connectors.len()), (vec![asked(true), asked(false)], 0));
+        configs.put_restart(asked(true)).await.expect("stored");
+        assert_eq!(configs.changed().await.restarts, [asked(true)]);
     }
 }

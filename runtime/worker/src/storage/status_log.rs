@@ -18,6 +18,9 @@ pub struct StateRecord {
     pub worker_id: String,
     /// Generation of the group when it was said.
     pub generation: i32,
+    /// Version of the connector's plugin. Workers before Kafka 4.1 do not write it.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 /// A topic that a connector has used.
@@ -161,20 +164,32 @@ mod tests {
     use super::*;
 
     fn state(name: &str) -> StateRecord {
-        StateRecord { state: name.into(), trace: None, worker_id: "h:8083".into(), generation: 3 }
+        let version = Some("0.1.0".into());
+        StateRecord { state: name.into(), trace: None, worker_id: "h:8083".into(), generation: 3, version }
     }
 
     #[test]
     fn records_are_written_as_kafka_connect_writes_them() {
         let (key, value) = connector("c", Some(&state("RUNNING")));
         assert_eq!(key, b"status-connector-c");
-        let text = r#"{"state":"RUNNING","trace":null,"worker_id":"h:8083","generation":3}"#;
+        let text = r#"{"state":"RUNNING","trace":null,"worker_id":"h:8083","generation":3,"version":"0.1.0"}"#;
         assert_eq!(value.as_deref(), Some(text.as_bytes()));
         let used = ActiveTopic { name: "t".into(), connector: "c".into(), task: 0, discover_timestamp: 7 };
         let (key, value) = topic(&used);
         assert_eq!(key, b"status-topic-t:connector-c");
         let text = r#"{"topic":{"name":"t","connector":"c","task":0,"discoverTimestamp":7}}"#;
         assert_eq!(value.as_deref(), Some(text.as_bytes()));
+    }
+
+    #[test]
+    fn records_of_workers_with_and_without_versions_are_read() {
+        let mut log = StatusLog::default();
+        for (name, version) in [("old", ""), ("failed", r#","version":null"#), ("new", r#","version":"4.1.0","x":1"#)] {
+            let value = format!(r#"{{"state":"RUNNING","trace":null,"worker_id":"h:1","generation":3{version}}}"#);
+            log.apply(Some(format!("status-connector-{name}").as_bytes()), Some(value.as_bytes()));
+        }
+        let versions = ["old", "failed", "new"].map(|name| log.connector(name).expect(name).version.as_deref());
+        assert_eq!(versions, [None, None, Some("4.1.0")]);
     }
 
     #[test]

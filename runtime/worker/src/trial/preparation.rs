@@ -56,8 +56,10 @@ impl Trial {
     }
 
     async fn reached(&self, client: Result<ClientSettings>) -> Result<(Admin, String)> {
-        let admin = Admin::new(&client?)?;
-        let brokers = self.services.worker.config.bootstrap_servers.join(",");
+        let client = client?;
+        let admin = Admin::new(&client)?;
+        // A connector may have brokers of its own.
+        let brokers = client.brokers();
         // The embedded broker has no id that is worth a word.
         match admin.cluster_id(self.look()).await? {
             Some(id) => Ok((admin, format!("cluster {id} at {brokers}"))),

@@ -7,7 +7,16 @@ pub(super) fn causes(trace: &str) -> Vec<&str> {
     let mut lines = trace.lines().map(str::trim_end).filter(|l| !l.trim().is_empty());
     let first = lines.next().map(str::trim);
     let causes = lines.filter_map(|l| l.strip_prefix(CAUSE));
-    first.into_iter().chain(causes).collect()
+    first.into_iter().chain(causes).map(without_package).collect()
+}
+
+/// A line without the package of the class that it begins with.
+fn without_package(line: &str) -> &str {
+    let class = line.split(": ").next().unwrap_or_default();
+    let package = class.rfind('.').map_or(0, |dot| dot + 1);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '$');
+    let is_class = class.chars().all(is_name) && class[package..].starts_with(|c: char| c.is_ascii_uppercase());
+    if is_class { &line[package..] } else { line }
 }
 
 #[cfg(test)]
@@ -18,10 +27,11 @@ mod tests {
     fn stack_frames_are_left_out() {
         let java = "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded\n\tat a.B.c(B.java:1)\n\
                     Caused by: org.x.DataException: bad\n\tat d.E.f(E.java:2)\n\t... 3 more\n\tCaused by: not a cause\n";
-        assert_eq!(
-            causes(java),
-            ["org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded", "org.x.DataException: bad"]
-        );
+        assert_eq!(causes(java), ["ConnectException: Tolerance exceeded", "DataException: bad"]);
+        assert_eq!(causes("org.x.NoMessageException"), ["NoMessageException"]);
+        for plain in ["writing to a.b.Table: no", "a.topic: no", "x.", ".", "v1.2 of File.txt"] {
+            assert_eq!(causes(plain), [plain]);
+        }
         assert_eq!(causes("writing 2 points\nCaused by: timed out"), ["writing 2 points", "timed out"]);
         assert_eq!(causes(" \n"), [""; 0]);
     }
