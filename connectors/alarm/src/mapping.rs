@@ -9,6 +9,7 @@ use crate::{
     Alarm, AlarmConfig, Priority, RecordAlarmConfig, State,
     config::{ExpressionText, RecordConfig},
     priority::Entry,
+    routing,
 };
 
 /// What was seen of an alarm.
@@ -84,7 +85,7 @@ impl Mapping {
             Some(expression) => labels(expression, &names)?,
             None => BTreeMap::new(),
         };
-        Ok(State::Raised(Alarm {
+        let alarm = Alarm {
             source: self.config.source.render_names(&names)?,
             message: self.config.message.render_names(&names)?.trim().to_owned(),
             severity,
@@ -93,7 +94,13 @@ impl Mapping {
             raised: since,
             labels,
             ..Alarm::new(priority)
-        }))
+        };
+        // Now, while it is known what of: nothing can be refused any more when the change is written.
+        if let Some(template) = &self.config.copy_topic {
+            let doing = |e: Error| e.context("naming the topic of the alarm's copy");
+            routing::topic_of(template, &name, &alarm, &self.connector).map_err(doing)?;
+        }
+        Ok(State::Raised(alarm))
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use connect_api::{Receipt, Result, SourceBatch, SourceContext, SourceRecord, Table, Topic, time::now_ms};
-use connector_alarm::{Alarm, AlarmConfig, Audit, Change, Condition, Engine, Mapping, State};
+use connect_api::{Receipt, Result, SourceBatch, SourceContext, SourceRecord, Table, time::now_ms};
+use connector_alarm::{Alarm, AlarmConfig, Condition, Engine, Mapping, State, Writer, engine::NamedChange};
 use futures_util::{FutureExt, future::Shared};
 use serde_json::{Map, Value as Json};
 
@@ -25,8 +25,7 @@ pub struct Alarms {
     config: AlarmConfig,
     mapping: Mapping,
     source: String,
-    audit: Audit,
-    topic: Topic,
+    writer: Writer,
     table: Table,
     engine: Engine,
     /// Alarms of which a clear was the last thing heard.
@@ -44,8 +43,7 @@ impl Alarms {
         let mapping = Mapping::new(config.clone(), connector.clone());
         Ok(Self {
             source: mapping.source()?,
-            audit: Audit::of_process(connector, config.user.as_deref()),
-            topic: config.topic.as_str().into(),
+            writer: Writer::new(&config, connector),
             table: context.table(&config.topic).await?,
             engine: Engine::start(&config, &context).await?,
             mapping,
@@ -84,7 +82,7 @@ impl Alarms {
         let latched = |name: &str| table.get(name).is_some_and(|row| Alarm::from_value(&row.value).latched);
         let changes = self.engine.review(&self.source, |name| normal.contains(name) || latched(name), now);
         for change in changes {
-            drop(self.send(&change.name, &change.change, now, batch));
+            drop(self.send(&change, now, batch));
         }
     }
 
@@ -105,7 +103,7 @@ impl Alarms {
             self.normal.remove(&name);
         }
         match self.engine.observe(&name, &state, now) {
-            Some(change) => Verdict::Sent(self.send(&name, &change, now, batch)),
+            Some(change) => Verdict::Sent(self.send(&change, now, batch)),
             None => match self.sent.get(&name) {
                 Some(receipt) => Verdict::Sent(receipt.clone()),
                 None => Verdict::Nothing,
@@ -113,9 +111,9 @@ impl Alarms {
         }
     }
 
-    fn send(&mut self, name: &Arc<str>, change: &Change, now: i64, batch: &mut SourceBatch) -> Shared<Receipt> {
-        let record = self.audit.record(&self.topic, name, change, Some(now));
-        let receipt = batch.push_with_receipt([SourceRecord { record, source: None }]).shared();
+    fn send(&mut self, change: &NamedChange, now: i64, batch: &mut SourceBatch) -> Shared<Receipt> {
+        let records = self.writer.records(change, Some(now)).into_iter();
+        let receipt = batch.push_with_receipt(records.map(|record| SourceRecord { record, source: None })).shared();
         let (watched, lost) = (receipt.clone(), self.lost.clone());
         tokio::spawn(async move {
             if !watched.await.is_safe() {
@@ -125,7 +123,7 @@ impl Alarms {
         if self.sent.len() >= SWEEP_AT {
             self.sent.retain(|_, receipt| receipt.peek().is_none_or(|outcome| !outcome.is_safe()));
         }
-        self.sent.insert(name.clone(), receipt.clone());
+        self.sent.insert(change.name.clone(), receipt.clone());
         receipt
     }
 }

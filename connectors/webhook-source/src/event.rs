@@ -1,13 +1,10 @@
 //! From the body of a request to the events that it tells of.
 
 use connect_api::{Result, Schema, SourceRecord, json::from_json, template::Template};
-use connector_alarm::Condition;
+use connector_alarm::{Condition, routing};
 use serde_json::{Map, Value as Json};
 
 use crate::healthbot::{self, Notification, kind};
-
-/// The longest name of a topic.
-const TOPIC_LIMIT: usize = 249;
 
 /// What a request tells.
 #[derive(Debug)]
@@ -107,25 +104,8 @@ impl JsonReading {
     }
 }
 
-/// The name of a topic, with underscores for what it cannot have.
 fn topic_name(template: &Template, names: Map<String, Json>) -> Result<String, String> {
-    let rendered = template.render_names(&Json::Object(names)).map_err(|e| e.one_line())?;
-    let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
-    let mut name: String = rendered.chars().map(legal).collect();
-    if name.len() > TOPIC_LIMIT {
-        // Two long names that begin alike must not become one.
-        let digest = format!("-{:016x}", fnv(rendered.as_bytes()));
-        name.truncate(TOPIC_LIMIT - digest.len());
-        name.push_str(&digest);
-    }
-    if name.is_empty() || name.chars().all(|c| c == '.') && name.len() <= 2 {
-        return Err(format!("the topic's name would be {name:?}"));
-    }
-    Ok(name)
-}
-
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+    routing::topic_name(template, &Json::Object(names)).map_err(|e| e.one_line())
 }
 
 #[cfg(test)]
@@ -203,16 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn topics_are_made_legal_and_stay_different() {
+    fn topics_are_made_legal() {
         let reading = Reading::HealthbotRecord(template("{{group}}.{{device_id}}.{{topic}}.{{rule}}.{{trigger}}"));
         assert_eq!(&*read(&reading, healthbot()).expect("record")[0].topic, "core.r_1.a.b.r._");
-        let long = |end: &str| {
-            let mut body = healthbot();
-            body["rule"] = json!("x".repeat(300) + end);
-            read(&reading, body).expect("record")[0].topic.clone()
-        };
-        assert_eq!(long("a").len(), TOPIC_LIMIT);
-        assert_ne!(long("a"), long("b"));
     }
 
     #[test]
