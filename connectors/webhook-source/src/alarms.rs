@@ -1,4 +1,4 @@
-//! Makes alarms of conditions: only changes are written.
+//! Writes alarms of observations: only changes.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,11 +9,8 @@ use std::{
 };
 
 use connect_api::{Receipt, Result, SourceBatch, SourceContext, SourceRecord, Table, time::now_ms};
-use connector_alarm::{Alarm, AlarmConfig, Condition, Engine, Mapping, State, Writer, engine::NamedChange};
+use connector_alarm::{Alarm, AlarmConfig, Engine, Mapping, Observation, State, Writer, engine::NamedChange};
 use futures_util::{FutureExt, future::Shared};
-use serde_json::{Map, Value as Json};
-
-use crate::intake::Verdict;
 
 /// From this many on, receipts of changes that were stored are forgotten.
 const SWEEP_AT: usize = 1024;
@@ -23,7 +20,6 @@ const SWEEP_AT: usize = 1024;
 pub struct Alarms {
     context: SourceContext,
     config: AlarmConfig,
-    mapping: Mapping,
     source: String,
     writer: Writer,
     table: Table,
@@ -40,13 +36,11 @@ impl Alarms {
     /// Follows the alarm topics.
     pub async fn start(config: AlarmConfig, context: SourceContext) -> Result<Self> {
         let connector = context.connector().clone();
-        let mapping = Mapping::new(config.clone(), connector.clone());
         Ok(Self {
-            source: mapping.source()?,
+            source: Mapping::new(config.clone(), connector.clone()).source()?,
             writer: Writer::new(&config, connector),
             table: context.table(&config.topic).await?,
             engine: Engine::start(&config, &context).await?,
-            mapping,
             context,
             config,
             normal: HashSet::new(),
@@ -86,28 +80,19 @@ impl Alarms {
         }
     }
 
-    /// What to write, if anything, now that this was seen.
-    pub fn see(&mut self, condition: Condition, names: Map<String, Json>, batch: &mut SourceBatch) -> Verdict {
-        let (name, now) = (condition.name.clone(), condition.since.unwrap_or_else(now_ms));
-        let state = match self.mapping.by_severity(condition, names) {
-            Ok(state) => state,
-            Err(e) => {
-                let why = format!("making an alarm of the notification: {}", e.one_line());
-                tracing::error!(alarm = %name, "{why}");
-                return Verdict::Impossible(why);
-            }
-        };
-        if state == State::Normal {
+    /// Writes what there is to write now that this was seen. Answers what tells when Kafka has it, or the same that was
+    /// written before; none if there is nothing to wait for.
+    pub fn see(&mut self, seen: &Observation, batch: &mut SourceBatch) -> Option<Shared<Receipt>> {
+        let Observation { name, state } = seen;
+        let now = now_ms();
+        if *state == State::Normal {
             self.normal.insert(name.clone());
         } else {
-            self.normal.remove(&name);
+            self.normal.remove(name);
         }
-        match self.engine.observe(&name, &state, now) {
-            Some(change) => Verdict::Sent(self.send(&change, now, batch)),
-            None => match self.sent.get(&name) {
-                Some(receipt) => Verdict::Sent(receipt.clone()),
-                None => Verdict::Nothing,
-            },
+        match self.engine.observe(name, state, now) {
+            Some(change) => Some(self.send(&change, now, batch)),
+            None => self.sent.get(name).cloned(),
         }
     }
 
