@@ -19,7 +19,7 @@
 //!
 //! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`, `alertmanager`: one
 //!   server each
-//! - `clients`: tools of others, which tests have work against this project
+//! - `clients`: tools of others, which tests have work against this project; `wrk`: one that makes load
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
 //! - `cache`, `maven`, `python`, `debian`: where programs come from; `prerequisites`: what must be installed
@@ -48,6 +48,7 @@ mod python;
 mod reaper;
 mod registry;
 mod victoria_metrics;
+mod wrk;
 
 use std::io::Write;
 
@@ -66,6 +67,7 @@ pub use process::{Process, Server};
 pub use prometheus::Prometheus;
 pub use registry::Registry;
 pub use victoria_metrics::VictoriaMetrics;
+pub use wrk::{Load, Wrk};
 
 /// The environment variable that names servers to do without, separated by commas.
 pub const WITHOUT: &str = "TOCSIN_WITHOUT";
