@@ -492,3 +492,56 @@ async fn only_signed_requests_are_taken() {
     assert_eq!(sign(Some(right), "Bearer other").await, 401, "one does not stand for the other");
     assert_eq!(running.kafka.stored().len(), 1);
 }
+
+#[tokio::test]
+async fn hostile_bodies_are_answered_and_hurt_nobody() {
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    let wide = format!("[{}]", vec!["{}"; 20_000].join(","));
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(100_000));
+    let hostile: [&[u8]; 16] = [
+        b"",
+        b"\0",
+        b"{",
+        b"nil",
+        b"1e999",
+        b"{\"a\":1e999}",
+        b"{\"a\":NaN}",
+        b"{\"a\":\"\\ud800\"}",
+        b"\xff\xfe{}",
+        b"{\"a\":\"\xc3\"}",
+        b"{} trailing",
+        b"[[]]",
+        b"\xef\xbb\xbf{}",
+        b"<xml/>",
+        deep.as_bytes(),
+        b"{\"alerts\":[{}]}",
+    ];
+    for (format, good) in [
+        ("healthbot", notification("major", "hot")),
+        ("alertmanager", parsed(FIRING)),
+        ("grafana", parsed(include_str!("data/grafana.json"))),
+        ("json", json!({"id": 1})),
+    ] {
+        let more = [("webhook.format", format), ("webhook.topic", "t-{{key}}"), ("webhook.key.pointer", "/id")];
+        let more = if format == "json" { &more[..] } else { &more[..2] };
+        let running = start(&Kafka::new(), more).await;
+        let send = |body: Vec<u8>| {
+            let request = running.client.post(&running.url).header("content-type", "application/json").body(body);
+            async move { timeout(SOON, request.send()).await.unwrap().unwrap().status().as_u16() }
+        };
+        for body in hostile {
+            assert_eq!(
+                send(body.to_vec()).await,
+                400,
+                "{format}: {:?}",
+                String::from_utf8_lossy(&body[..body.len().min(60)])
+            );
+        }
+        assert_eq!(send(wide.clone().into_bytes()).await, 400, "{format}: what has no key, or no members");
+        assert_eq!(send(long.clone().into_bytes()).await, 400);
+        assert!(running.kafka.stored().is_empty(), "{format}");
+        assert_eq!(running.kafka.refused.lock().unwrap().len(), hostile.len() + 2, "each is counted");
+        assert_eq!(send(good.to_string().into_bytes()).await, 200, "{format}");
+        running.stop().await;
+    }
+}
