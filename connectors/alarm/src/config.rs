@@ -9,6 +9,19 @@ use connect_api::{
 
 use crate::PriorityTable;
 
+connect_api::config_enum! {
+    /// What is written of an alarm that is over.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ClearWith {
+        /// A null value, which removes the alarm from the compacted topic, and itself expires.
+        Tombstone = "tombstone",
+        /// The last record of the alarm with its field `cleared` set; it stays.
+        Marker = "marker",
+        /// The marker, then the tombstone.
+        Both = "both",
+    }
+}
+
 connect_api::config! {
     /// What every source of alarms can set.
     #[derive(Debug, Clone)]
@@ -16,6 +29,15 @@ connect_api::config! {
         /// Topic of the active alarms. It is also followed, so that acknowledgements are kept and only changes
         /// are written.
         topic: String = Key::new("topic").default("active-alarms").non_empty().topic(),
+        /// Topic that every change goes to besides, as a template over the alarm: `name`, `source`, `severity`, `status`,
+        /// `priority`, `connector` and `labels`, such as `alarms-{{labels.zone}}`. Characters that a topic cannot have
+        /// become underscores. An alarm whose topic changes is cleared in the old one.
+        copy_topic: Option<TemplateText> = Key::new("copy.topic"),
+        /// What is written when an alarm is over. `tombstone`: a null value, which compaction removes after
+        /// `delete.retention.ms`, so that who was away for longer never hears of it. `marker`: the last record with its
+        /// field `cleared` true, which stays; for readers that know the field. `both`: the marker for who reads
+        /// every record, then the tombstone for who keeps a table.
+        clear_with: ClearWith = Key::new("clear.with").default("tombstone"),
         /// Topic of the registered alarms, which says which of them are latching: those clear only when all is well and
         /// somebody has acknowledged them. Empty: none is.
         registered_topic: String = Key::new("registered.topic").default("alarms").topic(),

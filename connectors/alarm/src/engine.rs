@@ -47,6 +47,8 @@ pub struct NamedChange {
     pub name: Arc<str>,
     /// What to write.
     pub change: Change,
+    /// The alarm as it was.
+    pub before: Option<Alarm>,
 }
 
 impl Engine {
@@ -68,33 +70,35 @@ impl Engine {
     /// What to write when something was seen; `None` if that is no news. The change counts as written.
     ///
     /// An alarm that somebody removed stays away while what is seen stays the same.
-    pub fn observe(&mut self, name: &Arc<str>, seen: &State, now_ms: i64) -> Option<Change> {
+    pub fn observe(&mut self, name: &Arc<str>, seen: &State, now_ms: i64) -> Option<NamedChange> {
         let row = self.row(name);
         let current = self.current(name, row.as_ref(), now_ms);
-        let change = rules::change(current.as_ref(), seen, self.policy(name));
-        match &change {
-            Some(change) => self.remember(name, change, row, now_ms),
-            // What was found instead of written is remembered, too.
+        match rules::change(current.as_ref(), seen, self.policy(name)) {
+            Some(change) => {
+                self.remember(name, &change, row, now_ms);
+                Some(NamedChange { name: name.clone(), change, before: current })
+            }
             None => {
+                // What was found instead of written is remembered, too.
                 if let Some(found) = current.filter(|_| !self.own.contains_key(name)) {
                     self.own.insert(
                         name.clone(),
                         Own { state: Some(found.clone()), before: row, last: Some(found), at: now_ms },
                     );
                 }
+                None
             }
         }
-        change
     }
 
     /// Tombstones for the alarms of `source` that it does not watch any more, by a look at the whole table.
     pub fn vanished(&mut self, source: &str, is_watched: impl Fn(&str) -> bool, now_ms: i64) -> Vec<NamedChange> {
         let rows = self.alarms.snapshot().into_iter();
-        let alarms = rows.map(|(name, row)| (name, Alarm::from_value(&row.value)));
+        let alarms = rows.filter_map(|(name, row)| Some((name, Alarm::active(&row.value)?)));
         let gone: Vec<_> = alarms.filter(|(name, alarm)| alarm.source == source && !is_watched(name)).collect();
         let clear = |(name, alarm): (Arc<str>, Alarm)| {
-            self.remember(&name, &Change::Clear, Some(alarm), now_ms);
-            NamedChange { name, change: Change::Clear }
+            self.remember(&name, &Change::Clear, Some(alarm.clone()), now_ms);
+            NamedChange { name, change: Change::Clear, before: Some(alarm) }
         };
         gone.into_iter().map(clear).collect()
     }
@@ -107,12 +111,12 @@ impl Engine {
             if !is_normal(&name) {
                 continue;
             }
-            let alarm = Alarm::from_value(&row.value);
+            let Some(alarm) = Alarm::active(&row.value) else { continue };
             // An alarm that somebody else raised by hand is left to them.
             if (alarm.acknowledged || alarm.source == source)
                 && let Some(change) = self.observe(&name, &State::Normal, now_ms)
             {
-                changes.push(NamedChange { name, change });
+                changes.push(change);
             }
         }
         changes
@@ -126,7 +130,7 @@ impl Engine {
     }
 
     fn row(&self, name: &str) -> Option<Alarm> {
-        self.alarms.get(name).map(|row| Alarm::from_value(&row.value))
+        self.alarms.get(name).and_then(|row| Alarm::active(&row.value))
     }
 
     fn policy(&self, name: &str) -> Policy {
@@ -193,7 +197,7 @@ mod tests {
 
         fn see(&mut self, state: &State) -> Option<Change> {
             self.clock += 1;
-            self.engine.observe(&"a".into(), state, self.clock)
+            self.engine.observe(&"a".into(), state, self.clock).map(|c| c.change)
         }
 
         fn raise(&mut self, priority: Priority) -> Option<Change> {
@@ -357,8 +361,24 @@ mod tests {
         stage.arrives("gone", Some(&alarm(P3)));
         stage.arrives("other", Some(&Alarm { source: "t".into(), ..alarm(P2) }));
         let gone = stage.engine.vanished("s", |name| name == "a", 1);
-        assert_eq!(gone, [NamedChange { name: "gone".into(), change: Change::Clear }]);
+        let before = Some(alarm(P3));
+        assert_eq!(gone, [NamedChange { name: "gone".into(), change: Change::Clear, before }]);
         assert_eq!(stage.review(), [Change::Clear], "of a, which is normal here");
+    }
+
+    #[test]
+    fn a_marker_is_no_alarm() {
+        let mut stage = Stage::new();
+        let marker = Alarm { cleared: true, ..alarm(P3) };
+        stage.arrives("a", Some(&marker));
+        stage.arrives("gone", Some(&marker));
+        assert_eq!((stage.clear(), stage.review()), (None, vec![]));
+        assert_eq!(stage.engine.vanished("s", |_| false, 1), []);
+        assert_eq!(stage.raise(P3), written(alarm(P3)), "as if there had never been one");
+        stage.arrives("a", Some(&alarm(P3)));
+        assert_eq!(stage.clear(), Some(Change::Clear));
+        stage.arrives("a", Some(&marker));
+        assert_eq!((stage.clear(), stage.review()), (None, vec![]));
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! | [`mapping`] | from a record, or from what a source has seen, to the state of an alarm |
 //! | [`rules`] | the one decision: what to write, given what the topic says and what was seen |
 //! | [`engine`] | the same over time: follows the topic, and remembers what is on its way there |
-//! | [`audit`] | the headers that say who wrote, and the finished record |
+//! | [`audit`] | the headers that say who wrote |
+//! | [`writer`] | from a change to its records: topics, and what clears an alarm; [`routing`]: topics by template |
 //! | [`transform`] | the `Alarm` transform |
 
 pub mod audit;
@@ -21,9 +22,11 @@ pub mod engine;
 pub mod mapping;
 pub mod model;
 pub mod priority;
+pub mod routing;
 pub mod rules;
 pub mod schemas;
 pub mod transform;
+pub mod writer;
 
 pub use audit::Audit;
 pub use config::{AlarmConfig, RecordAlarmConfig};
@@ -33,3 +36,4 @@ pub use model::{Alarm, RegisteredAlarm, ShelvedAlarm};
 pub use priority::{Priority, PriorityTable};
 pub use rules::{Change, Policy, State, acknowledge};
 pub use transform::AlarmTransform;
+pub use writer::Writer;

@@ -9,6 +9,7 @@ use crate::{
     Alarm, AlarmConfig, Priority, RecordAlarmConfig, State,
     config::{ExpressionText, RecordConfig},
     priority::Entry,
+    routing,
 };
 
 /// What was seen of an alarm.
@@ -84,7 +85,7 @@ impl Mapping {
             Some(expression) => labels(expression, &names)?,
             None => BTreeMap::new(),
         };
-        Ok(State::Raised(Alarm {
+        let alarm = Alarm {
             source: self.config.source.render_names(&names)?,
             message: self.config.message.render_names(&names)?.trim().to_owned(),
             severity,
@@ -93,7 +94,13 @@ impl Mapping {
             raised: since,
             labels,
             ..Alarm::new(priority)
-        }))
+        };
+        // Now, while it is known what of: nothing can be refused any more when the change is written.
+        if let Some(template) = &self.config.copy_topic {
+            let doing = |e: Error| e.context("naming the topic of the alarm's copy");
+            routing::topic_of(template, &name, &alarm, &self.connector).map_err(doing)?;
+        }
+        Ok(State::Raised(alarm))
     }
 }
 
@@ -113,16 +120,32 @@ impl RecordMapping {
     /// What the record says about an alarm; `None` if nothing. Errors are of the data.
     pub fn observe(&self, record: &Record) -> Result<Option<Observation>> {
         let names = record_names(record);
+        let key = text(&to_json(&record.key));
+        if record.value.is_null() {
+            let name = self.name(key, &Json::Object(names))?;
+            return Ok(Some(Observation { name, state: State::Normal }));
+        }
+        self.observe_names(names, key, record.timestamp)
+    }
+
+    /// As [`RecordMapping::observe`], of what is no record yet: the names that templates and expressions know, the key,
+    /// which is the alarm's name where the settings say nothing else, and the time.
+    pub fn observe_names(
+        &self,
+        names: Map<String, Json>,
+        key: Option<String>,
+        timestamp: Option<i64>,
+    ) -> Result<Option<Observation>> {
         let all = Json::Object(names.clone());
-        let name = self.name(record, &all)?;
-        let state = if record.value.is_null() { Some(State::Normal) } else { self.state(record, &name, names, &all)? };
+        let name = self.name(key, &all)?;
+        let state = self.state(timestamp, &name, names, &all)?;
         Ok(state.map(|state| Observation { name, state }))
     }
 
-    fn name(&self, record: &Record, names: &Json) -> Result<Arc<str>> {
+    fn name(&self, key: Option<String>, names: &Json) -> Result<Arc<str>> {
         let name = match &self.record.name {
             Some(template) => template.render_names(names)?,
-            None => text(&to_json(&record.key)).unwrap_or_default(),
+            None => key.unwrap_or_default(),
         };
         if name.is_empty() {
             let hint = if self.record.name.is_some() { "" } else { ": the record has no key that is a text or number" };
@@ -131,7 +154,13 @@ impl RecordMapping {
         Ok(name.into())
     }
 
-    fn state(&self, record: &Record, name: &Arc<str>, names: Map<String, Json>, all: &Json) -> Result<Option<State>> {
+    fn state(
+        &self,
+        timestamp: Option<i64>,
+        name: &Arc<str>,
+        names: Map<String, Json>,
+        all: &Json,
+    ) -> Result<Option<State>> {
         let RecordConfig { raise, clear, severity, status, value, priority_expression, raised, .. } = &self.record;
         let holds = |expression: &Option<ExpressionText>| expression.as_ref().map(|e| e.holds(all)).transpose();
         let raises = match (holds(raise)?, holds(clear)?) {
@@ -153,7 +182,7 @@ impl RecordMapping {
             value: evaluate(value)?,
             since: match raised {
                 Some(expression) => Some(moment(expression, all)?),
-                None => record.timestamp.or_else(|| Some(time::now_ms())),
+                None => timestamp.or_else(|| Some(time::now_ms())),
             },
         };
         let entry = self.mapping.config.priority.get(&condition.severity);

@@ -29,6 +29,8 @@ pub struct Alarm {
     pub latched: bool,
     /// Anything else to find the alarm by.
     pub labels: BTreeMap<String, String>,
+    /// Whether this is a marker: the alarm is over, and this is what was last known of it.
+    pub cleared: bool,
 }
 
 impl Alarm {
@@ -45,7 +47,13 @@ impl Alarm {
             raised: None,
             latched: false,
             labels: BTreeMap::new(),
+            cleared: false,
         }
+    }
+
+    /// The alarm that a row of the topic tells of; none if it is the marker of one that is over.
+    pub fn active(value: &Value) -> Option<Self> {
+        Some(Self::from_value(value)).filter(|alarm| !alarm.cleared)
     }
 
     /// The value to write, of schema [`schemas::active_alarm`].
@@ -63,6 +71,7 @@ impl Alarm {
                 self.raised.map_or(Value::Null, Value::Timestamp),
                 self.latched.into(),
                 write_labels(&self.labels),
+                self.cleared.into(),
             ],
         )
     }
@@ -81,6 +90,7 @@ impl Alarm {
             raised: read_time(value, "raised"),
             latched: read_flag(value, "latched"),
             labels: read_labels(value),
+            cleared: read_flag(value, "cleared"),
             ..Self::new(priority.unwrap_or(Priority::Diagnostic))
         }
     }
@@ -225,6 +235,10 @@ mod tests {
         let value = alarm.to_value();
         assert!(value.fits(schemas::active_alarm()));
         assert_eq!(Alarm::from_value(&value), alarm);
+        assert_eq!(Alarm::active(&value).as_ref(), Some(&alarm));
+        let marker = Alarm { cleared: true, ..alarm }.to_value();
+        assert!(Alarm::from_value(&marker).cleared);
+        assert_eq!(Alarm::active(&marker), None);
         let registered = RegisteredAlarm { latching: true, location: "NL".into(), ..Default::default() };
         assert_eq!(RegisteredAlarm::from_value(&registered.to_value()), registered);
         let shelved = ShelvedAlarm { expiration: Some(5), reason: "maintenance".into() };

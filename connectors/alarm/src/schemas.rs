@@ -27,6 +27,7 @@ static ACTIVE: LazyLock<Schema> = LazyLock::new(|| {
             ("raised", logical::timestamp().with_optional(true), "When the alarm was raised; updates keep it."),
             ("latched", flag(), "Whether all is well again and the alarm stays only until somebody acknowledges it."),
             ("labels", labels(), "Anything else to find the alarm by, such as location or system."),
+            ("cleared", flag(), "Whether this is the record of an alarm that is over, with what was last known of it."),
         ],
     )
 });

@@ -1,11 +1,11 @@
 //! The `Alarm` transform: alarms from the records of any connector.
 
 use connect_api::{
-    Error, PluginInfo, Record, RecordMeta, Result, TaskContext, Topic, Transform, TransformPlugin, async_trait,
+    Error, PluginInfo, Record, RecordMeta, Result, TaskContext, Transform, TransformPlugin, async_trait,
     config::Problems, time,
 };
 
-use crate::{Audit, Engine, RecordAlarmConfig, RecordMapping};
+use crate::{Engine, RecordAlarmConfig, RecordMapping, Writer};
 
 /// The plugin behind `transforms.NAME.type=Alarm`.
 #[derive(Debug)]
@@ -20,8 +20,9 @@ impl TransformPlugin for AlarmTransform {
         aliases: &["io.tocsin.transforms.Alarm"],
         version: env!("CARGO_PKG_VERSION"),
         about: "Makes alarms of records: raises, updates and clears the alarm that a record is about, and drops records \
-                that change nothing about it. Alarms go to the topic of the active alarms, keyed by their name; a \
-                tombstone clears one.",
+                that change nothing about it. Alarms go to the topic of the active alarms, keyed by their name, and to a \
+                topic by template if copy.topic says so; a tombstone clears one, or what clear.with says. With \
+                copy.topic or clear.with=both a record becomes several, which only those of sources can.",
     };
 
     async fn build(config: RecordAlarmConfig, context: &TaskContext) -> Result<Box<dyn Transform>> {
@@ -32,9 +33,9 @@ impl TransformPlugin for AlarmTransform {
         }
         Ok(Box::new(Alarms {
             engine: Engine::start(&config.alarm, context).await?,
-            audit: Audit::of_process(context.connector().clone(), config.alarm.user.as_deref()),
-            topic: config.alarm.topic.as_str().into(),
+            writer: Writer::new(&config.alarm, context.connector().clone()),
             mapping: RecordMapping::new(config, context.connector().clone()),
+            further: Vec::new(),
         }))
     }
 }
@@ -42,15 +43,22 @@ impl TransformPlugin for AlarmTransform {
 struct Alarms {
     mapping: RecordMapping,
     engine: Engine,
-    audit: Audit,
-    topic: Topic,
+    writer: Writer,
+    further: Vec<Record>,
 }
 
 impl Transform for Alarms {
     fn apply(&mut self, record: Record, _meta: &RecordMeta) -> Result<Option<Record>> {
         let Some(seen) = self.mapping.observe(&record)? else { return Ok(None) };
-        let change = self.engine.observe(&seen.name, &seen.state, time::now_ms());
-        Ok(change.map(|change| self.audit.record(&self.topic, &seen.name, &change, record.timestamp)))
+        let Some(change) = self.engine.observe(&seen.name, &seen.state, time::now_ms()) else { return Ok(None) };
+        let mut records = self.writer.records(&change, record.timestamp).into_iter();
+        let first = records.next();
+        self.further = records.collect();
+        Ok(first)
+    }
+
+    fn further(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.further)
     }
 }
 
@@ -126,6 +134,22 @@ mod tests {
         let cleared = apply("normal").expect("a tombstone");
         assert_eq!((cleared.key.as_str(), cleared.value), (Some("r1"), Value::Null));
         assert_eq!(apply("normal"), None);
+    }
+
+    #[tokio::test]
+    async fn one_record_can_become_several() {
+        let settings = [("severity", "value.severity"), ("clear.with", "both"), ("copy.topic", "of-{{name}}")];
+        let mut transform = build(&settings).await.expect("a transform");
+        let mut topics = |severity: &str| {
+            let first = apply(&mut *transform, json!({"severity": severity})).expect("mapped");
+            let shown = |r: &Record| (r.topic.to_string(), r.value.is_null());
+            first.iter().chain(&transform.further()).map(shown).collect::<Vec<_>>()
+        };
+        let record = |topic: &str, is_null| (topic.to_owned(), is_null);
+        assert_eq!(topics("major"), [record("active-alarms", false), record("of-r1", false)]);
+        assert_eq!(topics("major"), []);
+        let cleared = [("active-alarms", false), ("active-alarms", true), ("of-r1", false), ("of-r1", true)];
+        assert_eq!(topics("normal"), cleared.map(|(topic, is_null)| record(topic, is_null)));
     }
 
     #[tokio::test]

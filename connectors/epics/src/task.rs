@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use connect_api::{Error, Result, SourceBatch, SourceContext, SourceRecord, SourceTask, Topic, async_trait, time};
-use connector_alarm::{AlarmConfig, Audit, Change, Engine, Mapping, State, engine::NamedChange};
+use connect_api::{Error, Result, SourceBatch, SourceContext, SourceRecord, SourceTask, async_trait, time};
+use connector_alarm::{AlarmConfig, Engine, Mapping, State, Writer, engine::NamedChange};
 use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, sleep_until},
@@ -98,7 +98,7 @@ impl EpicsTask {
                 Ok(alarm) => self.ready.extend(alarm),
                 // What cannot be told as an alarm is at least there to be looked into.
                 Err(error) => {
-                    let record = change.clone().unwrap_or_else(|| SourceRecord::new(alarms.topic.clone()));
+                    let record = change.clone().unwrap_or_else(|| SourceRecord::new(alarms.writer.topic().clone()));
                     self.rejected.push_back((record, error));
                 }
             }
@@ -293,8 +293,7 @@ impl Missing {
 struct Alarms {
     engine: Engine,
     mapping: Mapping,
-    audit: Audit,
-    topic: Topic,
+    writer: Writer,
     source: String,
     message_updates: bool,
     disconnected_alarm: bool,
@@ -307,8 +306,7 @@ impl Alarms {
         let mapping = Mapping::new(config.clone(), context.connector().clone());
         Ok(Alarms {
             engine: Engine::start(&config, context).await?,
-            audit: Audit::of_process(context.connector().clone(), config.user.as_deref()),
-            topic: config.topic.as_str().into(),
+            writer: Writer::new(&config, context.connector().clone()),
             source: mapping.source()?,
             message_updates: config.message_updates,
             disconnected_alarm: monitor.disconnected_alarm,
@@ -317,12 +315,12 @@ impl Alarms {
         })
     }
 
-    fn observe(&mut self, channel: &ChannelSpec, seen: &Seen, now: i64) -> Result<Option<SourceRecord>> {
+    fn observe(&mut self, channel: &ChannelSpec, seen: &Seen, now: i64) -> Result<Vec<SourceRecord>> {
         let state = record::alarm_state(channel, &seen.what, self.disconnected_alarm, &self.mapping, now)?;
-        let Some((state, at)) = state else { return Ok(None) };
+        let Some((state, at)) = state else { return Ok(Vec::new()) };
         self.normal.insert(channel.key.clone(), state == State::Normal);
         let change = self.engine.observe(&channel.key, &state, now);
-        Ok(change.map(|change| self.record(&channel.key, &change, at)))
+        Ok(self.records(change, at))
     }
 
     fn vanished(&mut self, watched: &[ChannelSpec]) -> Vec<SourceRecord> {
@@ -339,11 +337,8 @@ impl Alarms {
         self.records(changes, now)
     }
 
-    fn records(&self, changes: Vec<NamedChange>, at: i64) -> Vec<SourceRecord> {
-        changes.iter().map(|NamedChange { name, change }| self.record(name, change, at)).collect()
-    }
-
-    fn record(&self, name: &Arc<str>, change: &Change, at: i64) -> SourceRecord {
-        SourceRecord { record: self.audit.record(&self.topic, name, change, Some(at)), source: None }
+    fn records(&self, changes: impl IntoIterator<Item = NamedChange>, at: i64) -> Vec<SourceRecord> {
+        let records = changes.into_iter().flat_map(|change| self.writer.records(&change, Some(at)));
+        records.map(|record| SourceRecord { record, source: None }).collect()
     }
 }

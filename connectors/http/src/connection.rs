@@ -1,6 +1,11 @@
 //! Serves the clients of a listener: accepts within a limit, reads requests within a time, stops gracefully.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use connect_api::CancellationToken;
@@ -13,13 +18,20 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use openssl::ssl::Ssl;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
+use tokio_openssl::SslStream;
 
-use crate::listener::{Reply, Request, Routes};
+use crate::{
+    listener::{Reply, Request, Routes},
+    patience::Patience,
+    tls::Acceptor,
+};
 
 /// How long requests may take to end after the listener was told to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -27,11 +39,15 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What clients may cost.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
     pub(crate) client_timeout: Duration,
+    pub(crate) tls: Option<Acceptor>,
 }
+
+/// The longest head of a request.
+const HEAD_LIMIT: usize = 64 * 1024;
 
 /// Accepts connections until it is stopped, then frees the port and says so.
 pub(crate) async fn accept(
@@ -49,7 +65,7 @@ pub(crate) async fn accept(
         while let Ok(place) = places.clone().acquire_owned().await {
             match socket.accept().await {
                 Ok((stream, _)) => {
-                    let serving = serve(stream, routes.clone(), limits, stopping.clone());
+                    let serving = secure(stream, routes.clone(), limits.clone(), stopping.clone());
                     tokio::spawn(async move {
                         serving.await;
                         drop(place);
@@ -66,15 +82,37 @@ pub(crate) async fn accept(
     drop(socket);
 }
 
-async fn serve(stream: TcpStream, routes: Arc<Routes>, limits: Limits, stopping: CancellationToken) {
+async fn secure(stream: TcpStream, routes: Arc<Routes>, limits: Limits, stopping: CancellationToken) {
+    let client_timeout = limits.client_timeout;
+    let Some(tls) = limits.tls else { return serve(stream, routes, client_timeout, stopping).await };
+    let handshake = async {
+        let mut stream = SslStream::new(Ssl::new(tls.context())?, stream)?;
+        Pin::new(&mut stream).accept().await?;
+        Ok::<_, openssl::ssl::Error>(stream)
+    };
+    match stopping.run_until_cancelled(timeout(client_timeout, handshake)).await {
+        Some(Ok(Ok(stream))) => serve(stream, routes, client_timeout, stopping).await,
+        Some(Ok(Err(e))) => tracing::debug!(error = %e, "the TLS handshake of a webhook connection"),
+        // Too slow, or the listener stops.
+        _ => {}
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin,
+    routes: Arc<Routes>,
+    client_timeout: Duration,
+    stopping: CancellationToken,
+) {
     let service = service_fn(move |request| {
         let routes = routes.clone();
-        async move { Ok::<_, Infallible>(answer(&routes, limits, request).await) }
+        async move { Ok::<_, Infallible>(answer(&routes, client_timeout, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.client_timeout)
-        .serve_connection(TokioIo::new(stream), service);
+        .header_read_timeout(client_timeout)
+        .max_buf_size(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(Patience::new(stream, client_timeout)), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -88,7 +126,7 @@ async fn serve(stream: TcpStream, routes: Arc<Routes>, limits: Limits, stopping:
     }
 }
 
-async fn answer(routes: &Routes, limits: Limits, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(routes: &Routes, client_timeout: Duration, request: hyper::Request<Incoming>) -> Response<Full<Bytes>> {
     let endpoint = match routes.find(request.uri().path()) {
         Ok(endpoint) => endpoint,
         Err(reply) => return respond(reply, true),
@@ -100,7 +138,7 @@ async fn answer(routes: &Routes, limits: Limits, request: hyper::Request<Incomin
         return response;
     }
     let (head, body) = request.into_parts();
-    let reading = timeout(limits.client_timeout, read(body, endpoint.body_limit)).await;
+    let reading = timeout(client_timeout, read(body, endpoint.body_limit)).await;
     let read = reading.unwrap_or_else(|_| Err(Reply::new(StatusCode::REQUEST_TIMEOUT, "the body took too long")));
     match read {
         Ok(body) => respond((endpoint.handler)(Request { headers: head.headers, body }).await, false),

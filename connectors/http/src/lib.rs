@@ -10,15 +10,18 @@
 //! - `reach`: whether a server takes connections, for test calls
 //! - [`status`]: from answers and transport failures to [`connect_api::Error`]
 //! - [`progress`]: which records of a slice were delivered
-//! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client
+//! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client;
+//!   `tls`: its certificates; `patience`: how long a client may take to read
 
 pub mod client;
 pub mod config;
 mod connection;
 pub mod listener;
+mod patience;
 pub mod progress;
 mod reach;
 pub mod status;
+mod tls;
 
 pub use client::{Client, Keys, shown_url};
 pub use config::{AuthConfig, HttpConfig, Joined};

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use connect_api::{
     CancellationToken, Error, Result,
-    config::{Key, Millis},
+    config::{Key, Millis, Problems},
 };
 use hyper::{HeaderMap, StatusCode};
 use tokio::{
@@ -21,7 +21,11 @@ use tokio::{
     sync::Mutex,
 };
 
-use crate::{config::positive, connection};
+use crate::{
+    config::positive,
+    connection,
+    tls::{self, Acceptor},
+};
 
 connect_api::config! {
     /// Where webhooks are received, and what a client may cost.
@@ -34,6 +38,27 @@ connect_api::config! {
         connections: i32 = Key::new("webhook.connections").default("256").low().at_least(1).at_most(65_536),
         /// Longest time, in milliseconds, for a client to send its request, and for an idle connection.
         client_timeout: Millis = Key::new("webhook.client.timeout.ms").default("10000").low().check(positive),
+        /// PEM file with the certificate of the listener and, if needed, its chain: it then speaks https. Files are
+        /// read when the first connector of the address starts.
+        certificate_file: Option<String> = Key::new("webhook.tls.certificate.file"),
+        /// PEM file with the key of that certificate, unencrypted.
+        key_file: Option<String> = Key::new("webhook.tls.key.file"),
+        /// PEM file with authorities of clients: only those with a certificate of theirs are let in.
+        client_ca_file: Option<String> = Key::new("webhook.tls.client.ca.file").low(),
+    }
+}
+
+impl ListenConfig {
+    /// Rules that span several keys.
+    pub fn validate(&self, problems: &mut Problems) {
+        if self.certificate_file.is_some() != self.key_file.is_some() {
+            let missing = if self.key_file.is_some() { "webhook.tls.certificate.file" } else { "webhook.tls.key.file" };
+            problems.add(missing, "webhook.tls.certificate.file and webhook.tls.key.file must be set together");
+        }
+        if self.client_ca_file.is_some() && self.certificate_file.is_none() {
+            let text = "webhook.tls.client.ca.file needs webhook.tls.certificate.file and webhook.tls.key.file";
+            problems.add("webhook.tls.client.ca.file", text);
+        }
     }
 }
 
@@ -113,8 +138,8 @@ impl Listener {
             known.closed.cancelled().await;
         }
         running.retain(|_, known| known.listener.strong_count() > 0);
-        let closed = CancellationToken::new();
-        let listener = Self::bind(config, closed.clone()).await.map_err(|e| bind_error(config, e, &running))?;
+        let (closed, tls) = (CancellationToken::new(), tls::acceptor(config)?);
+        let listener = Self::bind(config, tls, closed.clone()).await.map_err(|e| bind_error(config, e, &running))?;
         if !config.listen.ends_with(":0") {
             running.insert(config.listen.clone(), Running { listener: Arc::downgrade(&listener.0), closed });
         }
@@ -128,6 +153,7 @@ impl Listener {
         let address = &config.listen;
         let known = running.get(address).and_then(|known| known.listener.upgrade());
         let Some(shared) = known else {
+            tls::acceptor(config)?;
             let tried = bind_only(address).await.map_err(|e| bind_error(config, e, &running))?;
             return Ok(format!("{tried} is free; nothing listens there before the connector runs"));
         };
@@ -147,16 +173,18 @@ impl Listener {
         })
     }
 
-    async fn bind(config: &ListenConfig, closed: CancellationToken) -> io::Result<Self> {
+    async fn bind(config: &ListenConfig, tls: Option<Acceptor>, closed: CancellationToken) -> io::Result<Self> {
         let addresses: Vec<SocketAddr> = lookup_host(&config.listen).await?.collect();
         let socket = TcpListener::bind(&addresses[..]).await?;
         let address = socket.local_addr()?;
-        tracing::info!(%address, "listening for webhooks");
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!(%address, scheme, "listening for webhooks");
         let stopping = CancellationToken::new();
         let routes = Arc::new(Routes::default());
         let limits = connection::Limits {
             connections: usize::try_from(config.connections).unwrap_or(1),
             client_timeout: config.client_timeout.0,
+            tls,
         };
         tokio::spawn(connection::accept(socket, routes.clone(), limits, stopping.clone(), closed));
         Ok(Self(Arc::new(Shared { config: config.clone(), address, routes, stopping })))
@@ -192,8 +220,8 @@ impl Shared {
     fn join(self: Arc<Self>, config: &ListenConfig) -> Result<Listener> {
         if self.config != *config {
             return Err(Error::fatal(format!(
-                "another connector listens on {} with other limits: set webhook.connections and \
-                 webhook.client.timeout.ms alike, or webhook.listen to another address",
+                "another connector listens on {} with other limits or certificates: set webhook.connections, \
+                 webhook.client.timeout.ms and webhook.tls.* alike, or webhook.listen to another address",
                 config.listen
             )));
         }

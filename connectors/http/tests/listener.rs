@@ -93,7 +93,13 @@ async fn an_address_is_shared_and_free_again_after_the_last_route() {
     assert!(e.message().starts_with(&expected), "{e:?}");
     let second = shared.route("/b", "second", 10, echo()).unwrap();
     let other = config(&[("webhook.listen", &free), ("webhook.connections", "3")]);
-    assert!(Listener::open(&other).await.unwrap_err().message().contains("with other limits: set webhook.connections"));
+    assert!(
+        Listener::open(&other)
+            .await
+            .unwrap_err()
+            .message()
+            .contains("with other limits or certificates: set webhook.connections")
+    );
     let (_, port) = free.rsplit_once(':').unwrap();
     let spelt = config(&[("webhook.listen", &format!("localhost:{port}"))]);
     let e = Listener::open(&spelt).await.unwrap_err();
@@ -141,4 +147,30 @@ async fn stopping_lets_the_request_in_hand_end() {
     let mut answer = String::new();
     timeout(SOON, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("stored\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_does_not_read_the_answers_is_cut_off() {
+    let listener = Listener::open(&config(&[("webhook.connections", "1")])).await.unwrap();
+    let handler: Handler = Arc::new(|_| Box::pin(async { Reply::new(StatusCode::OK, "x".repeat(1 << 20)) }));
+    let _route = listener.route("/a", "first", 10, handler).unwrap();
+    let mut deaf = TcpStream::connect(listener.address()).await.unwrap();
+    let keep = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx".repeat(64);
+    deaf.write_all(keep.as_bytes()).await.unwrap();
+    let answer = exchange(&listener, &post("/a", "x")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "its place is free again");
+}
+
+#[tokio::test]
+async fn heads_that_never_end_are_refused() {
+    let listener = Listener::open(&config(&[])).await.unwrap();
+    let _route = listener.route("/a", "first", 10, echo()).unwrap();
+    let long = format!("POST /a HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(100_000));
+    let answer = exchange(&listener, &long).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    for garbage in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "POST /a HTTP/9.9\r\n\r\n", "POST /a HTTP/1.1\r\nA B\r\n\r\n"] {
+        let answer = exchange(&listener, garbage).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{garbage:?}: {answer}");
+    }
+    assert!(exchange(&listener, &post("/a", "x")).await.starts_with("HTTP/1.1 200"), "others are not disturbed");
 }

@@ -1,4 +1,5 @@
-//! The client against a TLS server that has its own authority and asks for a certificate.
+//! The client against a TLS server that has its own authority and asks for a certificate, and the listener as such a
+//! server.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -6,10 +7,12 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
     path::Path,
+    sync::Arc,
+    time::Duration,
 };
 
 use connect_api::{ErrorClass, Result, Settings, config::Config};
-use connector_http::{Answer, Client, HttpConfig, Keys, Method, Url};
+use connector_http::{Answer, Client, HttpConfig, Keys, ListenConfig, Listener, Method, Reply, StatusCode, Url};
 use openssl::{
     asn1::Asn1Time,
     hash::MessageDigest,
@@ -82,28 +85,101 @@ async fn post(address: SocketAddr, files: &[(&str, &Path)]) -> Result<Answer> {
     client.deliver(request, || "posting".into()).await
 }
 
+/// Files with an authority, a client and a server.
+struct Files {
+    dir: tempfile::TempDir,
+    ca: Pair,
+}
+
+impl Files {
+    fn new() -> Self {
+        let files = Self { dir: tempfile::tempdir().unwrap(), ca: certificate("authority", None) };
+        fs::write(files.path("ca.pem"), files.ca.0.to_pem().unwrap()).unwrap();
+        for name in ["client", "server"] {
+            let (certificate, key) = certificate(name, Some(&files.ca));
+            fs::write(files.path(&format!("{name}.pem")), certificate.to_pem().unwrap()).unwrap();
+            fs::write(files.path(&format!("{name}.key")), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+        }
+        files
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    async fn post(&self, address: SocketAddr, files: &[(&str, &str)]) -> Result<Answer> {
+        let paths: Vec<_> = files.iter().map(|(key, name)| (*key, self.path(name))).collect();
+        post(address, &paths.iter().map(|(key, path)| (*key, path.as_path())).collect::<Vec<_>>()).await
+    }
+
+    async fn listen(&self, files: &[(&str, &str)]) -> Result<Listener> {
+        let mut settings = Settings::from([("webhook.listen", "127.0.0.1:0"), ("webhook.client.timeout.ms", "500")]);
+        settings.set("webhook.connections", "1");
+        for (key, name) in files {
+            settings.set(format!("webhook.tls.{key}"), self.path(name).to_str().unwrap());
+        }
+        Listener::open(&ListenConfig::parse(&settings).unwrap()).await
+    }
+}
+
+const TRUST: (&str, &str) = ("http.tls.ca.file", "ca.pem");
+const IDENTITY: [(&str, &str); 2] = [("http.tls.certificate.file", "client.pem"), ("http.tls.key.file", "client.key")];
+const SERVER: [(&str, &str); 2] = [("certificate.file", "server.pem"), ("key.file", "server.key")];
+
+#[tokio::test]
+async fn the_listener_speaks_tls_and_asks_for_certificates() {
+    let files = Files::new();
+    let handler: connector_http::listener::Handler =
+        Arc::new(|_| Box::pin(async { Reply::new(StatusCode::OK, "stored") }));
+    let listener = files.listen(&SERVER).await.unwrap();
+    let _route = listener.route("/", "first", 10, handler.clone()).unwrap();
+    // Neither who says nothing nor who speaks plainly keeps the only place.
+    let _silent = std::net::TcpStream::connect(listener.address()).unwrap();
+    let mut plain = std::net::TcpStream::connect(listener.address()).unwrap();
+    plain.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").unwrap();
+    assert_eq!(files.post(listener.address(), &[TRUST]).await.unwrap().status, 200);
+    plain.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answer = Vec::new();
+    // It may be reset: its request was never read.
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "nothing is answered without TLS");
+
+    let strict = files.listen(&[SERVER[0], SERVER[1], ("client.ca.file", "ca.pem")]).await.unwrap();
+    let _route = strict.route("/", "first", 10, handler).unwrap();
+    files.post(strict.address(), &[TRUST]).await.expect_err("without a certificate");
+    let answer = files.post(strict.address(), &[TRUST, IDENTITY[0], IDENTITY[1]]).await.unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn files_of_the_listener_that_are_wrong_are_named() {
+    let files = Files::new();
+    for (given, expected) in [
+        (("key.file", "none.key"), "none.key (webhook.tls.key.file)"),
+        (("key.file", "server.pem"), "server.pem (webhook.tls.key.file): expected an unencrypted private key"),
+        (("key.file", "client.key"), "client.key (webhook.tls.key.file): expected the key of the certificate"),
+        (("certificate.file", "server.key"), "(webhook.tls.certificate.file): "),
+        (("client.ca.file", "server.key"), "(webhook.tls.client.ca.file): "),
+    ] {
+        let mut all = SERVER.to_vec();
+        all.retain(|(key, _)| *key != given.0);
+        all.push(given);
+        let e = files.listen(&all).await.unwrap_err();
+        assert_eq!(e.class(), ErrorClass::Fatal);
+        assert!(e.message().contains(expected), "{e}");
+    }
+}
+
 #[tokio::test]
 async fn the_authority_and_the_certificate_of_the_settings_are_used() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, pem: Vec<u8>| {
-        let path = dir.path().join(name);
-        fs::write(&path, pem).unwrap();
-        path
-    };
-    let ca = certificate("authority", None);
-    let (certificate, key) = certificate("client", Some(&ca));
-    let ca_file = file("ca.pem", ca.0.to_pem().unwrap());
-    let certificate_file = file("client.pem", certificate.to_pem().unwrap());
-    let key_file = file("client.key", key.private_key_to_pem_pkcs8().unwrap());
-    let address = serve(&ca);
+    let files = Files::new();
+    let address = serve(&files.ca);
 
-    let e = post(address, &[]).await.unwrap_err();
+    let e = files.post(address, &[]).await.unwrap_err();
     assert_eq!(e.class(), ErrorClass::Fatal, "an unknown authority needs a person: {e:?}");
     assert!(e.message().contains("set http.tls.ca.file"), "{e}");
     assert!(e.report().contains("certificate verify failed"), "{}", e.report());
-    let trust = ("http.tls.ca.file", ca_file.as_path());
-    post(address, &[trust]).await.expect_err("without a certificate");
-    let identity = [("http.tls.certificate.file", &*certificate_file), ("http.tls.key.file", &*key_file)];
-    let answer = post(address, &[trust, identity[0], identity[1]]).await.unwrap();
+    files.post(address, &[TRUST]).await.expect_err("without a certificate");
+    let answer = files.post(address, &[TRUST, IDENTITY[0], IDENTITY[1]]).await.unwrap();
     assert_eq!(answer.status, 204);
 }

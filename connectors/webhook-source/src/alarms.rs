@@ -1,4 +1,4 @@
-//! Makes alarms of conditions: only changes are written.
+//! Writes alarms of observations: only changes.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,12 +8,9 @@ use std::{
     },
 };
 
-use connect_api::{Receipt, Result, SourceBatch, SourceContext, SourceRecord, Table, Topic, time::now_ms};
-use connector_alarm::{Alarm, AlarmConfig, Audit, Change, Condition, Engine, Mapping, State};
+use connect_api::{Receipt, Result, SourceBatch, SourceContext, SourceRecord, Table, time::now_ms};
+use connector_alarm::{Alarm, AlarmConfig, Engine, Mapping, Observation, State, Writer, engine::NamedChange};
 use futures_util::{FutureExt, future::Shared};
-use serde_json::{Map, Value as Json};
-
-use crate::intake::Verdict;
 
 /// From this many on, receipts of changes that were stored are forgotten.
 const SWEEP_AT: usize = 1024;
@@ -23,10 +20,8 @@ const SWEEP_AT: usize = 1024;
 pub struct Alarms {
     context: SourceContext,
     config: AlarmConfig,
-    mapping: Mapping,
     source: String,
-    audit: Audit,
-    topic: Topic,
+    writer: Writer,
     table: Table,
     engine: Engine,
     /// Alarms of which a clear was the last thing heard.
@@ -41,14 +36,11 @@ impl Alarms {
     /// Follows the alarm topics.
     pub async fn start(config: AlarmConfig, context: SourceContext) -> Result<Self> {
         let connector = context.connector().clone();
-        let mapping = Mapping::new(config.clone(), connector.clone());
         Ok(Self {
-            source: mapping.source()?,
-            audit: Audit::of_process(connector, config.user.as_deref()),
-            topic: config.topic.as_str().into(),
+            source: Mapping::new(config.clone(), connector.clone()).source()?,
+            writer: Writer::new(&config, connector),
             table: context.table(&config.topic).await?,
             engine: Engine::start(&config, &context).await?,
-            mapping,
             context,
             config,
             normal: HashSet::new(),
@@ -84,38 +76,29 @@ impl Alarms {
         let latched = |name: &str| table.get(name).is_some_and(|row| Alarm::from_value(&row.value).latched);
         let changes = self.engine.review(&self.source, |name| normal.contains(name) || latched(name), now);
         for change in changes {
-            drop(self.send(&change.name, &change.change, now, batch));
+            drop(self.send(&change, now, batch));
         }
     }
 
-    /// What to write, if anything, now that this was seen.
-    pub fn see(&mut self, condition: Condition, names: Map<String, Json>, batch: &mut SourceBatch) -> Verdict {
-        let (name, now) = (condition.name.clone(), condition.since.unwrap_or_else(now_ms));
-        let state = match self.mapping.by_severity(condition, names) {
-            Ok(state) => state,
-            Err(e) => {
-                let why = format!("making an alarm of the notification: {}", e.one_line());
-                tracing::error!(alarm = %name, "{why}");
-                return Verdict::Impossible(why);
-            }
-        };
-        if state == State::Normal {
+    /// Writes what there is to write now that this was seen. Answers what tells when Kafka has it, or the same that was
+    /// written before; none if there is nothing to wait for.
+    pub fn see(&mut self, seen: &Observation, batch: &mut SourceBatch) -> Option<Shared<Receipt>> {
+        let Observation { name, state } = seen;
+        let now = now_ms();
+        if *state == State::Normal {
             self.normal.insert(name.clone());
         } else {
-            self.normal.remove(&name);
+            self.normal.remove(name);
         }
-        match self.engine.observe(&name, &state, now) {
-            Some(change) => Verdict::Sent(self.send(&name, &change, now, batch)),
-            None => match self.sent.get(&name) {
-                Some(receipt) => Verdict::Sent(receipt.clone()),
-                None => Verdict::Nothing,
-            },
+        match self.engine.observe(name, state, now) {
+            Some(change) => Some(self.send(&change, now, batch)),
+            None => self.sent.get(name).cloned(),
         }
     }
 
-    fn send(&mut self, name: &Arc<str>, change: &Change, now: i64, batch: &mut SourceBatch) -> Shared<Receipt> {
-        let record = self.audit.record(&self.topic, name, change, Some(now));
-        let receipt = batch.push_with_receipt([SourceRecord { record, source: None }]).shared();
+    fn send(&mut self, change: &NamedChange, now: i64, batch: &mut SourceBatch) -> Shared<Receipt> {
+        let records = self.writer.records(change, Some(now)).into_iter();
+        let receipt = batch.push_with_receipt(records.map(|record| SourceRecord { record, source: None })).shared();
         let (watched, lost) = (receipt.clone(), self.lost.clone());
         tokio::spawn(async move {
             if !watched.await.is_safe() {
@@ -125,7 +108,7 @@ impl Alarms {
         if self.sent.len() >= SWEEP_AT {
             self.sent.retain(|_, receipt| receipt.peek().is_none_or(|outcome| !outcome.is_safe()));
         }
-        self.sent.insert(name.clone(), receipt.clone());
+        self.sent.insert(change.name.clone(), receipt.clone());
         receipt
     }
 }

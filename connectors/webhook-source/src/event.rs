@@ -1,153 +1,254 @@
-//! From the body of a request to the events that it tells of.
+//! From the body of a request to what it tells: observations of alarms, records, or both. Pure.
 
-use connect_api::{Result, Schema, SourceRecord, json::from_json, template::Template};
-use connector_alarm::Condition;
+use connect_api::{Record, Schema, SourceRecord, Value, json::from_json, template::Template, time};
+use connector_alarm::{Observation, RecordMapping, routing};
 use serde_json::{Map, Value as Json};
 
-use crate::healthbot::{self, Notification, kind};
+use crate::{
+    alert::{self, Dialect, Group},
+    healthbot::{self, Notification, kind},
+};
 
-/// The longest name of a topic.
-const TOPIC_LIMIT: usize = 249;
+/// What a request tells. All of it is stored before the request is answered with 200.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// What was seen of alarms.
+    pub alarms: Vec<Observation>,
+    /// Records as they are.
+    pub records: Vec<SourceRecord>,
+}
 
-/// What a request tells.
-#[derive(Debug)]
-pub enum Events {
-    /// Records as they are; all of them or none are stored.
-    Records(Vec<SourceRecord>),
-    /// The state of something that can alarm, and what templates know of it.
-    Condition(Box<Condition>, Map<String, Json>),
+/// Why nothing of a request is taken.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The body is wrong; sending it again is of no use.
+    Malformed(String),
+    /// The body is right, but the settings cannot make an alarm or a record of it.
+    Impossible(String),
 }
 
 /// How bodies are read.
 #[derive(Debug)]
-pub enum Reading {
-    /// HealthBot's notification as an alarm.
-    HealthbotAlarm,
-    /// HealthBot's notification as a record, with the topic's template.
-    HealthbotRecord(Template),
-    /// Any objects as records.
+pub struct Reading {
+    /// What they look like.
+    pub bodies: Bodies,
+    /// How alarms are made of them, if they are.
+    pub alarms: Option<RecordMapping>,
+    /// The topic of records, if there are any.
+    pub topic: Option<Template>,
+}
+
+/// What bodies look like.
+#[derive(Debug)]
+pub enum Bodies {
+    /// HealthBot's notification.
+    Healthbot,
+    /// A group of alerts.
+    Alerts(Dialect),
+    /// Any objects.
     Json(JsonReading),
 }
 
-/// How objects become records.
+/// Where in a document something is.
 #[derive(Debug)]
+pub enum Place {
+    /// At a JSON Pointer.
+    Pointer(String),
+    /// What a template makes of it.
+    Template(Template),
+}
+
+/// How objects become records.
+#[derive(Debug, Default)]
 pub struct JsonReading {
-    /// Topic of a record.
-    pub topic: Template,
     /// JSON Pointer to the list of objects.
     pub items: Option<String>,
-    /// JSON Pointer to the key within an object.
-    pub key: Option<String>,
+    /// The key.
+    pub key: Option<Place>,
+    /// The value; without it the object itself.
+    pub value: Option<Place>,
+    /// JSON Pointer to the time.
+    pub timestamp: Option<String>,
+}
+
+/// One thing that a body tells.
+struct Item {
+    key: Option<String>,
+    /// What templates and expressions know of it.
+    names: Map<String, Json>,
+    timestamp: i64,
+    schema: Option<Schema>,
+    value: Value,
 }
 
 impl Reading {
-    /// Reads a body that was received at that time (milliseconds since 1970). The error tells the caller what is wrong.
-    pub fn read(&self, body: &[u8], now: i64) -> Result<Events, String> {
-        let body: Json = serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"))?;
-        match self {
-            Self::HealthbotAlarm => {
+    /// Reads a body that was received at that time (milliseconds since 1970), whole or not at all.
+    pub fn read(&self, body: &[u8], now: i64) -> Result<Events, Refusal> {
+        let body =
+            serde_json::from_slice(body).map_err(|e| Refusal::Malformed(format!("the body is not JSON: {e}")))?;
+        let mut events = Events::default();
+        for item in self.items(body, now).map_err(Refusal::Malformed)? {
+            let Item { key, names, timestamp, schema, value } = item;
+            if let Some(mapping) = &self.alarms {
+                let seen = mapping.observe_names(names.clone(), key.clone(), Some(timestamp));
+                let seen = seen.map_err(|e| Refusal::Impossible(format!("making an alarm of it: {}", e.one_line())))?;
+                events.alarms.extend(seen);
+            }
+            if let Some(template) = &self.topic {
+                let topic = routing::topic_name(template, &Json::Object(names));
+                let topic = topic.map_err(|e| Refusal::Malformed(e.one_line()))?;
+                let key_schema = key.is_some().then(Schema::string);
+                let record = SourceRecord::new(topic).key(key_schema, key).value(schema, value).timestamp(timestamp);
+                events.records.push(record);
+            }
+        }
+        Ok(events)
+    }
+
+    fn items(&self, body: Json, now: i64) -> Result<Vec<Item>, String> {
+        match &self.bodies {
+            Bodies::Healthbot => {
                 let notification = Notification::parse(&body)?;
-                let condition = Condition {
-                    name: notification.identity().into(),
-                    severity: notification.severity.name().to_owned(),
-                    status: notification.trigger.clone(),
-                    value: None,
-                    since: Some(now),
+                let key = notification.identity();
+                let mut names = notification.names();
+                names.insert("key".into(), key.as_str().into());
+                let (schema, value) = (Some(healthbot::schema().clone()), notification.to_value(now));
+                Ok(vec![Item { key: Some(key), names, timestamp: now, schema, value }])
+            }
+            Bodies::Alerts(dialect) => {
+                let Group { alerts, rest, left_out } = Group::parse(body, *dialect)?;
+                if left_out > 0 {
+                    tracing::warn!("the sender has left out {left_out} alerts of a group: let it send all");
+                }
+                let item = |alert: alert::Alert| {
+                    let (schema, value) = (Some(alert::schema().clone()), alert.to_value(&rest, now));
+                    let key = Some(alert.fingerprint);
+                    let names = names(&key, alert.message, &rest, alert.sent);
+                    Item { key, names, timestamp: now, schema, value }
                 };
-                Ok(Events::Condition(Box::new(condition), notification.names()))
+                Ok(alerts.into_iter().map(item).collect())
             }
-            Self::HealthbotRecord(topic) => {
-                let notification = Notification::parse(&body)?;
-                let record = SourceRecord::new(topic_name(topic, notification.names())?)
-                    .key(Some(Schema::string()), notification.identity())
-                    .value(Some(healthbot::schema().clone()), notification.to_value(now))
-                    .timestamp(now);
-                Ok(Events::Records(vec![record]))
-            }
-            Self::Json(reading) => reading.records(body, now).map(Events::Records),
+            Bodies::Json(reading) => reading.items(body, now),
         }
     }
 }
 
 impl JsonReading {
-    fn records(&self, mut body: Json, now: i64) -> Result<Vec<SourceRecord>, String> {
-        if let Some(pointer) = &self.items {
-            match body.pointer_mut(pointer).map(Json::take) {
-                Some(list @ Json::Array(_)) => body = list,
+    fn items(&self, mut body: Json, now: i64) -> Result<Vec<Item>, String> {
+        let (list, rest) = match &self.items {
+            Some(pointer) => match body.pointer_mut(pointer).map(Json::take) {
+                Some(list @ Json::Array(_)) => (list, body),
                 Some(other) => return Err(format!("expected a list at {pointer}, found {}", kind(&other))),
                 None => return Err(format!("expected a list at {pointer}, which is missing")),
-            }
-        }
-        let documents = match body {
+            },
+            None => (body, Json::Null),
+        };
+        let documents = match list {
             Json::Array(documents) => documents,
             other => vec![other],
         };
-        documents.into_iter().map(|document| self.record(document, now)).collect()
+        documents.into_iter().map(|document| self.item(document, &rest, now)).collect()
     }
 
-    fn record(&self, document: Json, now: i64) -> Result<SourceRecord, String> {
+    fn item(&self, document: Json, rest: &Json, now: i64) -> Result<Item, String> {
         if !document.is_object() {
             return Err(format!("expected an object or a list of objects, found {}", kind(&document)));
         }
+        let message = document.get("message").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let timestamp = match &self.timestamp {
+            Some(pointer) => moment(&document, pointer)?,
+            None => now,
+        };
+        let mut names = names(&None, message, rest, document);
         let key = match &self.key {
-            Some(pointer) => match document.pointer(pointer) {
-                None | Some(Json::Null) => {
-                    return Err(format!("expected the record's key at {pointer}, which is missing"));
-                }
-                Some(Json::String(text)) => Some(text.clone()),
-                Some(other) => Some(other.to_string()),
-            },
+            Some(place) => Some(place.text(&names)?),
             None => None,
         };
-        let value = from_json(&document);
-        let names = Map::from_iter([("key".to_owned(), Json::from(key.clone())), ("value".to_owned(), document)]);
-        let record = SourceRecord::new(topic_name(&self.topic, names)?).value(None, value).timestamp(now);
-        let key_schema = key.is_some().then(Schema::string);
-        Ok(record.key(key_schema, key))
+        names["key"] = Json::from(key.clone());
+        let value = match &self.value {
+            Some(place) => from_json(&place.json(&names)?),
+            None => from_json(&names["value"]),
+        };
+        Ok(Item { key, names, timestamp, schema: None, value })
     }
 }
 
-/// The name of a topic, with underscores for what it cannot have.
-fn topic_name(template: &Template, names: Map<String, Json>) -> Result<String, String> {
-    let rendered = template.render_names(&Json::Object(names)).map_err(|e| e.one_line())?;
-    let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
-    let mut name: String = rendered.chars().map(legal).collect();
-    if name.len() > TOPIC_LIMIT {
-        // Two long names that begin alike must not become one.
-        let digest = format!("-{:016x}", fnv(rendered.as_bytes()));
-        name.truncate(TOPIC_LIMIT - digest.len());
-        name.push_str(&digest);
+impl Place {
+    fn text(&self, names: &Map<String, Json>) -> Result<String, String> {
+        match self {
+            Self::Pointer(pointer) => match names["value"].pointer(pointer) {
+                None | Some(Json::Null) => Err(format!("expected the record's key at {pointer}, which is missing")),
+                Some(Json::String(text)) => Ok(text.clone()),
+                Some(other) => Ok(other.to_string()),
+            },
+            Self::Template(template) => template.render_names(&names.clone().into()).map_err(|e| e.one_line()),
+        }
     }
-    if name.is_empty() || name.chars().all(|c| c == '.') && name.len() <= 2 {
-        return Err(format!("the topic's name would be {name:?}"));
+
+    fn json(&self, names: &Map<String, Json>) -> Result<Json, String> {
+        match self {
+            Self::Pointer(pointer) => {
+                let found = names["value"].pointer(pointer).cloned();
+                found.ok_or_else(|| format!("expected the record's value at {pointer}, which is missing"))
+            }
+            Self::Template(template) => {
+                let text = template.render_names(&names.clone().into()).map_err(|e| e.one_line())?;
+                serde_json::from_str(&text).map_err(|e| format!("the template of the value makes no JSON: {e}"))
+            }
+        }
     }
-    Ok(name)
 }
 
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+fn names(key: &Option<String>, message: String, body: &Json, value: Json) -> Map<String, Json> {
+    let names =
+        [("key", Json::from(key.clone())), ("message", message.into()), ("body", body.clone()), ("value", value)];
+    Map::from_iter(names.map(|(name, value)| (name.to_owned(), value)))
+}
+
+fn moment(document: &Json, pointer: &str) -> Result<i64, String> {
+    let found = document.pointer(pointer);
+    let ms = found.and_then(|json| json.as_i64().or_else(|| time::parse_rfc3339(json.as_str()?)));
+    ms.filter(|ms| *ms >= 0).ok_or_else(|| {
+        let found = found.map_or("nothing".to_owned(), |json| format!("{json:.50}"));
+        format!("expected a time at {pointer}, in milliseconds since 1970 or as an RFC 3339 text, found {found}")
+    })
+}
+
+impl Events {
+    /// Stamps the records with the id of their request, by which readers know what came twice.
+    pub fn stamp(&mut self, name: &str, id: &str) {
+        for Record { headers, .. } in self.records.iter_mut().map(|record| &mut record.record) {
+            headers.add_string(name, id);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use connect_api::{Value, template::Escape};
+    use connect_api::template::Escape;
     use serde_json::json;
 
-    fn template(text: &str) -> Template {
-        Template::parse(text, Escape::None).expect("template")
+    use super::*;
+
+    fn template(text: &str, escape: Escape) -> Template {
+        Template::parse(text, escape).expect("template")
+    }
+
+    fn records_of(topic: &str, bodies: Bodies) -> Reading {
+        Reading { bodies, alarms: None, topic: Some(template(topic, Escape::None)) }
     }
 
     fn read(reading: &Reading, body: Json) -> Result<Vec<SourceRecord>, String> {
-        match reading.read(body.to_string().as_bytes(), 5)? {
-            Events::Records(records) => Ok(records),
-            Events::Condition(..) => Err("a condition".into()),
+        match reading.read(body.to_string().as_bytes(), 5) {
+            Ok(events) => Ok(events.records),
+            Err(Refusal::Malformed(problem)) => Err(problem),
+            Err(Refusal::Impossible(why)) => panic!("{why}"),
         }
     }
 
     fn json_reading(topic: &str, items: Option<&str>, key: Option<&str>) -> Reading {
-        let (items, key) = (items.map(str::to_owned), key.map(str::to_owned));
-        Reading::Json(JsonReading { topic: template(topic), items, key })
+        let (items, key) = (items.map(str::to_owned), key.map(|k| Place::Pointer(k.to_owned())));
+        records_of(topic, Bodies::Json(JsonReading { items, key, ..JsonReading::default() }))
     }
 
     fn healthbot() -> Json {
@@ -168,59 +269,66 @@ mod tests {
     }
 
     #[test]
-    fn alertmanagers_alerts_become_records() {
-        let reading = json_reading("alerts", Some("/alerts"), Some("/fingerprint"));
+    fn pointers_and_templates_say_what_becomes_of_an_object() {
+        let body = json!({"site": "north", "events": [{"id": 7, "at": "1970-01-01T00:00:02Z", "data": {"t": 1.5}}]});
+        let reading = |value| {
+            let reading = JsonReading {
+                items: Some("/events".into()),
+                key: Some(Place::Template(template("{{body.site}}-{{value.id}}", Escape::None))),
+                value: Some(value),
+                timestamp: Some("/at".into()),
+            };
+            records_of("{{body.site}}", Bodies::Json(reading))
+        };
+        let [record] = &read(&reading(Place::Pointer("/data".into())), body.clone()).expect("a record")[..] else {
+            panic!("one record")
+        };
+        assert_eq!((&*record.topic, record.key.as_str(), record.timestamp), ("north", Some("north-7"), Some(2000)));
+        assert_eq!(record.value, from_json(&json!({"t": 1.5})));
+        let text = "{\"site\": {{body.site}}, \"reading\": {{value.data.t}}}";
+        let made = read(&reading(Place::Template(template(text, Escape::Json))), body.clone()).expect("a record");
+        assert_eq!(made[0].value, from_json(&json!({"site": "north", "reading": 1.5})));
+        let broken = reading(Place::Template(template("{{value.id}} x", Escape::Json)));
+        assert!(read(&broken, body).expect_err("no JSON").starts_with("the template of the value makes no JSON: "));
+        let late = json!({"site": "s", "events": [{"id": 7, "at": "soon", "data": 1}]});
+        let e = read(&reading(Place::Pointer("/data".into())), late).expect_err("no time");
+        assert!(e.starts_with("expected a time at /at") && e.ends_with("found \"soon\""), "{e}");
+    }
+
+    #[test]
+    fn alerts_become_records() {
+        let reading = records_of("alerts-{{body.receiver}}", Bodies::Alerts(Dialect::Alertmanager));
         let body = include_bytes!("../tests/data/alertmanager-resolved.json");
-        let Ok(Events::Records(records)) = reading.read(body, 5) else { panic!("no records") };
+        let records = reading.read(body, 5).expect("records").records;
         assert_eq!(records.len(), 2);
-        assert!(records.iter().all(|r| r.key.as_str().is_some_and(|k| k.len() == 16)));
+        assert!(records.iter().all(|r| &*r.topic == "alerts-hook" && r.key.as_str().is_some_and(|k| k.len() == 16)));
         assert!(records.iter().all(|r| r.value.get("status") == Some(&Value::from("resolved"))));
-        assert_eq!(read(&reading, json!({})).expect_err("none"), "expected a list at /alerts, which is missing");
-        assert_eq!(read(&reading, json!({"alerts": 1})).expect_err("1"), "expected a list at /alerts, found a number");
+        assert!(records.iter().all(|r| r.value_schema.as_ref() == Some(alert::schema())));
     }
 
     #[test]
     fn wrong_documents_are_refused_with_the_reason() {
         let reading = json_reading("{{value.kind}}", None, Some("/id"));
-        assert_eq!(
-            read(&reading, json!(1)).expect_err("number"),
-            "expected an object or a list of objects, found a number"
-        );
-        assert_eq!(
-            read(&reading, json!([null])).expect_err("null"),
-            "expected an object or a list of objects, found null"
-        );
-        assert_eq!(
-            read(&reading, json!({"kind": "a"})).expect_err("key"),
-            "expected the record's key at /id, which is missing"
-        );
-        assert!(read(&reading, json!({"id": 1})).expect_err("topic").contains("rendering the template"));
-        assert_eq!(
-            read(&reading, json!({"id": 1, "kind": ".."})).expect_err("dots"),
-            "the topic's name would be \"..\""
-        );
-        assert!(reading.read(b"{", 0).expect_err("no JSON").starts_with("the body is not JSON: "));
+        let refused = |body: Json| read(&reading, body).expect_err("refused");
+        assert_eq!(refused(json!(1)), "expected an object or a list of objects, found a number");
+        assert_eq!(refused(json!([null])), "expected an object or a list of objects, found null");
+        assert_eq!(refused(json!({"kind": "a"})), "expected the record's key at /id, which is missing");
+        assert!(refused(json!({"id": 1})).contains("rendering the template"));
+        assert_eq!(refused(json!({"id": 1, "kind": ".."})), "the topic's name would be \"..\"");
+        let listed = json_reading("t", Some("/alerts"), None);
+        assert_eq!(read(&listed, json!({})).expect_err("none"), "expected a list at /alerts, which is missing");
+        assert_eq!(read(&listed, json!({"alerts": 1})).expect_err("1"), "expected a list at /alerts, found a number");
+        let deep = "[".repeat(100_000);
+        for (body, what) in [("{", "cut off"), (deep.as_str(), "too deep"), ("\u{0}", "a control character")] {
+            let refused = reading.read(body.as_bytes(), 0).expect_err(what);
+            assert!(matches!(refused, Refusal::Malformed(text) if text.starts_with("the body is not JSON: ")));
+        }
+        assert!(reading.read(b"{\"id\": \"\xff\"}", 0).is_err(), "no UTF-8");
     }
 
     #[test]
-    fn topics_are_made_legal_and_stay_different() {
-        let reading = Reading::HealthbotRecord(template("{{group}}.{{device_id}}.{{topic}}.{{rule}}.{{trigger}}"));
+    fn topics_are_made_legal() {
+        let reading = records_of("{{group}}.{{device_id}}.{{topic}}.{{rule}}.{{trigger}}", Bodies::Healthbot);
         assert_eq!(&*read(&reading, healthbot()).expect("record")[0].topic, "core.r_1.a.b.r._");
-        let long = |end: &str| {
-            let mut body = healthbot();
-            body["rule"] = json!("x".repeat(300) + end);
-            read(&reading, body).expect("record")[0].topic.clone()
-        };
-        assert_eq!(long("a").len(), TOPIC_LIMIT);
-        assert_ne!(long("a"), long("b"));
-    }
-
-    #[test]
-    fn notifications_become_conditions() {
-        let events = Reading::HealthbotAlarm.read(healthbot().to_string().as_bytes(), 5).expect("condition");
-        let Events::Condition(condition, names) = events else { panic!("records") };
-        assert_eq!((&*condition.name, condition.severity.as_str()), ("core/r 1/a.b/r/é", "minor"));
-        assert_eq!((condition.status.as_str(), condition.since), ("é", Some(5)));
-        assert_eq!(names["device_id"], "r 1");
     }
 }

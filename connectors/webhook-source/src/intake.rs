@@ -1,20 +1,31 @@
 //! Answers requests: checks them, hands them to the task through a bounded queue, and waits for the outcome.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use connect_api::{CancellationToken, Outcome, Receipt, config::Secret, time::now_ms};
+use connect_api::{CancellationToken, Outcome, Receipt, SourceContext, config::Secret, time::now_ms};
 use connector_http::{
     Reply, Request, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
     listener::Handler,
 };
-use futures_util::future::Shared;
+use futures_util::future::{Shared, join_all};
+use openssl::{memcmp, sha::sha256};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
 
-use crate::event::{Events, Reading};
+use crate::{
+    event::{Events, Reading, Refusal},
+    once::{Digest, Once, Slot, State, Turn},
+    signature::Signature,
+};
+
+/// The longest id of a request.
+const LONGEST_ID: usize = 255;
 
 /// A request that waits for the task.
 #[derive(Debug)]
@@ -23,17 +34,20 @@ pub struct Pending {
     pub events: Events,
     /// How its caller learns what became of it. Closed when the caller was told to come again.
     pub verdict: oneshot::Sender<Verdict>,
+    /// Where it is told for requests that come again.
+    pub slot: Option<Slot>,
 }
 
-/// What the task made of a request.
+/// What the task made of a request: stored when all receipts say so. There are none if nothing is to be stored.
+pub type Verdict = Vec<Shared<Receipt>>;
+
+/// How requests are known that come again.
 #[derive(Debug)]
-pub enum Verdict {
-    /// Nothing is to be stored.
-    Nothing,
-    /// Stored when the receipt says so.
-    Sent(Shared<Receipt>),
-    /// The request is right, but the settings cannot make an alarm of it.
-    Impossible(String),
+pub enum Ids {
+    /// By the first of these headers.
+    Headers(Vec<String>),
+    /// By the body.
+    Body,
 }
 
 /// What every request of a connector needs.
@@ -43,13 +57,22 @@ pub struct Intake {
     pub reading: Reading,
     /// The `Authorization` header that callers must send.
     pub authorization: Option<Secret>,
+    /// How callers must sign.
+    pub signature: Option<Signature>,
+    /// Requests that came before, and how they are known.
+    pub once: Option<(Ids, Arc<Once>)>,
     /// Requests that wait for the task.
     pub queue: mpsc::Sender<Pending>,
     /// How long Kafka may take.
     pub ack_timeout: Duration,
     /// Cancelled when the task stops.
     pub stopping: CancellationToken,
+    /// Counts what is refused.
+    pub context: SourceContext,
 }
+
+/// A request with its id: the name of the header, the id, its digest.
+type Named = Option<(String, String, Digest)>;
 
 impl Intake {
     /// What answers the paths of the connector.
@@ -57,7 +80,13 @@ impl Intake {
         let intake = Arc::new(self);
         Arc::new(move |request| {
             let intake = intake.clone();
-            Box::pin(async move { intake.answer(request).await })
+            Box::pin(async move {
+                let reply = intake.answer(request).await;
+                if reply.status.is_client_error() || reply.status == StatusCode::INTERNAL_SERVER_ERROR {
+                    intake.context.refused(&format!("a request was answered with {}: {}", reply.status, reply.text));
+                }
+                reply
+            })
         })
     }
 
@@ -65,32 +94,84 @@ impl Intake {
         if self.stopping.is_cancelled() {
             return Reply::unavailable("the connector is stopping");
         }
-        if let Err(reply) = self.check(&request.headers) {
+        let now = now_ms();
+        if let Err(reply) = self.check(&request, now) {
             return reply;
         }
-        let events = match self.reading.read(&request.body, now_ms()) {
+        let mut events = match self.reading.read(&request.body, now) {
             Ok(events) => events,
+            Err(Refusal::Malformed(problem)) => return Reply::new(StatusCode::BAD_REQUEST, problem),
+            // The sender is right: it is to come again when the settings are, too.
+            Err(Refusal::Impossible(why)) => return Reply::new(StatusCode::INTERNAL_SERVER_ERROR, why),
+        };
+        let Some((ids, once)) = &self.once else {
+            return self.within(self.hand_over(events, None)).await;
+        };
+        let body = sha256(&request.body);
+        let id = match ids.of(&request.headers, body) {
+            Ok(Some((name, id, digest))) => {
+                if !name.is_empty() {
+                    events.stamp(&name, &id);
+                }
+                digest
+            }
+            Ok(None) => return self.within(self.hand_over(events, None)).await,
             Err(problem) => return Reply::new(StatusCode::BAD_REQUEST, problem),
         };
-        drop(request);
-        let (verdict, answer) = oneshot::channel();
-        match self.queue.try_send(Pending { events, verdict }) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => return Reply::unavailable("too many requests are waiting"),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Reply::unavailable("the connector is stopping"),
+        match once.begin(id, body, Instant::now()) {
+            Turn::First(slot) => self.within(self.hand_over(events, Some(slot))).await,
+            Turn::Again(mut state) => {
+                let settled = async {
+                    match state.wait_for(|s| *s != State::Open).await.map(|s| *s) {
+                        Ok(State::Stored) => Reply::new(StatusCode::OK, "stored before"),
+                        _ => Reply::unavailable("not stored"),
+                    }
+                };
+                self.within(settled).await
+            }
+            Turn::Other => {
+                let text = "the id of the request is that of one with another body";
+                Reply::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+            }
         }
-        match timeout(self.ack_timeout, outcome(answer)).await {
+    }
+
+    async fn within(&self, reply: impl Future<Output = Reply>) -> Reply {
+        match timeout(self.ack_timeout, reply).await {
             Ok(reply) => reply,
             Err(_) => Reply::unavailable("not stored in time: the connector is paused, or kafka is slow"),
         }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Reply> {
-        let header = |name| headers.get(name).map(|v| v.to_str().unwrap_or("?"));
+    /// Hands a request to the task. Whoever waits may go away at any time: the task leaves what nobody waits for.
+    async fn hand_over(&self, events: Events, slot: Option<Slot>) -> Reply {
+        let (verdict, answer) = oneshot::channel();
+        match self.queue.try_send(Pending { events, verdict, slot }) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return Reply::unavailable("too many requests are waiting"),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Reply::unavailable("the connector is stopping"),
+        }
+        match answer.await {
+            Ok(receipts) if receipts.is_empty() => Reply::new(StatusCode::OK, "nothing to store"),
+            Ok(receipts) => match are_safe(receipts).await {
+                true => Reply::new(StatusCode::OK, "stored"),
+                false => Reply::unavailable("not stored"),
+            },
+            Err(_) => Reply::unavailable("the connector is stopping"),
+        }
+    }
+
+    fn check(&self, request: &Request, now: i64) -> Result<(), Reply> {
+        let header = |name| request.headers.get(name).map(|v| v.to_str().unwrap_or("?"));
         if let Some(expected) = &self.authorization
             && !same(header(AUTHORIZATION).unwrap_or_default(), expected.reveal())
         {
             return Err(Reply::new(StatusCode::UNAUTHORIZED, "expected other credentials in the header Authorization"));
+        }
+        if let Some(signature) = &self.signature
+            && let Err(problem) = signature.verify(&request.headers, &request.body, now)
+        {
+            return Err(Reply::new(StatusCode::UNAUTHORIZED, problem));
         }
         match header(CONTENT_TYPE) {
             None => Ok(()),
@@ -103,15 +184,23 @@ impl Intake {
     }
 }
 
-async fn outcome(answer: oneshot::Receiver<Verdict>) -> Reply {
-    match answer.await {
-        Ok(Verdict::Nothing) => Reply::new(StatusCode::OK, "nothing to store"),
-        Ok(Verdict::Sent(receipt)) => match receipt.await {
-            Outcome { failed: None, .. } => Reply::new(StatusCode::OK, "stored"),
-            Outcome { failed: Some(_), .. } => Reply::unavailable("not stored"),
-        },
-        Ok(Verdict::Impossible(why)) => Reply::new(StatusCode::INTERNAL_SERVER_ERROR, why),
-        Err(_) => Reply::unavailable("the connector is stopping"),
+/// Whether Kafka has all of it.
+pub(crate) async fn are_safe(receipts: Verdict) -> bool {
+    join_all(receipts).await.iter().all(Outcome::is_safe)
+}
+
+impl Ids {
+    /// The id of a request, with the name of its header.
+    fn of(&self, headers: &HeaderMap, body: Digest) -> Result<Named, String> {
+        let Self::Headers(names) = self else { return Ok(Some((String::new(), String::new(), body))) };
+        let found = names.iter().find_map(|name| Some((name, headers.get(name)?)));
+        let Some((name, value)) = found else { return Ok(None) };
+        match value.to_str() {
+            Ok(id) if !id.is_empty() && id.len() <= LONGEST_ID => {
+                Ok(Some((name.clone(), id.to_owned(), sha256(id.as_bytes()))))
+            }
+            _ => Err(format!("expected an id of at most {LONGEST_ID} letters of ASCII in the header {name}")),
+        }
     }
 }
 
@@ -120,12 +209,9 @@ fn is_json(content_type: &str) -> bool {
     media == "application/json" || media.starts_with("application/") && media.ends_with("+json")
 }
 
-// Takes as long whatever the text, so that nobody can guess it letter by letter.
+// Takes as long whatever the text, so that nobody can guess it letter by letter; digests are equally long.
 fn same(given: &str, expected: &str) -> bool {
-    let (given, expected) = (given.as_bytes(), expected.as_bytes());
-    let differs = |i: usize, b: &u8| b ^ given.get(i).copied().unwrap_or(!b);
-    let difference = expected.iter().enumerate().fold(0, |all, (i, b)| all | differs(i, b));
-    difference == 0 && given.len() == expected.len()
+    memcmp::eq(&sha256(given.as_bytes()), &sha256(expected.as_bytes()))
 }
 
 #[cfg(test)]

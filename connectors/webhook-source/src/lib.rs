@@ -4,14 +4,20 @@
 //!
 //! - [`config`]: the settings
 //! - [`intake`]: answers requests; a bounded queue stands between it and the task
-//! - [`task`]: takes requests from the queue and makes records of them; [`alarms`]: makes alarms of them
-//! - [`event`]: from a body to events; pure. [`healthbot`]: HealthBot's notifications
+//! - [`signature`]: whether a body is signed; [`once`]: whether a request came before
+//! - [`task`]: takes requests from the queue and sends what they tell; [`alarms`]: writes changes of alarms
+//! - [`event`]: from a body to events; pure. [`healthbot`]: HealthBot's notifications; [`alert`]: alerts of
+//!   Alertmanager and Grafana; [`presets`]: what makes alarms of each format
 
 pub mod alarms;
+pub mod alert;
 pub mod config;
 pub mod event;
 pub mod healthbot;
 pub mod intake;
+pub mod once;
+pub mod presets;
+pub mod signature;
 pub mod task;
 
 use connect_api::{
@@ -34,8 +40,8 @@ impl Connector for WebhookSource {
         name: "webhook-source",
         aliases: &[],
         version: env!("CARGO_PKG_VERSION"),
-        about: "Receives webhooks by HTTP POST: HealthBot's notifications, which become alarms, or any JSON. A caller \
-                gets 200 when Kafka has its records, and 503 with Retry-After when it should send the same again: \
+        about: "Receives webhooks by HTTP POST: notifications of HealthBot and alerts of Alertmanager and Grafana, which \
+                become alarms, or any JSON. A caller gets 200 when Kafka has its records, and 503 with Retry-After when it should send the same again: \
                 because too many requests are waiting, Kafka does not acknowledge, or the connector was paused. \
                 Nothing is kept in between, so nothing that was answered with 200 can be lost. While the connector \
                 is stopped, has failed, or was paused when the worker started, nothing listens and connections are \
@@ -45,9 +51,12 @@ impl Connector for WebhookSource {
     };
 
     fn validate(config: &WebhookSourceConfig, problems: &mut Problems) {
-        config.own.own.validate(problems);
+        let own = &config.own.own;
+        own.validate(problems);
+        own.with.validate(problems);
+        config.own.with.validate(problems);
         if config.emits_alarms() {
-            config.with.validate(problems);
+            config.with.validate(config.format, own.has_key(), problems);
         }
     }
 

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 
 use connect_api::{Result, SourceBatch, SourceContext, SourceTask, async_trait};
+use connector_alarm::RecordMapping;
 use connector_http::{Listener, Route};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::{
     alarms::Alarms,
-    config::{Format, WebhookSourceConfig},
-    event::{Events, JsonReading, Reading},
-    intake::{Intake, Pending, Verdict},
+    config::{Idempotency, WebhookSourceConfig},
+    event::Reading,
+    intake::{Ids, Intake, Pending, Verdict, are_safe},
+    once::Once,
 };
 
 /// From this many records on, a batch is full.
@@ -28,26 +30,32 @@ pub struct WebhookTask {
 impl WebhookTask {
     /// Listens. What this returns receives requests, which wait for the first poll.
     pub async fn start(config: WebhookSourceConfig, context: SourceContext) -> Result<Self> {
-        let reading = match config.format {
-            Format::Healthbot if config.emits_alarms() => Reading::HealthbotAlarm,
-            Format::Healthbot => Reading::HealthbotRecord(config.topic()?),
-            Format::Json => Reading::Json(JsonReading {
-                topic: config.topic()?,
-                items: config.items_pointer.clone(),
-                key: config.key_pointer.clone(),
-            }),
+        let alarms = config.emits_alarms().then(|| config.with.of(config.format));
+        let reading = Reading {
+            bodies: config.bodies(),
+            alarms: alarms.clone().map(|alarms| RecordMapping::new(alarms, context.connector().clone())),
+            topic: config.topic()?,
         };
-        let alarms = match reading {
-            Reading::HealthbotAlarm => Some(Alarms::start((*config.with).clone(), context.clone()).await?),
-            _ => None,
+        let alarms = match alarms {
+            Some(settings) => Some(Alarms::start(settings.alarm, context.clone()).await?),
+            None => None,
         };
+        let ids = match config.idempotency {
+            Idempotency::Header => Some(Ids::Headers(config.id_headers.clone())),
+            Idempotency::Body => Some(Ids::Body),
+            Idempotency::None => None,
+        };
+        let remembered = usize::try_from(config.remembered).unwrap_or(1);
         let (sender, queue) = mpsc::channel(usize::try_from(config.queue).unwrap_or(1));
         let intake = Intake {
             reading,
             authorization: config.authorization(),
+            signature: config.own.own.with.check(config.format),
+            once: ids.map(|ids| (ids, Once::new(config.window.0, remembered))),
             queue: sender,
             ack_timeout: config.ack_timeout.0,
             stopping: context.stopping().clone(),
+            context: context.clone(),
         };
         let handler = intake.handler();
         let listener = Listener::open(&config.own.with).await?;
@@ -70,13 +78,22 @@ impl WebhookTask {
         if pending.verdict.is_closed() {
             return;
         }
-        let verdict = match (pending.events, &mut self.alarms) {
-            (Events::Condition(condition, names), Some(alarms)) => alarms.see(*condition, names, batch),
-            (Events::Records(records), _) if !records.is_empty() => {
-                Verdict::Sent(batch.push_with_receipt(records).shared())
-            }
-            _ => Verdict::Nothing,
-        };
+        let mut verdict = Verdict::new();
+        if let Some(alarms) = &mut self.alarms {
+            verdict.extend(pending.events.alarms.iter().filter_map(|seen| alarms.see(seen, batch)));
+        }
+        if !pending.events.records.is_empty() {
+            verdict.push(batch.push_with_receipt(pending.events.records).shared());
+        }
+        // Also when its caller hangs up it is known what comes of it.
+        if let Some(slot) = pending.slot {
+            let receipts = verdict.clone();
+            tokio::spawn(async move {
+                if are_safe(receipts).await {
+                    slot.stored();
+                }
+            });
+        }
         // The caller may hang up at any time; what was sent stays sent.
         let _ = pending.verdict.send(verdict);
     }

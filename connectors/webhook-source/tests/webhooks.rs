@@ -34,6 +34,7 @@ struct Kafka {
     tables: Mutex<Vec<(String, Table, TableWriter)>>,
     mode: watch::Sender<Mode>,
     hanging: watch::Sender<usize>,
+    refused: Mutex<Vec<String>>,
 }
 
 #[async_trait]
@@ -65,6 +66,10 @@ impl TaskHost for Kafka {
     }
 
     fn request(&self, _request: connect_api::SinkRequest) {}
+
+    fn refused(&self, why: &str) {
+        self.refused.lock().unwrap().push(why.to_owned());
+    }
 }
 
 impl Kafka {
@@ -74,6 +79,7 @@ impl Kafka {
             tables: Mutex::default(),
             mode: watch::Sender::new(Mode::Stores),
             hanging: watch::Sender::new(0),
+            refused: Mutex::default(),
         })
     }
 
@@ -310,6 +316,9 @@ async fn wrong_requests_are_refused_with_the_reason() {
     assert_eq!(send(json_type, token, notification("major", "").to_string()).await.0, 200);
     assert_eq!(running.client.get(&running.url).send().await.unwrap().status(), 405);
     assert_eq!(running.kafka.stored().len(), 1);
+    let counted = running.kafka.refused.lock().unwrap();
+    assert_eq!(counted.len(), 4, "all that the connector itself refused: {counted:?}");
+    assert!(counted[0].starts_with("a request was answered with 400 Bad Request: device-id: "), "{counted:?}");
 }
 
 #[tokio::test]
@@ -340,4 +349,199 @@ async fn many_callers_at_once_are_all_stored() {
         assert_eq!(timeout(SOON, send).await.unwrap().unwrap(), 200);
     }
     assert_eq!(running.kafka.stored().len(), 200);
+}
+
+const FIRING: &str = include_str!("data/alertmanager-firing.json");
+const RESOLVED: &str = include_str!("data/alertmanager-resolved.json");
+
+fn parsed(text: &str) -> Json {
+    serde_json::from_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn every_alert_of_a_group_is_an_alarm_of_its_own_and_retries_change_nothing() {
+    let more = [("webhook.format", "alertmanager"), ("webhook.topic", "alerts-{{value.labels.job}}")];
+    let running = start(&Kafka::new(), &more).await;
+    for _ in 0..2 {
+        assert_eq!(running.status(&parsed(FIRING)).await, 200);
+    }
+    assert_eq!(running.status(&parsed(RESOLVED)).await, 200);
+    let (alarms, records): (Vec<_>, Vec<_>) =
+        running.kafka.stored().into_iter().partition(|r| &*r.topic == "active-alarms");
+    let shown = |r: &SourceRecord| (r.key.as_str().unwrap().to_owned(), r.value.is_null());
+    let expected = [
+        ("a4085f70c181adb3", false),
+        ("a11d05025af428db", false),
+        ("a4085f70c181adb3", true),
+        ("a11d05025af428db", true),
+    ];
+    assert_eq!(alarms.iter().map(shown).collect::<Vec<_>>(), expected.map(|(key, null)| (key.to_owned(), null)));
+    assert_eq!(Alarm::from_value(&alarms[0].value).message, "Pump 7 tripped");
+    assert!(records.iter().all(|r| &*r.topic == "alerts-plant"), "beside them each alert as a record");
+    assert_eq!(records.len(), 6, "of these each that was received");
+}
+
+#[tokio::test]
+async fn a_group_with_one_bad_alert_is_refused_whole() {
+    let more = [("webhook.format", "alertmanager"), ("alarm.priority", "critical:P1_LIFE")];
+    let running = start(&Kafka::new(), &more).await;
+    let mut body = parsed(FIRING);
+    body["alerts"][1]["startsAt"] = json!("soon");
+    let answer = running.post(&body).await;
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.text().await.unwrap(), "alerts[1].startsAt: expected a time, found a text\n");
+    let answer = running.post(&parsed(FIRING)).await;
+    assert_eq!(answer.status(), 500, "the settings are wrong, not the alerts");
+    assert!(answer.text().await.unwrap().contains("no severity \"warning\" and no *"));
+    assert!(running.kafka.stored().is_empty());
+}
+
+#[tokio::test]
+async fn a_clear_can_be_a_marker_that_a_restart_takes_for_no_alarm() {
+    let kafka = Kafka::new();
+    let more = [HEALTHBOT, ("alarm.clear.with", "marker"), ("alarm.copy.topic", "alarms-{{labels.device}}")];
+    let running = start(&kafka, &more).await;
+    assert_eq!(running.status(&notification("major", "hot")).await, 200);
+    assert_eq!(running.status(&notification("normal", "")).await, 200);
+    let stored = kafka.stored();
+    assert_eq!(stored.iter().map(|r| &*r.topic).collect::<Vec<_>>(), ["active-alarms", "alarms-r1"].repeat(2));
+    let marker = Alarm::from_value(&stored[2].value);
+    assert!(marker.cleared && marker.message == "hot");
+    assert_eq!(stored[2].value, stored[3].value);
+    running.stop().await;
+    let running = start(&kafka, &more).await;
+    assert_eq!(running.status(&notification("normal", "")).await, 200);
+    assert_eq!(kafka.stored().len(), 4, "there is nothing to clear");
+    assert_eq!(running.status(&notification("major", "hot")).await, 200);
+    assert_eq!(kafka.stored().len(), 6);
+}
+
+impl Running {
+    async fn post_as(&self, id: &str, body: &Json) -> (u16, String) {
+        let request = self.client.post(&self.url).header("idempotency-key", id).json(body);
+        let answer = timeout(SOON, request.send()).await.unwrap().unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_comes_again_with_its_id_is_stored_once() {
+    let kafka = Kafka::new();
+    let running = start(&kafka, &[JSON, ("webhook.ack.timeout.ms", "300")]).await;
+    let (one, two) = (json!({"n": 1}), json!({"n": 2}));
+    let stored = |text: &str| (200, format!("{text}\n"));
+    assert_eq!(running.post_as("a", &one).await, stored("stored"));
+    assert_eq!(running.post_as("a", &one).await, stored("stored before"));
+    assert_eq!(running.post_as("a", &two).await.0, 422);
+    assert_eq!(running.post_as("b", &one).await, stored("stored"), "another id is another request");
+    assert_eq!(running.status(&one).await, 200);
+    assert_eq!(running.status(&one).await, 200);
+    assert_eq!(kafka.stored().len(), 4, "requests without an id are what they are");
+    let header = |r: &SourceRecord| r.headers.last("Idempotency-Key").map(|h| h.value.to_string());
+    assert_eq!(kafka.stored().iter().map(header).collect::<Vec<_>>(), [Some("a".into()), Some("b".into()), None, None]);
+    assert_eq!(running.post_as(&"x".repeat(256), &one).await.0, 400);
+
+    // Kafka refuses: the same id may be tried again.
+    kafka.mode.send_replace(Mode::Fails);
+    assert_eq!(running.post_as("c", &one).await.0, 503);
+    kafka.mode.send_replace(Mode::Stores);
+    assert_eq!(running.post_as("c", &one).await, stored("stored"));
+
+    // Kafka is slow: who comes again waits for the first, and does not make a second.
+    kafka.mode.send_replace(Mode::Hangs);
+    assert_eq!(running.post_as("d", &one).await.0, 503);
+    assert_eq!(running.post_as("d", &one).await.0, 503);
+    assert_eq!(*kafka.hanging.borrow(), 1);
+
+    // Nobody has taken it yet: nothing comes of it, and it may come again.
+    kafka.mode.send_replace(Mode::Paused);
+    let before = kafka.stored().len();
+    // The poll that is under way still takes one.
+    assert_eq!(running.post_as("e", &one).await.0, 200);
+    assert_eq!(running.post_as("f", &one).await.0, 503);
+    kafka.mode.send_replace(Mode::Stores);
+    assert_eq!(running.post_as("f", &one).await, stored("stored"));
+    assert_eq!(kafka.stored().len(), before + 2);
+}
+
+#[tokio::test]
+async fn the_same_body_is_stored_once_where_the_settings_say_so() {
+    let running = start(&Kafka::new(), &[JSON, ("webhook.idempotency", "body")]).await;
+    for n in [1, 2, 1, 2] {
+        assert_eq!(running.status(&json!({"n": n, "at": 5})).await, 200);
+    }
+    assert_eq!(running.kafka.stored().len(), 2);
+}
+
+#[tokio::test]
+async fn only_signed_requests_are_taken() {
+    let secret = ("webhook.hmac.secret", "It's a Secret to Everybody");
+    let running = start(&Kafka::new(), &[JSON, secret, ("webhook.token", "s3cret")]).await;
+    let body = r#"{"n": 1}"#;
+    let sign = |signature: Option<&'static str>, token: &'static str| {
+        let request = running.client.post(&running.url).header("authorization", token).body(body);
+        let request = signature.iter().fold(request, |r, s| r.header("x-hub-signature-256", *s));
+        async move { timeout(SOON, request.send()).await.unwrap().unwrap().status().as_u16() }
+    };
+    // As `openssl dgst -sha256 -hmac` has it.
+    let right = "sha256=0928501b1168f13e201d3c9916e27ab0927fb3a1a8c5eaad7d410bb37b844558";
+    let wrong = "sha256=0000000000000000000000000000000000000000000000000000000000000000";
+    assert_eq!(sign(Some(right), "Bearer s3cret").await, 200);
+    assert_eq!(sign(Some(wrong), "Bearer s3cret").await, 401);
+    assert_eq!(sign(None, "Bearer s3cret").await, 401);
+    assert_eq!(sign(Some(right), "Bearer other").await, 401, "one does not stand for the other");
+    assert_eq!(running.kafka.stored().len(), 1);
+}
+
+#[tokio::test]
+async fn hostile_bodies_are_answered_and_hurt_nobody() {
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    let wide = format!("[{}]", vec!["{}"; 20_000].join(","));
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(100_000));
+    let hostile: [&[u8]; 16] = [
+        b"",
+        b"\0",
+        b"{",
+        b"nil",
+        b"1e999",
+        b"{\"a\":1e999}",
+        b"{\"a\":NaN}",
+        b"{\"a\":\"\\ud800\"}",
+        b"\xff\xfe{}",
+        b"{\"a\":\"\xc3\"}",
+        b"{} trailing",
+        b"[[]]",
+        b"\xef\xbb\xbf{}",
+        b"<xml/>",
+        deep.as_bytes(),
+        b"{\"alerts\":[{}]}",
+    ];
+    for (format, good) in [
+        ("healthbot", notification("major", "hot")),
+        ("alertmanager", parsed(FIRING)),
+        ("grafana", parsed(include_str!("data/grafana.json"))),
+        ("json", json!({"id": 1})),
+    ] {
+        let more = [("webhook.format", format), ("webhook.topic", "t-{{key}}"), ("webhook.key.pointer", "/id")];
+        let more = if format == "json" { &more[..] } else { &more[..2] };
+        let running = start(&Kafka::new(), more).await;
+        let send = |body: Vec<u8>| {
+            let request = running.client.post(&running.url).header("content-type", "application/json").body(body);
+            async move { timeout(SOON, request.send()).await.unwrap().unwrap().status().as_u16() }
+        };
+        for body in hostile {
+            assert_eq!(
+                send(body.to_vec()).await,
+                400,
+                "{format}: {:?}",
+                String::from_utf8_lossy(&body[..body.len().min(60)])
+            );
+        }
+        assert_eq!(send(wide.clone().into_bytes()).await, 400, "{format}: what has no key, or no members");
+        assert_eq!(send(long.clone().into_bytes()).await, 400);
+        assert!(running.kafka.stored().is_empty(), "{format}");
+        assert_eq!(running.kafka.refused.lock().unwrap().len(), hostile.len() + 2, "each is counted");
+        assert_eq!(send(good.to_string().into_bytes()).await, 200, "{format}");
+        running.stop().await;
+    }
 }

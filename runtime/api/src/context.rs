@@ -57,6 +57,11 @@ pub trait TaskHost: Send + Sync {
         let _ = role;
         Err(Error::fatal(format!("there are no converters here for {key}")))
     }
+
+    /// See [`SourceContext::refused`].
+    fn refused(&self, why: &str) {
+        let _ = why;
+    }
 }
 
 /// What a sink task asks of its consumer; carried out in order, soon after `put` or `flush` returns.
@@ -195,6 +200,12 @@ impl SourceContext {
     /// decide. An error means that the task must end with it.
     pub async fn report(&self, record: SourceRecord, error: Error) -> Result<()> {
         self.0.0.host.report_source(record, error).await
+    }
+
+    /// Counts input that was refused and whose sender was told so: nobody else has to decide about it. The log says
+    /// why, of many at once only now and then.
+    pub fn refused(&self, why: &str) {
+        self.0.0.host.refused(why);
     }
 }
 

@@ -84,6 +84,12 @@ pub struct RecordMeta {
 pub trait Transform: Send {
     /// The changed record; `None` drops it.
     fn apply(&mut self, record: Record, meta: &RecordMeta) -> Result<Option<Record>>;
+
+    /// Takes what the last [`Transform::apply`] made of its record besides its answer. It is written behind that, after
+    /// the transforms that follow; the record counts as stored when all of it is. Only records of sources can be several.
+    fn further(&mut self) -> Vec<Record> {
+        Vec::new()
+    }
 }
 
 /// Makes transforms of one kind.

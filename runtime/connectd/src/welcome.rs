@@ -39,7 +39,8 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
         let what = match class {
             "file-sink" | "file-stream-sink" => setting(c, "file").map(|f| format!("writes {f}")),
             "webhook-source" => {
-                Some(format!("listens on http://{}", setting(c, "webhook.listen").unwrap_or("127.0.0.1:8090")))
+                let scheme = setting(c, "webhook.tls.certificate.file").map_or("http", |_| "https");
+                Some(format!("listens on {scheme}://{}", setting(c, "webhook.listen").unwrap_or("127.0.0.1:8090")))
             }
             _ => None,
         };
@@ -56,7 +57,11 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
         }
     }
     let webhook = |c: &&ConnectorFile| {
-        setting(c, "connector.class") == Some("webhook-source") && setting(c, "webhook.format") == Some("healthbot")
+        let of = [("connector.class", "webhook-source"), ("webhook.format", "healthbot")];
+        // The line is to work as it stands, and to show no secret.
+        let closed = ["webhook.token", "webhook.username", "webhook.hmac.secret", "webhook.tls.certificate.file"];
+        of.iter().all(|(key, value)| setting(c, key) == Some(value))
+            && closed.iter().all(|key| setting(c, key).is_none())
     };
     if let Some(c) = connectors.iter().find(webhook) {
         let address = setting(c, "webhook.listen").unwrap_or("127.0.0.1:8090");

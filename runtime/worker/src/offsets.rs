@@ -78,6 +78,16 @@ impl Segment {
         self.count_down(Some(&self.filtered));
     }
 
+    /// A record that is not counted down yet has become so many more, each of which is counted down, too.
+    pub fn more(&self, records: usize) {
+        self.waiting.fetch_add(records, Ordering::AcqRel);
+    }
+
+    /// So many of those are not sent; what stands for them, [`Segment::cut`] counts down last.
+    pub fn fewer(&self, records: usize) {
+        self.waiting.fetch_sub(records, Ordering::AcqRel);
+    }
+
     /// A record failed and was tolerated.
     pub fn tolerated(&self) {
         self.count_down(Some(&self.tolerated));
@@ -346,6 +356,30 @@ mod tests {
         sent.iter().for_each(|s| s.delivered(0, 0));
         assert_eq!(t.take_safe().len(), 1);
         assert_eq!([before.await, with.await, behind.await].map(|o| o.is_safe()), [true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_became_several_is_stored_when_all_of_it_is() {
+        let mut batch = SourceBatch::default();
+        let receipt = batch.push_with_receipt([SourceRecord::new("t")]);
+        let (records, slips) = batch.into_parts();
+        let mut t = Tracker::new(Arc::default(), false);
+        let segments = t.batch(records.len(), slips);
+        segments[0].more(2);
+        segments[0].delivered(0, 0);
+        segments[0].delivered(0, 1);
+        assert_eq!(t.waiting(), 1);
+        segments[0].delivered(0, 2);
+        assert_eq!((t.waiting(), receipt.await.stored), (0, 3));
+        // Of the next one, the second of three cannot be sent: what was sent before makes nothing wait for ever.
+        let segments = t.batch(1, Vec::new());
+        segments[0].more(2);
+        let sent = segments[0].clone();
+        segments[0].fewer(1);
+        segments[0].cut(0, &Error::data("no"));
+        assert_eq!(t.waiting(), 1);
+        sent.delivered(0, 0);
+        assert_eq!(t.waiting(), 0);
     }
 
     #[tokio::test]

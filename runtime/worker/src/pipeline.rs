@@ -141,7 +141,11 @@ struct Link {
 }
 
 /// The transforms of a task, in order, each with its condition.
-pub struct Chain(Vec<Link>);
+pub struct Chain {
+    links: Vec<Link>,
+    /// What was made of the last record besides the answer.
+    further: Vec<Record>,
+}
 
 impl Chain {
     /// As `transforms` and `predicates` say.
@@ -156,23 +160,47 @@ impl Chain {
             let transform = (plugin.build)(settings, context.clone()).await.map_err(failed)?;
             links.push(Link { transform, class: plugin.info.class().to_owned(), condition });
         }
-        Ok(Self(links))
+        Ok(Self { links, further: Vec::new() })
     }
 
     /// The record after all transforms; `None` when one dropped it.
-    pub(crate) fn apply(
+    pub(crate) fn apply(&mut self, record: Record, meta: &RecordMeta) -> std::result::Result<Option<Record>, Failure> {
+        self.further.clear();
+        let first = self.pass(0, record, meta)?;
+        // What is left when the answer itself was dropped behind the transform that made several takes its place.
+        Ok(first.or_else(|| (!self.further.is_empty()).then(|| self.further.remove(0))))
+    }
+
+    /// What the last record became besides the answer.
+    pub(crate) fn further(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.further)
+    }
+
+    /// The classes of all, for errors that are nobody's alone.
+    fn names(&self) -> String {
+        self.links.iter().map(|link| link.class.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn pass(
         &mut self,
+        first: usize,
         mut record: Record,
         meta: &RecordMeta,
     ) -> std::result::Result<Option<Record>, Failure> {
-        for link in &mut self.0 {
+        for at in first..self.links.len() {
+            let link = &mut self.links[at];
             let failed = |error: Error| Failure { stage: Stage::Transformation, class: link.class.clone(), error };
             if let Some((predicate, negate)) = &link.condition
                 && predicate.test(&record, meta).map_err(failed)? == *negate
             {
                 continue;
             }
-            match link.transform.apply(record, meta).map_err(failed)? {
+            let changed = link.transform.apply(record, meta).map_err(failed)?;
+            for further in link.transform.further() {
+                let passed = self.pass(at + 1, further, meta)?;
+                self.further.extend(passed);
+            }
+            match changed {
                 Some(changed) => record = changed,
                 None => return Ok(None),
             }
@@ -223,6 +251,15 @@ pub struct Encoded {
     pub value: Option<Bytes>,
     /// Headers.
     pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+}
+
+/// What a record of a source becomes.
+#[derive(Debug)]
+pub struct Written {
+    /// The record.
+    pub first: Encoded,
+    /// What transforms made of it besides; sent behind it.
+    pub further: Vec<Encoded>,
 }
 
 /// What became of a record on its way through the pipeline.
@@ -301,13 +338,19 @@ impl Pipeline {
             timestamp_type: raw.timestamp_type,
         };
         let meta = RecordMeta { kafka_offset: Some(raw.offset) };
-        Ok(self.chain.apply(record, &meta)?.map(|record| SinkRecord { record, origin }))
+        let record = self.chain.apply(record, &meta)?;
+        if !self.chain.further().is_empty() {
+            let text = "the transforms make several records of one, which only sources can write";
+            return Err(Failure { stage: Stage::Transformation, class: self.chain.names(), error: Error::data(text) });
+        }
+        Ok(record.map(|record| SinkRecord { record, origin }))
     }
 
-    /// From a source to Kafka: transforms, then headers, key and value. The position is for what is logged.
-    pub async fn encode(&mut self, record: Record, source: Option<SourcePosition>) -> Result<Passed<Encoded>> {
+    /// From a source to Kafka: transforms, then headers, key and value. The position is for what is logged. A record
+    /// may become several; all of them or none are answered.
+    pub async fn encode(&mut self, record: Record, source: Option<SourcePosition>) -> Result<Passed<Written>> {
         // What the queue of dead letters gets; without transforms it is the record itself.
-        let original = if self.chain.0.is_empty() { None } else { Some(record.clone()) };
+        let original = if self.chain.links.is_empty() { None } else { Some(record.clone()) };
         let changed = match self.chain.apply(record, &RecordMeta::default()) {
             Ok(Some(changed)) => changed,
             Ok(None) => return Ok(Passed::Dropped),
@@ -317,10 +360,11 @@ impl Pipeline {
                 return Ok(Passed::Tolerated);
             }
         };
+        let further = self.chain.further();
         let began = Instant::now();
         let mut attempt = 0;
         loop {
-            let failure = match self.converters.encode(&changed).await {
+            let failure = match self.converters.encode_all(&changed, &further).await {
                 Ok(encoded) => {
                     self.over();
                     return Ok(Passed::On(encoded));
@@ -410,6 +454,14 @@ impl Converters {
         Failure { stage, class: self.of(role).class.clone(), error }
     }
 
+    async fn encode_all(&self, first: &Record, further: &[Record]) -> std::result::Result<Written, Failure> {
+        let mut written = Written { first: self.encode(first).await?, further: Vec::with_capacity(further.len()) };
+        for record in further {
+            written.further.push(self.encode(record).await?);
+        }
+        Ok(written)
+    }
+
     async fn encode(&self, record: &Record) -> std::result::Result<Encoded, Failure> {
         let at = |role: Role| move |error: Error| self.failure(role, error);
         let mut headers = Vec::with_capacity(record.headers.len());
@@ -468,5 +520,45 @@ mod tests {
         assert_eq!((text(&raw.key).as_deref(), text(&raw.value).as_deref()), (Some("k"), Some("7")));
         let headers: Vec<(&str, Option<String>)> = raw.headers.iter().map(|(k, v)| (&**k, text(v))).collect();
         assert_eq!(headers, [("a", Some("x".into())), ("b", Some("true".into())), ("c", None)]);
+    }
+
+    /// Makes three of one, or appends a letter to the topic; drops what comes from a topic.
+    enum Test {
+        Thrice(Vec<Record>),
+        Append,
+        Drop(&'static str),
+    }
+
+    impl Transform for Test {
+        fn apply(&mut self, mut record: Record, _: &RecordMeta) -> Result<Option<Record>> {
+            match self {
+                Self::Thrice(further) => {
+                    *further = ["a", "b"].map(|topic| Record { topic: topic.into(), ..record.clone() }).into();
+                }
+                Self::Append => record.topic = format!("{}x", record.topic).as_str().into(),
+                Self::Drop(topic) if &*record.topic == *topic => return Ok(None),
+                Self::Drop(_) => {}
+            }
+            Ok(Some(record))
+        }
+
+        fn further(&mut self) -> Vec<Record> {
+            if let Self::Thrice(further) = self { std::mem::take(further) } else { Vec::new() }
+        }
+    }
+
+    #[test]
+    fn what_a_transform_makes_besides_passes_those_that_follow() {
+        let topics = |links: Vec<Test>| {
+            let link = |transform| Link { transform: Box::new(transform), class: "Test".into(), condition: None };
+            let mut chain = Chain { links: links.into_iter().map(link).collect(), further: Vec::new() };
+            let first = chain.apply(Record::new("t"), &RecordMeta::default()).expect("no transform fails");
+            first.iter().chain(&chain.further()).map(|r| r.topic.to_string()).collect::<Vec<_>>()
+        };
+        let thrice = || Test::Thrice(Vec::new());
+        assert_eq!(topics(vec![Test::Append, thrice(), Test::Append]), ["txx", "ax", "bx"]);
+        assert_eq!(topics(vec![thrice(), Test::Drop("a")]), ["t", "b"]);
+        assert_eq!(topics(vec![thrice(), Test::Drop("t"), Test::Append]), ["ax", "bx"], "the others are not lost");
+        assert_eq!(topics(vec![thrice(), thrice()]).len(), 9);
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     active_topics::TaskTopics,
     offsets::{Segment, Tracker, Walk},
-    pipeline::{Passed, Pipeline},
+    pipeline::{Encoded, Passed, Pipeline},
     progress::Activity,
     status::{TaskStatus, Trouble},
     storage::SourceOffsets,
@@ -261,35 +261,36 @@ async fn send(
         let shown = record.source.clone().filter(|_| pipeline.tolerance.tells_records());
         let source = record.source;
         let outcome = match pipeline.encode(record.record, shown).await {
-            Ok(Passed::On(encoded)) => {
-                if new_topics.last() != Some(&encoded.topic) && used.is_new(&encoded.topic) {
-                    new_topics.push(encoded.topic.clone());
+            Ok(Passed::On(written)) => {
+                let mut unsent = written.further.len();
+                segment.more(unsent);
+                let mut outcome = Ok(());
+                for encoded in std::iter::once(&written.first).chain(&written.further) {
+                    if new_topics.last() != Some(&encoded.topic) && used.is_new(&encoded.topic) {
+                        new_topics.push(encoded.topic.clone());
+                    }
+                    let there = match creator {
+                        Some(creator) => creator.ensure(&encoded.topic, status).await,
+                        None => Ok(()),
+                    };
+                    outcome = match there {
+                        Ok(()) => match deliver(producer, encoded, segment).await {
+                            // A record that can never be sent, such as one that is too large.
+                            Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
+                                connect_kafka::Delivery::failed(&**segment, e);
+                                Ok(())
+                            }
+                            sent => sent,
+                        },
+                        missing => missing,
+                    };
+                    if outcome.is_err() {
+                        segment.fewer(unsent);
+                        break;
+                    }
+                    unsent = unsent.saturating_sub(1);
                 }
-                let headers: Vec<(&str, Option<&[u8]>)> =
-                    encoded.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
-                let outgoing = Outgoing {
-                    topic: &encoded.topic,
-                    partition: encoded.partition,
-                    timestamp: encoded.timestamp,
-                    key: encoded.key.as_deref(),
-                    value: encoded.value.as_deref(),
-                    headers: &headers,
-                };
-                let there = match creator {
-                    Some(creator) => creator.ensure(&encoded.topic, status).await,
-                    None => Ok(()),
-                };
-                match there {
-                    Ok(()) => match producer.send(outgoing, segment.clone()).await {
-                        // A record that can never be sent, such as one that is too large.
-                        Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
-                            connect_kafka::Delivery::failed(&**segment, e);
-                            Ok(())
-                        }
-                        sent => sent,
-                    },
-                    missing => missing,
-                }
+                outcome
             }
             Ok(Passed::Dropped) => {
                 segment.filtered();
@@ -316,6 +317,19 @@ async fn send(
     tracker.offsets(latest);
     tracker.topics(new_topics);
     failure.map_or(Ok(()), Err)
+}
+
+async fn deliver(producer: &Producer<Segment>, encoded: &Encoded, segment: &Arc<Segment>) -> Result<()> {
+    let headers: Vec<(&str, Option<&[u8]>)> = encoded.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
+    let outgoing = Outgoing {
+        topic: &encoded.topic,
+        partition: encoded.partition,
+        timestamp: encoded.timestamp,
+        key: encoded.key.as_deref(),
+        value: encoded.value.as_deref(),
+        headers: &headers,
+    };
+    producer.send(outgoing, segment.clone()).await
 }
 
 struct Committer {

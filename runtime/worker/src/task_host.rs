@@ -118,6 +118,14 @@ impl TaskHost for Host {
     fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
         pipeline::converter(&self.plugins, &self.worker, &self.settings, key, role)
     }
+
+    fn refused(&self, why: &str) {
+        match self.status.refused(why) {
+            Some((why, 0)) => tracing::warn!("{why}"),
+            Some((why, untold)) => tracing::warn!("{why} (and {untold} more were refused before)"),
+            None => {}
+        }
+    }
 }
 
 /// Does a part of what a task waits for before it begins to run, and says so in its status when it takes long.

@@ -63,6 +63,9 @@ impl Default for TaskStatus {
     }
 }
 
+/// Whoever sends nonsense must not fill the log with it.
+const REFUSALS_EVERY: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 struct Words {
     /// Text and beginning of each.
@@ -73,6 +76,8 @@ struct Words {
     last_error: Option<(String, i64)>,
     /// What the task says of itself.
     note: Option<String>,
+    /// When a refusal was last told, and how many there were since.
+    refusals: (Option<Instant>, u64),
     times: Times,
 }
 
@@ -129,7 +134,14 @@ impl TaskStatus {
             last_record: AtomicI64::default(),
             progress: Progress::default(),
             window: Mutex::new(Window::new(now)),
-            words: Mutex::new(Words { troubles: BTreeMap::new(), next_try: None, last_error: None, note: None, times }),
+            words: Mutex::new(Words {
+                troubles: BTreeMap::new(),
+                next_try: None,
+                last_error: None,
+                note: None,
+                refusals: (None, 0),
+                times,
+            }),
             secrets,
         }
     }
@@ -258,6 +270,22 @@ impl TaskStatus {
     /// Whether something keeps the task from its work.
     pub(crate) fn troubled(&self) -> bool {
         !self.words().troubles.is_empty()
+    }
+
+    /// Counts input that was refused, whose sender knows why. Answers what to log of it, if it is time for that: the
+    /// reason, and how many there were since the last one that was told.
+    pub fn refused(&self, why: &str) -> Option<(String, u64)> {
+        self.counts.errors.failed();
+        let text = self.secrets.conceal(why).into_owned();
+        let mut words = self.words();
+        words.last_error = Some((text.clone(), time::now_ms()));
+        let (told, untold) = &mut words.refusals;
+        if told.is_some_and(|at| at.elapsed() < REFUSALS_EVERY) {
+            *untold += 1;
+            return None;
+        }
+        *told = Some(Instant::now());
+        Some((text, std::mem::take(untold)))
     }
 
     /// Sets what the task says of itself.
@@ -420,5 +448,15 @@ mod tests {
         }
         let (running, paused) = t.ratios();
         assert!((running - 0.5).abs() < 0.01 && (paused - 0.4).abs() < 0.01, "{running} {paused}");
+    }
+
+    #[test]
+    fn refusals_are_all_counted_and_told_now_and_then() {
+        let status = TaskStatus::default();
+        assert_eq!(status.refused("no JSON"), Some(("no JSON".to_owned(), 0)));
+        assert_eq!((status.refused("a"), status.refused("b")), (None, None));
+        assert_eq!(status.counts().errors.failures.load(Ordering::Relaxed), 3);
+        status.words().refusals.0 = None;
+        assert_eq!(status.refused("c"), Some(("c".to_owned(), 2)));
     }
 }

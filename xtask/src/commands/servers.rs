@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use xtask::servers::{
-    Cache, Certificates, InfluxDb, Ioc, Kafka, Kind, Prometheus, Registry, SecureKafka, Server, VictoriaMetrics,
+    Alertmanager, Cache, Certificates, InfluxDb, Ioc, Kafka, Kind, Prometheus, Registry, SecureKafka, Server,
+    VictoriaMetrics,
 };
 
 use crate::Outcome;
@@ -12,6 +13,8 @@ use crate::interrupt::Interrupt;
 
 /// Where a worker is unless it is told otherwise.
 const WORKER: &str = "127.0.0.1:8083";
+/// Where the example of Alertmanager's webhooks is received.
+const RECEIVER: (&str, &str) = ("http://127.0.0.1:8090/alertmanager", "change-me");
 const SAMPLE_RECORDS: &str = include_str!("sample.db");
 
 /// Fetches servers; tells every problem, not only the first.
@@ -118,6 +121,13 @@ fn start(kind: Kind, secure: bool, records: &str) -> xtask::servers::Result<Box<
             let server = Prometheus::start(WORKER)?;
             line("url", &server.url());
             line("reads", &format!("http://{WORKER}/metrics"));
+            Box::new(server)
+        }
+        Kind::Alertmanager => {
+            let (url, token) = RECEIVER;
+            let server = Alertmanager::start(url, token, None)?;
+            line("url", &server.url());
+            line("posts to", url);
             Box::new(server)
         }
     };

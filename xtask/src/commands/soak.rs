@@ -28,7 +28,7 @@ const fn minutes(n: u64) -> Duration {
 }
 
 /// All runs, in order. Further ones are a line each.
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "kills",
         about: "kill -9 at random moments, again and again (--kills)",
@@ -67,6 +67,20 @@ const STEPS: [Step; 5] = [
         ],
         release: false,
         limit: minutes(30),
+    },
+    Step {
+        name: "loader",
+        about: "numbered webhooks across kills and restarts of kafka (--kills)",
+        words: &["test", "--package", "tocsin-tests", "--test", "webhook_loader", "--", "--nocapture"],
+        release: false,
+        limit: minutes(60),
+    },
+    Step {
+        name: "webhooks",
+        about: "how many webhooks a second are answered when kafka has them, by wrk",
+        words: &["test", "--release", "--package", "tocsin-tests", "--test", "webhook_rate", "--", "--nocapture"],
+        release: true,
+        limit: minutes(20),
     },
     Step {
         name: "suite",
@@ -122,7 +136,11 @@ pub(crate) fn run(only: &[String], kills: u32, without: &Without) -> Outcome {
     }
     let runs = wanted.into_iter().map(|step| {
         let mut command = super::cargo();
-        command.args(step.words).env("TOCSIN_KILLS", kills.to_string()).env(WITHOUT, &without);
+        command
+            .args(step.words)
+            .env("TOCSIN_KILLS", kills.to_string())
+            .env("TOCSIN_RATE_SECONDS", "30")
+            .env(WITHOUT, &without);
         (step.name, command, step.limit)
     });
     summary(&run_all(runs.collect(), &interrupt))
@@ -198,6 +216,6 @@ mod tests {
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
         let e = run(&["kill".into()], 1, &Without { kinds: Vec::new() }).unwrap_err();
-        assert_eq!(e, "there is no run kill; there are kills, compat, faults, suite, benches");
+        assert_eq!(e, "there is no run kill; there are kills, compat, faults, loader, webhooks, suite, benches");
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::prerequisites::Prerequisite;
-use super::{Cache, InfluxDb, Ioc, Kafka, Prometheus, Registry, Result, VictoriaMetrics, debian, ioc, kafka, registry};
+use super::{
+    Alertmanager, Cache, InfluxDb, Ioc, Kafka, Prometheus, Registry, Result, VictoriaMetrics, debian, ioc, kafka,
+    registry,
+};
 
 /// A kind of test server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,12 +24,21 @@ pub enum Kind {
     VictoriaMetrics,
     /// Prometheus.
     Prometheus,
+    /// Prometheus's Alertmanager.
+    Alertmanager,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Kafka, Self::Registry, Self::Ioc, Self::InfluxDb, Self::VictoriaMetrics, Self::Prometheus];
+    pub const ALL: [Self; 7] = [
+        Self::Kafka,
+        Self::Registry,
+        Self::Ioc,
+        Self::InfluxDb,
+        Self::VictoriaMetrics,
+        Self::Prometheus,
+        Self::Alertmanager,
+    ];
 
     /// The name used on command lines, in `TOCSIN_WITHOUT` and by [`without`](super::without).
     pub fn name(self) -> &'static str {
@@ -37,6 +49,7 @@ impl Kind {
             Self::InfluxDb => "influxdb",
             Self::VictoriaMetrics => "victoria-metrics",
             Self::Prometheus => "prometheus",
+            Self::Alertmanager => "alertmanager",
         }
     }
 
@@ -49,6 +62,7 @@ impl Kind {
             Self::InfluxDb => InfluxDb::fetch(cache).map(drop),
             Self::VictoriaMetrics => VictoriaMetrics::fetch(cache).map(drop),
             Self::Prometheus => Prometheus::fetch(cache).map(drop),
+            Self::Alertmanager => Alertmanager::fetch(cache).map(drop),
         }
     }
 
@@ -61,6 +75,7 @@ impl Kind {
             Self::InfluxDb => ("influxdb", debian::VERSION),
             Self::VictoriaMetrics => ("victoria-metrics", debian::VERSION),
             Self::Prometheus => ("prometheus", debian::VERSION),
+            Self::Alertmanager => Alertmanager::ITEM,
         };
         cache.find(item, version).is_some()
     }
@@ -71,7 +86,9 @@ impl Kind {
             Self::Kafka => (&[Prerequisite::Java, Prerequisite::Openssl], &[Prerequisite::Maven]),
             Self::Registry => (&[Prerequisite::Java], &[Prerequisite::Maven]),
             Self::Ioc => (&[Prerequisite::Python], &[]),
-            Self::InfluxDb | Self::VictoriaMetrics | Self::Prometheus => (&[], &[Prerequisite::Apt]),
+            Self::InfluxDb | Self::VictoriaMetrics | Self::Prometheus | Self::Alertmanager => {
+                (&[], &[Prerequisite::Apt])
+            }
         };
         let to_fetch = if self.is_fetched(cache) { &[] } else { to_fetch };
         [to_run, to_fetch].concat()

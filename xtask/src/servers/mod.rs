@@ -17,13 +17,15 @@
 //! Everything is blocking; from async code call it in `spawn_blocking`. A server ends when its value is dropped. When the
 //! test process goes without dropping (a static, a kill), the `reaper` ends the server and removes its files.
 //!
-//! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`: one server each
-//! - `clients`: tools of others, which tests have work against this project
+//! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`, `alertmanager`: one
+//!   server each
+//! - `clients`: tools of others, which tests have work against this project; `wrk`: one that makes load
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
 //! - `cache`, `maven`, `python`, `debian`: where programs come from; `prerequisites`: what must be installed
 //! - `http`, `command`: requests to a server, and runs of other programs, both bounded
 
+mod alertmanager;
 mod cache;
 mod certificates;
 mod clients;
@@ -46,9 +48,11 @@ mod python;
 mod reaper;
 mod registry;
 mod victoria_metrics;
+mod wrk;
 
 use std::io::Write;
 
+pub use alertmanager::Alertmanager;
 pub use cache::Cache;
 pub use certificates::Certificates;
 pub use clients::Clients;
@@ -63,6 +67,7 @@ pub use process::{Process, Server};
 pub use prometheus::Prometheus;
 pub use registry::Registry;
 pub use victoria_metrics::VictoriaMetrics;
+pub use wrk::{Load, Wrk};
 
 /// The environment variable that names servers to do without, separated by commas.
 pub const WITHOUT: &str = "TOCSIN_WITHOUT";

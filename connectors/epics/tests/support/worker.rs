@@ -7,9 +7,9 @@ use std::{
 
 use connect_api::{
     CancellationToken, Error, OffsetMap, Result, Row, Settings, SinkRecord, SourceContext, SourceRecord, SourceTask,
-    State, Table, TableWriter, TaskContext, TaskHost, async_trait,
+    State, Table, TableWriter, TaskContext, TaskHost, async_trait, config::Config,
 };
-use connector_alarm::{Alarm, Audit, Change};
+use connector_alarm::{Alarm, AlarmConfig, Change, Writer, engine::NamedChange};
 use tokio::time::timeout;
 
 use super::LONG;
@@ -44,9 +44,11 @@ impl Worker {
 
     /// Writes an alarm as somebody else.
     pub fn write(&self, name: &str, change: &Change) {
-        let audit = Audit { user: "operator".into(), producer: "test".into(), host: "console".into() };
-        let record = audit.record(&"active-alarms".into(), &name.into(), change, None);
-        self.store(&SourceRecord { record, source: None });
+        let config = AlarmConfig::parse(&Settings::from([("user", "operator")])).expect("valid settings");
+        let change = NamedChange { name: name.into(), change: change.clone(), before: None };
+        for record in Writer::new(&config, "test".into()).records(&change, None) {
+            self.store(&SourceRecord { record, source: None });
+        }
     }
 
     pub fn alarm(&self, name: &str) -> Option<Alarm> {

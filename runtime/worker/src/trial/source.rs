@@ -137,19 +137,21 @@ impl Trial {
         self.course.begin(Stage::Render, of);
         let mut topics: Vec<String> = Vec::new();
         for one in seen {
-            let shown = match one {
+            let all = match one {
                 Seen::Record(record) => self.written(prepared, record).await,
                 Seen::Bad(record, error) => {
                     let class = self.plugin.info.class().to_owned();
                     let shown =
                         TestRecord { from: place(&record), ..self.contents(&prepared.around, &record.record).await };
-                    self.failed(shown, &Failure { stage: Where::TaskPoll, class, error })
+                    vec![self.failed(shown, &Failure { stage: Where::TaskPoll, class, error })]
                 }
             };
-            if let Some(topic) = shown.topic.as_ref().filter(|t| shown.outcome == "shown" && !topics.contains(t)) {
-                topics.push(topic.clone());
+            for shown in all {
+                if let Some(topic) = shown.topic.as_ref().filter(|t| shown.outcome == "shown" && !topics.contains(t)) {
+                    topics.push(topic.clone());
+                }
+                self.course.record(shown);
             }
-            self.course.record(shown);
         }
         let missing = self.missing(admin, &topics).await;
         let text = (!missing.is_empty()).then(|| format!("not there yet in kafka: topic {}", missing.join(", ")));
@@ -169,24 +171,33 @@ impl Trial {
         missing
     }
 
-    /// A record as Kafka would get it.
-    async fn written(&self, prepared: &mut Prepared, record: SourceRecord) -> TestRecord {
+    /// A record as Kafka would get it, and what transforms make of it besides.
+    async fn written(&self, prepared: &mut Prepared, record: SourceRecord) -> Vec<TestRecord> {
         let from = place(&record);
-        let blank = TestRecord { from, ..blank() };
-        match prepared.pipeline.chain.apply(record.record.clone(), &RecordMeta::default()) {
+        let chain = &mut prepared.pipeline.chain;
+        let (made, further) = match chain.apply(record.record.clone(), &RecordMeta::default()) {
+            Ok(first) => (Ok(first), chain.further()),
+            Err(failure) => (Err(failure), Vec::new()),
+        };
+        let mut all = Vec::with_capacity(1 + further.len());
+        all.push(match made {
             Ok(Some(changed)) => {
                 let shown = self.contents(&prepared.around, &changed).await;
-                TestRecord { from: blank.from, ..shown }
+                TestRecord { from: from.clone(), ..shown }
             }
             Ok(None) => {
                 let shown = self.contents(&prepared.around, &record.record).await;
-                TestRecord { from: blank.from, outcome: "dropped".into(), error: None, remark: None, ..shown }
+                TestRecord { from: from.clone(), outcome: "dropped".into(), error: None, remark: None, ..shown }
             }
             Err(failure) => {
                 let shown = self.contents(&prepared.around, &record.record).await;
-                self.failed(TestRecord { from: blank.from, remark: None, ..shown }, &failure)
+                self.failed(TestRecord { from: from.clone(), remark: None, ..shown }, &failure)
             }
+        });
+        for record in &further {
+            all.push(TestRecord { from: from.clone(), ..self.contents(&prepared.around, record).await });
         }
+        all
     }
 
     /// The bytes of a record's parts, or the values of those that have none.
