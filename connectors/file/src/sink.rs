@@ -133,6 +133,10 @@ const LINE_START: &[u8] = br#"{"topic":"#;
 /// Opens for appending and ends a last line that has no end: a crash of ours cut it off, or somebody else
 /// wrote it.
 fn open(path: &str, format: Format) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        // A pipe waits for its reader, as Kafka's class does: what nobody reads is not stored.
+        return File::options().append(true).open(path);
+    }
     let mut file = File::options().create(true).append(true).read(true).open(path)?;
     // Other tasks may be writing to the same file at this moment.
     file.lock()?;
@@ -205,6 +209,10 @@ impl FileSinkTask {
     }
 
     fn sync(&self) -> Result<()> {
+        // Pipes and devices keep nothing that could be lost.
+        if self.file.metadata().is_ok_and(|found| !found.is_file()) {
+            return Ok(());
+        }
         self.file.sync_data().map_err(|e| Error::retriable(format!("syncing {}", self.path)).caused_by(e))
     }
 }
@@ -222,11 +230,13 @@ impl SinkTask for FileSinkTask {
         let (file, lines) = (&mut self.file, &self.lines);
         // Local files are quick; a thread hop for each batch would cost more than the write.
         let written = file.lock().and_then(|()| {
-            let before = file.metadata().map(|m| m.len());
+            let before = file.metadata();
             let written = file.write_all(lines);
-            if let (Err(_), Ok(before)) = (&written, before) {
+            if let (Err(_), Ok(before)) = (&written, before)
+                && before.is_file()
+            {
                 // A full disk takes a part; what comes again must not be glued to it.
-                file.set_len(before)?;
+                file.set_len(before.len())?;
             }
             file.unlock().and(written)
         });

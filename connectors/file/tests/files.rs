@@ -169,3 +169,21 @@ async fn a_file_that_cannot_be_opened_is_told_with_the_way_out() {
         assert!(e.message().contains(&*path.to_string_lossy()) && e.message().contains(way_out), "{e:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_is_written_to_while_somebody_reads_it() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+    let host = Host::new();
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || fs::read_to_string(path).expect("what was written")
+    });
+    let mut task = write::<FileStreamSink>(&path, &host).await;
+    let records = [sink::record("t", 0, "k", Value::from("one")), sink::record("t", 1, "k", Value::from("two"))];
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 2);
+    sink::stop(task).await;
+    assert_eq!(reader.join().expect("no panic"), "one\ntwo\n");
+}
