@@ -22,7 +22,10 @@ fn batches_are_made_to_fit_and_no_record_and_no_dead_letter_is_lost() {
         reader.create(topic, 1, &[("max.message.bytes", bytes)]);
     }
     let dir = tempfile::tempdir().expect("folder");
+    // One line is too large for the topic, however small its batch is.
+    let large = "x".repeat(30_000);
     let lines: String = (0..LINES).map(|n| format!("{n:0>90}\n")).collect();
+    let lines = lines.replacen(&format!("{:0>90}\n", 100), &format!("{:0>90}\n{large}\n", 100), 1);
     let input = file(dir.path(), "in.txt", &lines);
     let worker = format!(
         "bootstrap.servers={}\nkey.converter=StringConverter\nvalue.converter=StringConverter\n\
@@ -34,7 +37,10 @@ fn batches_are_made_to_fit_and_no_record_and_no_dead_letter_is_lost() {
     let log = dir.path().join("log");
     let connectd = Connectd::start(&["-c", &worker], &log);
     let source = json!({
-        "connector.class": "FileStreamSource", "file": input, "topic": "small", "errors.tolerance": "all"
+        "connector.class": "FileStreamSource", "file": input, "topic": "small", "errors.tolerance": "all",
+        "errors.log.enable": true, "errors.log.include.messages": true,
+        "errors.deadletterqueue.topic.name": "large", "errors.deadletterqueue.topic.replication.factor": 1,
+        "errors.deadletterqueue.context.headers.enable": true
     });
     let (code, answer) = connectd.send("PUT", "/connectors/source/config", Some(&source));
     assert_eq!(code, 201, "{answer}");
@@ -45,6 +51,30 @@ fn batches_are_made_to_fit_and_no_record_and_no_dead_letter_is_lost() {
     let told = std::fs::read_to_string(&log).expect("log");
     assert_eq!(told.matches("does not take batches of 1000000 bytes").count(), 1, "{told}");
     assert!(told.contains("begins anew from its last offsets with batches of 19900 bytes"), "{told}");
+
+    let dead = reader.until("large", SOON, |records| !records.is_empty());
+    assert_eq!(dead[0].value.as_deref(), Some(large.as_bytes()));
+    let stage = dead[0].headers.iter().find(|(key, _)| &**key == "__connect.errors.stage");
+    assert_eq!(stage.and_then(|(_, stage)| stage.as_deref()), Some(&b"KAFKA_PRODUCE"[..]));
+    let line = "Error encountered in task source-0. Executing stage 'KAFKA_PRODUCE' with class \
+                'org.apache.kafka.connect.runtime.WorkerSourceTask', where source record is = SourceRecord{\
+                sourcePartition=";
+    wait("the log to tell the record", SOON, || std::fs::read_to_string(&log).ok().filter(|log| log.contains(line)));
+    let (_, offsets) = wait("the offset to pass it", SOON, || {
+        let end = std::fs::metadata(dir.path().join("in.txt")).expect("input").len();
+        let answer = connectd.get("/connectors/source/offsets");
+        Some(answer).filter(|(_, o)| o["offsets"][0]["offset"]["position"].as_u64() == Some(end))
+    });
+    let (_, status) = connectd.get("/connectors/source/status");
+    let detail = &status["tasks"][0]["detail"];
+    assert_eq!(
+        (&detail["records_bad"], &detail["stalled"]),
+        (&json!(1), &serde_json::Value::Null),
+        "{status} {offsets}"
+    );
+    let metrics = reqwest::blocking::get(format!("{}/metrics", connectd.url())).expect("answer").text().expect("text");
+    let active = "kafka_connect_source_task_source_record_active_count{connector=\"source\",task=\"0\"} 0";
+    assert!(metrics.contains(active), "{metrics}");
 
     // No line is JSON.
     reader.create("bad", 1, &[]);

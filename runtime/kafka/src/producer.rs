@@ -12,9 +12,11 @@ use rdkafka::{
 };
 
 use crate::{
+    RawRecord,
     client::{Context, LOOK_AT_BROKERS},
     cut::Cut,
     error::{kafka_error, not_created},
+    record::Collector,
     settings::{ClientSettings, Role},
 };
 
@@ -26,9 +28,15 @@ pub trait Delivery: Send + Sync + 'static {
     /// Kafka has not got the record and will not get it.
     fn failed(&self, error: Error);
 
+    /// As [`Delivery::failed`], for a record that Kafka was asked to take: as it was sent.
+    fn refused(&self, error: Error, record: RawRecord) {
+        let _ = record;
+        self.failed(error);
+    }
+
     /// As [`Delivery::failed`], for a record that may be all right: Kafka refused the batch in which it was sent with
-    /// others.
-    fn refused_with_others(&self, error: Error) {
+    /// others, or it was not sent, as nobody waits for it any more.
+    fn not_taken(&self, error: Error) {
         self.failed(error);
     }
 }
@@ -61,7 +69,7 @@ impl Outgoing<'_> {
 const BATCH: usize = 1_000_000;
 
 /// Kafka refused a batch as larger than the topic's `max.message.bytes`: none of its records is stored, and any of them may
-/// be all right in a smaller one. It is among the causes of what [`Delivery::refused_with_others`] is given.
+/// be all right in a smaller one. It is among the causes of what [`Delivery::not_taken`] is given.
 #[derive(Debug, thiserror::Error)]
 #[error("a batch of at most {size} bytes was refused")]
 pub struct BatchRefused {
@@ -118,9 +126,13 @@ impl<D: Delivery> ProducerContext for Reports<D> {
                 report.delivered(message.partition(), message.offset());
             }
             Err((error, message)) => {
-                let size = message.payload_len() + message.key_len();
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) && size < self.batch {
-                    return report.refused_with_others(
+                let (code, size) = (error.rdkafka_error_code(), message.payload_len() + message.key_len());
+                let doing = || format!("writing a record to topic {}", message.topic());
+                if matches!(code, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) {
+                    return report.not_taken(kafka_error(doing(), error.clone()));
+                }
+                if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) && size < self.batch {
+                    return report.not_taken(
                         Error::fatal(format!(
                             "kafka took none of a batch that is larger than max.message.bytes of topic {} allows, also if its \
                              records are not: set producer.override.batch.size to less than that, or raise max.message.bytes",
@@ -133,7 +145,12 @@ impl<D: Delivery> ProducerContext for Reports<D> {
                         }),
                     );
                 }
-                report.failed(kafka_error(format!("writing a record to topic {}", message.topic()), error.clone()));
+                let mut collector = Collector::default();
+                collector.push(message);
+                match collector.take(|_| true).pop() {
+                    Some(record) => report.refused(kafka_error(doing(), error.clone()), record),
+                    None => report.failed(kafka_error(doing(), error.clone())),
+                }
             }
         }
     }

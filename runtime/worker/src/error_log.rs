@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use connect_api::{OffsetMap, Record, Schema, TimestampType};
+use connect_api::{Bytes, Header, OffsetMap, Record, Schema, TimestampType, Value};
 use connect_kafka::RawRecord;
 use serde_json::Value as Json;
 
@@ -73,6 +73,23 @@ pub fn produced(record: &Record, source: Option<&SourcePosition>) -> String {
     )
 }
 
+/// A record of a source as it was sent: keys and values are bytes, shown as text where they are one.
+pub fn sent(raw: &RawRecord, source: Option<&SourcePosition>) -> String {
+    let value = |bytes: &Option<Bytes>| match bytes.as_deref().map(std::str::from_utf8) {
+        None => Value::Null,
+        Some(Ok(text)) => Value::from(text),
+        Some(Err(_)) => bytes.clone().map_or(Value::Null, Value::Bytes),
+    };
+    let mut record = Record::new(raw.topic.clone());
+    record.partition = Some(raw.partition).filter(|p| *p >= 0);
+    record.timestamp = raw.timestamp;
+    (record.key, record.value) = (value(&raw.key), value(&raw.value));
+    for (key, bytes) in &raw.headers {
+        record.headers.push(Header { key: key.clone(), schema: None, value: value(bytes) });
+    }
+    produced(&record, source)
+}
+
 /// A value of a source offset as Java's maps print it.
 fn plain(value: &Json) -> String {
     match value {
@@ -85,7 +102,7 @@ fn plain(value: &Json) -> String {
 mod tests {
     use super::*;
     use crate::tolerance::Stage;
-    use connect_api::{Error, Header, SourceRecord};
+    use connect_api::{Error, SourceRecord};
 
     #[test]
     fn lines_are_those_of_kafka_connect() {

@@ -13,10 +13,10 @@ use std::{
 };
 
 use connect_api::{Error, OffsetMap, Outcome, ReceiptSlip, Topic};
-use connect_kafka::Delivery;
+use connect_kafka::{Delivery, RawRecord};
 use tokio::sync::Notify;
 
-use crate::status::TaskStatus;
+use crate::{error_log::SourcePosition, status::TaskStatus};
 
 /// A run of records of a batch that share a receipt, or have none. Counts down delivery reports; nothing is
 /// woken before the last.
@@ -42,8 +42,8 @@ struct Shared {
     failure: OnceLock<Error>,
     status: Arc<TaskStatus>,
     tolerate: bool,
-    /// Reports come on a thread of the producer.
-    place: tracing::Span,
+    /// What Kafka refused and is not decided about.
+    refused: Mutex<Vec<Refused>>,
 }
 
 impl Segment {
@@ -113,30 +113,69 @@ impl Segment {
     }
 }
 
-impl Delivery for Segment {
+/// A record on its way to Kafka.
+pub struct OnWay {
+    segment: Arc<Segment>,
+    source: Option<SourcePosition>,
+}
+
+impl OnWay {
+    /// A record of the segment, with its place in the source where the log is to tell it. Without one it stands for every
+    /// record of the segment.
+    pub fn new(segment: &Arc<Segment>, source: Option<SourcePosition>) -> Arc<Self> {
+        Arc::new(Self { segment: segment.clone(), source })
+    }
+
+    /// Whether it stands for any record of the segment.
+    pub fn is_of(&self, segment: &Arc<Segment>) -> bool {
+        Arc::ptr_eq(&self.segment, segment) && self.source.is_none()
+    }
+}
+
+/// A record that Kafka refused for good; its segment waits for what becomes of it.
+pub struct Refused {
+    segment: Arc<Segment>,
+    /// Its place in the source.
+    pub source: Option<SourcePosition>,
+    /// The record as it was sent.
+    pub record: RawRecord,
+    /// Why.
+    pub error: Error,
+}
+
+impl Refused {
+    /// For a record of the segment.
+    pub fn new(segment: &Arc<Segment>, source: Option<SourcePosition>, record: RawRecord, error: Error) -> Self {
+        Self { segment: segment.clone(), source, record, error }
+    }
+
+    /// The record is tolerated.
+    pub fn tolerated(self) {
+        self.segment.tolerated();
+    }
+}
+
+impl Delivery for OnWay {
     fn delivered(&self, _partition: i32, _offset: i64) {
-        self.count_down(Some(&self.stored));
+        self.segment.count_down(Some(&self.segment.stored));
     }
 
     fn failed(&self, error: Error) {
-        let shared = &self.batch.shared;
-        if shared.tolerate {
-            let _place = shared.place.enter();
-            tracing::error!("a record was skipped, as errors.tolerance says: {}", error.one_line());
-            shared.status.counts().errors.failed();
-            shared.status.bad(&error);
-            return self.tolerated();
-        }
-        self.refused_with_others(error);
-    }
-
-    // What may be all right is not skipped, whatever errors.tolerance says.
-    fn refused_with_others(&self, error: Error) {
-        let shared = &self.batch.shared;
-        self.give_up(&error);
+        let shared = &self.segment.batch.shared;
+        self.segment.give_up(&error);
         let failure = Error::fatal("kafka did not take a record").caused_by(error);
         // The first error is the one that is told.
         let _ = shared.failure.set(failure);
+        shared.changed.notify_one();
+    }
+
+    fn refused(&self, error: Error, record: RawRecord) {
+        let shared = &self.segment.batch.shared;
+        if !shared.tolerate {
+            return self.failed(error);
+        }
+        let refused = Refused::new(&self.segment, self.source.clone(), record, error);
+        shared.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
         shared.changed.notify_one();
     }
 }
@@ -150,10 +189,10 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Nothing is tracked yet. With `tolerate`, records that Kafka refuses are skipped.
+    /// Nothing is tracked yet. With `tolerate`, records that Kafka refuses are decided about, else the task fails.
     pub fn new(status: Arc<TaskStatus>, tolerate: bool) -> Self {
-        let place = tracing::Span::current();
-        let shared = Shared { changed: Notify::new(), failure: OnceLock::new(), status, tolerate, place };
+        let shared =
+            Shared { changed: Notify::new(), failure: OnceLock::new(), status, tolerate, refused: Mutex::default() };
         Self { batches: VecDeque::new(), news: Vec::new(), shared: Arc::new(shared) }
     }
 
@@ -230,6 +269,11 @@ impl Tracker {
         safe
     }
 
+    /// Takes what Kafka has refused since the last call.
+    pub fn take_refused(&self) -> Vec<Refused> {
+        std::mem::take(&mut *self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How many batches wait for acknowledgements.
     pub fn waiting(&self) -> usize {
         self.batches.iter().filter(|b| b.open_segments.load(Ordering::Acquire) > 0).count()
@@ -292,6 +336,10 @@ mod tests {
         [(key.to_owned(), n.into())].into_iter().collect()
     }
 
+    fn on_way(segment: &Arc<Segment>) -> Arc<OnWay> {
+        OnWay::new(segment, None)
+    }
+
     fn tracked(tracker: &mut Tracker, len: usize, offset: i64) -> Vec<Arc<Segment>> {
         let segments = tracker.batch(len, Vec::new());
         tracker.offsets(vec![(Arc::new(map("file", 0)), map("position", offset))]);
@@ -303,9 +351,9 @@ mod tests {
         let mut t = Tracker::new(Arc::default(), false);
         let first = tracked(&mut t, 2, 1);
         let second = tracked(&mut t, 1, 2);
-        second[0].delivered(0, 0);
+        on_way(&second[0]).delivered(0, 0);
         assert!(t.take_safe().is_empty(), "the first batch is still out");
-        first[0].delivered(0, 0);
+        on_way(&first[0]).delivered(0, 0);
         first[0].filtered();
         let safe = t.take_safe();
         assert_eq!(safe.iter().map(|(_, o)| o.clone()).collect::<Vec<_>>(), [map("position", 1), map("position", 2)]);
@@ -319,10 +367,10 @@ mod tests {
         t.topics(vec!["a".into()]);
         let second = tracked(&mut t, 1, 2);
         t.topics(vec!["b".into()]);
-        second[0].delivered(0, 0);
+        on_way(&second[0]).delivered(0, 0);
         assert_eq!(t.take_topics(), ["b".into()]);
         t.take_safe();
-        first[0].delivered(0, 0);
+        on_way(&first[0]).delivered(0, 0);
         t.take_safe();
         assert_eq!(t.take_topics(), ["a".into()]);
         assert_eq!(t.take_topics(), []);
@@ -332,13 +380,29 @@ mod tests {
     fn a_refused_record_makes_its_batch_never_safe() {
         let mut t = Tracker::new(Arc::default(), false);
         let segments = tracked(&mut t, 1, 1);
-        segments[0].failed(Error::data("too large"));
+        on_way(&segments[0]).failed(Error::data("too large"));
         assert!(t.take_safe().is_empty());
         assert!(t.failure().is_some());
         let mut t = Tracker::new(Arc::default(), true);
         let segments = tracked(&mut t, 1, 1);
-        segments[0].failed(Error::data("too large"));
+        let record = || RawRecord {
+            topic: "t".into(),
+            partition: 0,
+            offset: -1,
+            timestamp: None,
+            timestamp_type: connect_api::TimestampType::None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
+        on_way(&segments[0]).refused(Error::data("too large"), record());
+        assert!(t.take_safe().is_empty(), "it is not decided about");
+        t.take_refused().into_iter().for_each(Refused::tolerated);
         assert_eq!(t.take_safe().len(), 1);
+        // What is dropped when the task stops is never tolerated.
+        let segments = tracked(&mut t, 1, 2);
+        on_way(&segments[0]).not_taken(Error::retriable("purged"));
+        assert!(t.take_refused().is_empty() && t.take_safe().is_empty());
     }
 
     #[tokio::test]
@@ -353,7 +417,7 @@ mod tests {
         segments.iter().for_each(|s| s.cut(3, &Error::data("no")));
         t.offsets(vec![(Arc::new(map("file", 0)), map("position", 3))]);
         assert!(t.take_safe().is_empty(), "nothing is acknowledged");
-        sent.iter().for_each(|s| s.delivered(0, 0));
+        sent.iter().for_each(|s| on_way(s).delivered(0, 0));
         assert_eq!(t.take_safe().len(), 1);
         assert_eq!([before.await, with.await, behind.await].map(|o| o.is_safe()), [true, false, false]);
     }
@@ -366,10 +430,10 @@ mod tests {
         let mut t = Tracker::new(Arc::default(), false);
         let segments = t.batch(records.len(), slips);
         segments[0].more(2);
-        segments[0].delivered(0, 0);
-        segments[0].delivered(0, 1);
+        on_way(&segments[0]).delivered(0, 0);
+        on_way(&segments[0]).delivered(0, 1);
         assert_eq!(t.waiting(), 1);
-        segments[0].delivered(0, 2);
+        on_way(&segments[0]).delivered(0, 2);
         assert_eq!((t.waiting(), receipt.await.stored), (0, 3));
         // Of the next one, the second of three cannot be sent: what was sent before makes nothing wait for ever.
         let segments = t.batch(1, Vec::new());
@@ -378,7 +442,7 @@ mod tests {
         segments[0].fewer(1);
         segments[0].cut(0, &Error::data("no"));
         assert_eq!(t.waiting(), 1);
-        sent.delivered(0, 0);
+        on_way(&sent).delivered(0, 0);
         assert_eq!(t.waiting(), 0);
     }
 
@@ -393,12 +457,12 @@ mod tests {
         let segments = t.batch(records.len(), slips);
         assert!(none.await.is_safe());
         let mut walk = Walk::new(&segments);
-        walk.segment(0).delivered(0, 0);
-        walk.segment(1).delivered(0, 0);
+        on_way(walk.segment(0)).delivered(0, 0);
+        on_way(walk.segment(1)).delivered(0, 0);
         walk.segment(2).filtered();
         let a = a.await;
         assert_eq!((a.stored, a.filtered, a.is_safe()), (1, 1, true));
-        walk.segment(3).failed(Error::data("no"));
+        on_way(walk.segment(3)).failed(Error::data("no"));
         assert!(!b.await.is_safe());
     }
 

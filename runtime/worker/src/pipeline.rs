@@ -253,6 +253,22 @@ pub struct Encoded {
     pub headers: Vec<(Arc<str>, Option<Bytes>)>,
 }
 
+impl Encoded {
+    /// As Kafka would have it, without a place.
+    pub fn raw(&self) -> RawRecord {
+        RawRecord {
+            topic: self.topic.clone(),
+            partition: self.partition.unwrap_or(-1),
+            offset: -1,
+            timestamp: self.timestamp,
+            timestamp_type: connect_api::TimestampType::None,
+            key: self.key.clone(),
+            value: self.value.clone(),
+            headers: self.headers.clone(),
+        }
+    }
+}
+
 /// What a record of a source becomes.
 #[derive(Debug)]
 pub struct Written {

@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     active_topics::TaskTopics,
-    offsets::{Segment, Tracker, Walk},
+    error_log,
+    offsets::{OnWay, Refused, Tracker, Walk},
     pipeline::{Encoded, Passed, Pipeline},
     progress::Activity,
     status::{TaskStatus, Trouble},
     storage::SourceOffsets,
+    tolerance::{Failure, Stage, Tolerance},
     topic_creation::TopicCreator,
 };
 
@@ -43,7 +45,7 @@ pub struct SourceRunner {
     /// Transforms and converters.
     pub pipeline: Pipeline,
     /// The producer.
-    pub producer: Producer<Segment>,
+    pub producer: Producer<OnWay>,
     /// Creates topics before they are written to, where the connector asks for it.
     pub creator: Option<TopicCreator>,
     /// Where offsets are kept.
@@ -61,6 +63,8 @@ pub struct SourceRunner {
 /// So many batches may wait for acknowledgements before the task is polled again; the producer's queue
 /// bounds their bytes.
 const MOST_BATCHES: usize = 256;
+/// What Kafka Connect names for records that Kafka refuses, whatever the connector.
+const PRODUCING_TASK: &str = "org.apache.kafka.connect.runtime.WorkerSourceTask";
 const HEALTH: Duration = Duration::from_secs(1);
 /// Kafka acknowledges within milliseconds; librdkafka itself gives up a request after `request.timeout.ms`.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -85,8 +89,9 @@ impl SourceRunner {
         if let Err(e) = self.task.stop().await {
             tracing::warn!("stopping the task: {}", e.one_line());
         }
-        // What Kafka has not acknowledged must not be sent later behind a successor's back.
+        // What Kafka has not acknowledged must not be sent later behind a successor's back. Nobody waits for it here.
         self.producer.purge();
+        self.status.given_up();
         result
     }
 
@@ -95,6 +100,9 @@ impl SourceRunner {
             tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
         }
         self.topics.note_all(tracker.take_topics().iter());
+        if let Err(e) = settle_refused(&self.pipeline.tolerance, tracker).await {
+            tracing::warn!("stopping with a record that kafka refused, which will come again: {}", e.one_line());
+        }
         // An offset is safe only when the dead letters before it are stored, too.
         let committed = match self.pipeline.tolerance.flush(self.flush_timeout).await {
             Ok(()) => committer.commit(tracker).await,
@@ -128,7 +136,10 @@ impl SourceRunner {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
                         changed = paused.changed() => if changed.is_err() { return Ok(()) },
-                        () = tracker.changed() => self.topics.note_all(tracker.take_topics().iter()),
+                        () = tracker.changed() => {
+                            self.topics.note_all(tracker.take_topics().iter());
+                            settle_refused(&self.pipeline.tolerance, tracker).await?;
+                        }
                         _ = health.tick() => health_of.report(),
                         _ = commits.tick() => {
                             let _committing = self.status.doing(Activity::Committing);
@@ -188,14 +199,14 @@ impl SourceRunner {
 
 /// Says in the status when Kafka is away or does not answer.
 struct Health<'a> {
-    producer: &'a Producer<Segment>,
+    producer: &'a Producer<OnWay>,
     status: Arc<TaskStatus>,
     /// How many acknowledgements there were when last looked, and since when nothing has been owed or come.
     seen: Mutex<(u64, Instant)>,
 }
 
 impl<'a> Health<'a> {
-    fn new(producer: &'a Producer<Segment>, status: Arc<TaskStatus>) -> Self {
+    fn new(producer: &'a Producer<OnWay>, status: Arc<TaskStatus>) -> Self {
         Self { producer, status, seen: Mutex::new((producer.answers(), Instant::now())) }
     }
 
@@ -238,7 +249,7 @@ async fn failed(tracker: crate::offsets::FailureHandle, health: &Health<'_>) -> 
 async fn send(
     pipeline: &mut Pipeline,
     creator: &mut Option<TopicCreator>,
-    producer: &Producer<Segment>,
+    producer: &Producer<OnWay>,
     tracker: &mut Tracker,
     used: &TaskTopics,
     status: &Arc<TaskStatus>,
@@ -256,12 +267,18 @@ async fn send(
     let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
     let mut new_topics: Vec<Topic> = Vec::new();
     let mut failure = None;
+    let mut all: Option<Arc<OnWay>> = None;
     for (i, record) in records.into_iter().enumerate() {
         let segment = walk.segment(i);
         let shown = record.source.clone().filter(|_| pipeline.tolerance.tells_records());
         let source = record.source;
-        let outcome = match pipeline.encode(record.record, shown).await {
+        let outcome = match pipeline.encode(record.record, shown.clone()).await {
             Ok(Passed::On(written)) => {
+                let report = match all.as_ref().filter(|all| shown.is_none() && all.is_of(segment)) {
+                    Some(of_segment) => of_segment.clone(),
+                    None => OnWay::new(segment, shown.clone()),
+                };
+                all = Some(report.clone());
                 let mut unsent = written.further.len();
                 segment.more(unsent);
                 let mut outcome = Ok(());
@@ -274,11 +291,11 @@ async fn send(
                         None => Ok(()),
                     };
                     outcome = match there {
-                        Ok(()) => match deliver(producer, encoded, segment).await {
+                        Ok(()) => match deliver(producer, encoded, &report).await {
                             // A record that can never be sent, such as one that is too large.
                             Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
-                                connect_kafka::Delivery::failed(&**segment, e);
-                                Ok(())
+                                let refused = Refused::new(segment, shown.clone(), encoded.raw(), e);
+                                settle(&pipeline.tolerance, refused).await
                             }
                             sent => sent,
                         },
@@ -319,7 +336,26 @@ async fn send(
     failure.map_or(Ok(()), Err)
 }
 
-async fn deliver(producer: &Producer<Segment>, encoded: &Encoded, segment: &Arc<Segment>) -> Result<()> {
+/// Decides about records that Kafka refused for good; their segments are counted down only now, so that dead letters come
+/// before offsets.
+async fn settle_refused(tolerance: &Tolerance, tracker: &Tracker) -> Result<()> {
+    for refused in tracker.take_refused() {
+        settle(tolerance, refused).await?;
+    }
+    Ok(())
+}
+
+async fn settle(tolerance: &Tolerance, refused: Refused) -> Result<()> {
+    let failure =
+        Failure { stage: Stage::KafkaProduce, class: PRODUCING_TASK.to_owned(), error: refused.error.clone() };
+    let shown = tolerance.tells_records().then(|| error_log::sent(&refused.record, refused.source.as_ref()));
+    tolerance.decide_about(failure, Some(&refused.record), shown).await?;
+    tracing::warn!("a record was skipped, as errors.tolerance says: {}", refused.error.one_line());
+    refused.tolerated();
+    Ok(())
+}
+
+async fn deliver(producer: &Producer<OnWay>, encoded: &Encoded, report: &Arc<OnWay>) -> Result<()> {
     let headers: Vec<(&str, Option<&[u8]>)> = encoded.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
     let outgoing = Outgoing {
         topic: &encoded.topic,
@@ -329,7 +365,7 @@ async fn deliver(producer: &Producer<Segment>, encoded: &Encoded, segment: &Arc<
         value: encoded.value.as_deref(),
         headers: &headers,
     };
-    producer.send(outgoing, segment.clone()).await
+    producer.send(outgoing, report.clone()).await
 }
 
 struct Committer {

@@ -509,10 +509,13 @@ mod tests {
         let e = Error::retriable("logging in").caused_by(std::io::Error::other("as s3cret-s3cret"));
         counters.retrying(Trouble::Put, &e);
         counters.bad(&e);
+        let said = || serde_json::to_string(&s.status("c")).expect("status");
         s.connector("c", State::Failed, Some(&e));
+        s.task("c", 0, 1, State::Running, None);
+        assert_eq!((said().contains("s3cret"), said().matches("as ${e:P}").count()), (false, 3), "{}", said());
         s.task("c", 0, 1, State::Failed, Some(&e));
-        let said = serde_json::to_string(&s.status("c")).expect("status");
-        assert_eq!((said.contains("s3cret"), said.matches("as ${e:P}").count()), (false, 4), "{said}");
+        assert_eq!((said().contains("s3cret"), said().matches("as ${e:P}").count()), (false, 3), "{}", said());
+        assert!(!said().contains("retrying"), "what has failed tries nothing again: {}", said());
     }
 
     #[test]

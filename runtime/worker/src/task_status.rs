@@ -170,6 +170,11 @@ impl TaskStatus {
         self.counts.settled.fetch_add(n as u64, Ordering::Relaxed);
     }
 
+    /// What was read and not settled is not waited for any more.
+    pub fn given_up(&self) {
+        self.settled(usize::try_from(self.counts.unsettled()).unwrap_or(0));
+    }
+
     /// Counts a poll of a source that gave a batch.
     pub fn polled(&self, took: Duration) {
         self.counts.polls.add_time(took);
@@ -305,7 +310,12 @@ impl TaskStatus {
     }
 
     pub(crate) fn entered(&self, state: State) {
-        self.words().times.enter(state, Instant::now());
+        let mut words = self.words();
+        words.times.enter(state, Instant::now());
+        if state == State::Failed {
+            // Nothing is tried again, unless the restart policy starts another one.
+            words.troubles.clear();
+        }
     }
 
     /// Which parts of its life the task was running, and was paused.

@@ -19,6 +19,13 @@ pub struct InFlight {
     pub(super) began: Instant,
 }
 
+impl InFlight {
+    /// Whether Kafka has answered, although nobody may have had the time to take it up.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answer.is_finished()
+    }
+}
+
 impl SinkRunner {
     /// The periodic commit: flushes the task and sends what is safe; Kafka's answer comes in the background,
     /// so that an outage does not hold up records and rebalances.

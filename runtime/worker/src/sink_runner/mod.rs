@@ -76,6 +76,8 @@ impl SinkRunner {
     pub async fn run(mut self, control: Control) -> Result<()> {
         let mut positions = Positions::default();
         let result = self.pump(&control, &mut positions).await;
+        // Nobody looks at the partitions' ends any more.
+        self.status.behind(None);
         // Also after a failure, as in Kafka Connect: what was put need not be put again when the task is restarted. A
         // task that was given up has a successor by now.
         if !self.cut.is_cut()
@@ -144,7 +146,8 @@ impl SinkRunner {
         self.status.holds(positions.assigned.len(), positions.ahead());
         let fetched = !paused && self.unassigned.is_none();
         self.status.behind(positions.lags(&self.consumer.bounds(), fetched, all_put));
-        if let Some(commit) = self.in_flight.as_ref().filter(|c| c.began.elapsed() > self.flush_timeout) {
+        let late = |c: &&InFlight| c.began.elapsed() > self.flush_timeout && !c.is_answered();
+        if let Some(commit) = self.in_flight.as_ref().filter(late) {
             let text = format!("kafka has not answered a commit of offsets for {} s", commit.began.elapsed().as_secs());
             if self.status.retrying(Trouble::Offsets, &Error::retriable(text.clone())) {
                 tracing::warn!("{text}");
