@@ -71,7 +71,10 @@ impl Place {
         assert_eq!(code, 201, "{answer}");
         wait(&format!("the task of {topic} to fail"), SOON, || {
             let task = &connectd.get(&format!("/connectors/{topic}/status")).1["tasks"][0];
-            (task["state"] == "FAILED").then(|| task["trace"].as_str().unwrap_or_default().to_owned())
+            let trace = task["trace"].as_str().unwrap_or_default();
+            // Behind the class of the exception.
+            (task["state"] == "FAILED")
+                .then(|| trace.split_once("Exception: ").map_or(trace, |(_, told)| told).to_owned())
         })
     }
 }

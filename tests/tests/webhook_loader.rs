@@ -1,6 +1,8 @@
 //! A loader that numbers its posts, across kills of the worker and restarts of Kafka: whatever was answered with 200 is
 //! in the topic, whole, and what was posted again with its id while the worker lived is there once.
 
+#![allow(clippy::print_stdout, reason = "the figures are what the long run is for")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},

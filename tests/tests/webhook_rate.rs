@@ -3,6 +3,8 @@
 //! Briefly, to see that nothing is lost or refused under load; for 30 s each in `cargo xtask soak`, whose release build
 //! tells the figures.
 
+#![allow(clippy::print_stdout, reason = "the figures are what the long run is for")]
+
 use std::{fs, time::Duration};
 
 use serde_json::json;

@@ -28,7 +28,9 @@ fn failure(connectd: &Connectd, name: &str, config: &Json) -> String {
     wait("the task to fail", Duration::from_secs(30), || {
         let (_, status) = connectd.get(&format!("/connectors/{name}/status"));
         let task = &status["tasks"][0];
-        (task["state"] == "FAILED").then(|| task["trace"].as_str().unwrap_or_default().to_owned())
+        let trace = task["trace"].as_str().unwrap_or_default();
+        // Behind the class of the exception.
+        (task["state"] == "FAILED").then(|| trace.split_once("Exception: ").map_or(trace, |(_, told)| told).to_owned())
     })
 }
 
