@@ -13,6 +13,8 @@ config_enum! {
         Avro = "avro",
         /// A struct with the packet's schema.
         Struct = "struct",
+        /// JSON as text.
+        Json = "json",
     }
 }
 
@@ -39,9 +41,19 @@ connect_api::config! {
         batch_size: i32 = Key::new("alert.stream.batch.size").default("100").at_least(1).at_most(100_000),
         /// What values are: `avro` for the packet in Avro's binary form without schema or frame, as the consumers of
         /// this stream read it, which takes `value.converter: ByteArrayConverter`; `struct` for a struct with the
-        /// packet's schema, for transforms and for converters that register it.
+        /// packet's schema, for transforms and for converters that register it, such as AvroConverter, which frames it as
+        /// Confluent's does; `json` for JSON as text, bytes in base64, which takes `value.converter: StringConverter`.
         encoding: Encoding = Key::new("alert.stream.encoding").default("avro"),
         /// Field of the packet whose text or number is the record's key, such as `objectId`. Default: records have no key.
         key_field: Option<String> = Key::new("alert.stream.key.field"),
+        /// Whether packets have their stamps, the images cut out around the object. Without them they have null there.
+        stamps: bool = Key::new("alert.stream.stamps").default("true"),
+        /// Most packets a second within a round; 0 sends each round as fast as it can.
+        rate: f64 = Key::new("alert.stream.rate").default("0").check(|rate: &f64| {
+            if *rate >= 0.0 && rate.is_finite() { Ok(()) } else { Err("Value must be at least 0".into()) }
+        }),
+        /// Files of the Avro schema to write packets with, the parts that others refer to first, the packet's last. Default:
+        /// each file's own.
+        schema_files: Vec<String> = Key::new("alert.stream.schema.files").default("").low(),
     }
 }

@@ -9,12 +9,14 @@
 //! | [`task`] | when to send what: the task, and the player in the background that reads ahead for it |
 //! | `round` | one round: from files to batches of records |
 //! | [`playlist`] | which files there are, and where in them a source offset stands |
+//! | [`schema_file`] | the schema to write with, from files |
 //! | [`packet`] | packets as bare Avro or as structs; pure |
 
 pub mod config;
 pub mod packet;
 pub mod playlist;
 mod round;
+pub mod schema_file;
 pub mod task;
 
 use connect_api::{

@@ -27,6 +27,34 @@ pub fn to_bytes(schema: &Avro, packet: Packet) -> Result<Bytes> {
     bytes.map(Bytes::from).map_err(|e| Error::data("encoding an alert packet").caused_by(e))
 }
 
+/// The packet with null in place of its stamps: of every field that holds a record with `stampData`.
+///
+/// # Errors
+///
+/// If such a field cannot be null.
+pub fn without_stamps(packet: Packet) -> Result<Packet> {
+    let Packet::Record(mut fields) = packet else { return Ok(packet) };
+    for (name, value) in &mut fields {
+        let is_stamp = |value: &Packet| match value {
+            Packet::Record(members) => members.iter().any(|(member, _)| member == "stampData"),
+            _ => false,
+        };
+        match value {
+            // Unions of this kind have two branches; null is the other one.
+            Packet::Union(branch, within) if is_stamp(within) => {
+                *value = Packet::Union(1 - (*branch).min(1), Box::new(Packet::Null));
+            }
+            other if is_stamp(other) => {
+                return Err(Error::data(format!(
+                    "the stamp {name} cannot be left out: its schema does not allow null"
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(Packet::Record(fields))
+}
+
 /// The text of a packet's field; `None` if it has no such field, or none with a text or a whole number.
 pub fn field_text(packet: &Packet, field: &str) -> Option<String> {
     let Packet::Record(fields) = packet else { return None };
@@ -223,6 +251,24 @@ mod tests {
         assert!(field_text(&packet, "candid").is_some_and(|id| id.parse::<i64>().is_ok()));
         assert_eq!(field_text(&packet, "candidate"), None);
         assert_eq!(field_text(&packet, "nope"), None);
+    }
+
+    #[test]
+    fn stamps_are_left_out_where_the_schema_allows_null() {
+        let (schema, packet) = alert();
+        let whole = to_bytes(&schema, packet.clone()).expect("encoded").len();
+        let bare = without_stamps(packet).expect("without");
+        for (name, value) in match &bare {
+            Packet::Record(fields) => fields,
+            other => panic!("{other:?}"),
+        } {
+            let left_out = matches!(value, Packet::Union(_, within) if **within == Packet::Null);
+            assert_eq!(name.starts_with("cutout"), left_out, "{name}");
+        }
+        assert!(to_bytes(&schema, bare).expect("encoded").len() < whole / 2);
+        let stamp = Packet::Record(vec![("stampData".into(), Packet::Bytes(vec![1]))]);
+        let required = Packet::Record(vec![("cutoutScience".into(), stamp)]);
+        assert!(without_stamps(required).is_err_and(|e| e.message().contains("cutoutScience")));
     }
 
     fn translated(json: &str) -> Result<Schema> {

@@ -11,7 +11,7 @@ use std::{
 use apache_avro::{Reader, Schema as Avro, types::Value as Packet};
 use connect_api::{Error, OffsetMap, Result, Schema, SourceRecord, Topic};
 
-use crate::{AlertStreamConfig, config::Encoding, packet, playlist::Position};
+use crate::{AlertStreamConfig, config::Encoding, packet, playlist::Position, schema_file};
 
 /// What a round has for the task.
 #[derive(Debug)]
@@ -30,18 +30,28 @@ pub(crate) struct Target {
     batch_size: usize,
     encoding: Encoding,
     key_field: Option<String>,
+    stamps: bool,
+    /// The schema to write packets with, if it is not the files'.
+    schema: Option<Avro>,
 }
 
 impl Target {
-    pub(crate) fn new(config: &AlertStreamConfig, partition: OffsetMap) -> Arc<Target> {
-        Arc::new(Target {
+    pub(crate) fn new(config: &AlertStreamConfig, partition: OffsetMap) -> Result<Arc<Target>> {
+        Ok(Arc::new(Target {
             topic: config.topic.as_str().into(),
             partition: Arc::new(partition),
-            batch_size: usize::try_from(config.batch_size).unwrap_or(1),
+            batch_size: steady(usize::try_from(config.batch_size).unwrap_or(1), config.rate),
             encoding: config.encoding,
             key_field: config.key_field.clone(),
-        })
+            stamps: config.stamps,
+            schema: schema_file::read(&config.schema_files)?,
+        }))
     }
+}
+
+/// The size of batches, small enough for some of them a second.
+fn steady(batch_size: usize, rate: f64) -> usize {
+    if rate > 0.0 { batch_size.min((rate / 10.0).ceil() as usize) } else { batch_size }
 }
 
 /// A round on its way through the files.
@@ -129,7 +139,11 @@ impl Round {
         })?;
         let schema = match self.target.encoding {
             Encoding::Avro => None,
-            Encoding::Struct => Some(self.schema(reader.writer_schema()).map_err(|e| failed().caused_by(e))?),
+            Encoding::Struct | Encoding::Json => {
+                let avro = self.target.schema.clone();
+                let avro = avro.as_ref().unwrap_or_else(|| reader.writer_schema());
+                Some(self.schema(avro).map_err(|e| failed().caused_by(e))?)
+            }
         };
         for _ in 0..skip {
             // What cannot be read ends the file, and was reported when it was met.
@@ -154,6 +168,15 @@ impl Container {
     fn record(&mut self, target: &Target, round: i64, packet: Packet) -> Result<SourceRecord> {
         let position = Position { round, file: self.path.clone(), record: self.next };
         self.next += 1;
+        let packet = if target.stamps { packet } else { packet::without_stamps(packet)? };
+        let packet = match &target.schema {
+            Some(schema) => packet.resolve(schema).map_err(|e| {
+                let Position { record, file, .. } = &position;
+                Error::data(format!("packet {record} of {file} is not of the schema of alert.stream.schema.files"))
+                    .caused_by(e)
+            })?,
+            None => packet,
+        };
         let mut record = SourceRecord::new(target.topic.clone()).at(&target.partition, position.to_offset());
         if let Some(field) = &target.key_field {
             let key = packet::field_text(&packet, field).ok_or_else(|| {
@@ -163,8 +186,15 @@ impl Container {
             record = record.key(Some(Schema::string()), key);
         }
         Ok(match &self.schema {
+            Some(schema) if target.encoding == Encoding::Json => {
+                let value = packet::to_value(schema, packet)?;
+                record.value(Some(Schema::string()), connect_api::json::to_json(&value).to_string())
+            }
             Some(schema) => record.value(Some(schema.clone()), packet::to_value(schema, packet)?),
-            None => record.value(Some(Schema::bytes()), packet::to_bytes(self.reader.writer_schema(), packet)?),
+            None => {
+                let schema = target.schema.as_ref().unwrap_or_else(|| self.reader.writer_schema());
+                record.value(Some(Schema::bytes()), packet::to_bytes(schema, packet)?)
+            }
         })
     }
 }

@@ -41,7 +41,7 @@ impl AlertStreamTask {
         let position = context.offset(&partition).await?.as_ref().and_then(Position::from_offset);
         let (batches, played) = mpsc::channel(1);
         let stop = context.stopping().child_token();
-        let player = Player { target: Target::new(&config, partition), config, batches };
+        let player = Player { target: Target::new(&config, partition)?, config, batches };
         // What it logs belongs to the task.
         tokio::spawn(stop.clone().run_until_cancelled_owned(player.run(position)).in_current_span());
         Ok(AlertStreamTask { context, played, broken: None, _player: stop.drop_guard() })
@@ -98,12 +98,19 @@ impl Player {
     async fn play(&self, number: i64, after: Option<Position>) -> Result<()> {
         let files = playlist::remaining(find(&self.config.files).await?, after.as_ref());
         let mut round = Round::new(self.target.clone(), number, files);
+        let (began, mut sent) = (Instant::now(), 0usize);
         loop {
+            if self.config.rate > 0.0 {
+                sleep_until(began + Duration::from_secs_f64(sent as f64 / self.config.rate)).await;
+            }
             // Reading and decoding would hold up other tasks of the worker.
             let next = spawn_blocking(move || (round.next(), round)).await;
             let (played, rest) = next.map_err(|e| Error::fatal("reading alert packets").caused_by(e))?;
             round = rest;
             let Some(played) = played else { return Ok(()) };
+            if let Played::Batch(records) = &played {
+                sent += records.len();
+            }
             if self.batches.send(Ok(played)).await.is_err() {
                 return Ok(());
             }

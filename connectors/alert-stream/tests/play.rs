@@ -138,6 +138,55 @@ async fn structs_have_one_schema_and_keys_a_field() {
 }
 
 #[tokio::test]
+async fn json_is_text_for_everybody_and_stamps_may_be_left_out() {
+    let (_folder, settings) = stage(&[("alert.stream.encoding", "json"), ("alert.stream.stamps", "false")]);
+    let mut task = Arc::new(Worker::default()).start(&settings).await.expect("it starts");
+    let records = poll(&mut *task).await;
+    let text = records[0].value.as_str().expect("text");
+    let json: serde_json::Value = serde_json::from_str(text).expect("json");
+    assert!(json["objectId"].as_str().is_some_and(|id| id.starts_with("ZTF")) && json["cutoutScience"].is_null());
+    assert!(json["candidate"]["jd"].as_f64().is_some_and(|jd| jd > 2_450_000.0));
+}
+
+#[tokio::test]
+async fn packets_are_written_with_the_schema_of_a_file() {
+    let (folder, settings) = stage(&[]);
+    let schema = folder.path().join("small.avsc");
+    let small = r#"{"type":"record","name":"small","fields":[{"name":"candid","type":"long"},{"name":"objectId","type":"string"}]}"#;
+    fs::write(&schema, small).expect("a file");
+    let settings = settings.with("alert.stream.schema.files", schema.to_string_lossy());
+    let mut task = Arc::new(Worker::default()).start(&settings).await.expect("it starts");
+    let records = poll(&mut *task).await;
+    let Value::Bytes(bytes) = &records[0].value else { panic!("{} is not bytes", records[0].value) };
+    assert!(bytes.len() < 40, "{bytes:?}");
+    // A packet that lacks a field of the schema is reported.
+    fs::write(&schema, r#"{"type":"record","name":"small","fields":[{"name":"nope","type":"long"}]}"#).expect("a file");
+    let worker = Arc::new(Worker::default());
+    let mut task = worker.start(&settings).await.expect("it starts");
+    let all_reported = async {
+        while worker.reports.lock().expect("no panic").len() < 5 {
+            assert!(is_silent(&mut *task).await, "there is nothing to send");
+        }
+    };
+    timeout(LONG, all_reported).await.expect("five reports in time");
+}
+
+#[tokio::test]
+async fn a_rate_spreads_a_round() {
+    let (_folder, settings) = stage(&[("alert.stream.rate", "20")]);
+    let mut task = Arc::new(Worker::default()).start(&settings).await.expect("it starts");
+    let begun = Instant::now();
+    let mut seen = 0;
+    while seen < 5 {
+        let batch = poll(&mut *task).await;
+        assert!(batch.len() <= 2, "small batches");
+        seen += batch.len();
+    }
+    // The last packet is the fifth, and two come together.
+    assert!(begun.elapsed() >= Duration::from_millis(150), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn playing_goes_on_behind_the_last_packet_that_was_stored() {
     let (folder, settings) =
         stage(&[("alert.stream.batch.size", "1"), ("alert.stream.repeats", "2"), ("alert.stream.interval.ms", "0")]);
