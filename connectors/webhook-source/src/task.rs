@@ -1,12 +1,12 @@
 //! Takes requests from the queue and makes records of them.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use connect_api::{Result, SourceBatch, SourceContext, SourceTask, async_trait};
 use connector_alarm::RecordMapping;
 use connector_http::{Listener, Route};
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     alarms::Alarms,
@@ -53,6 +53,7 @@ impl WebhookTask {
             signature: config.own.own.with.check(config.format),
             once: ids.map(|ids| (ids, Once::new(config.window.0, remembered))),
             queue: sender,
+            room: Arc::new(Semaphore::new(usize::try_from(config.queue_bytes).unwrap_or(1))),
             ack_timeout: config.ack_timeout.0,
             stopping: context.stopping().clone(),
             context: context.clone(),
