@@ -9,7 +9,7 @@ use connect_api::{CancellationToken, Outcome, Receipt, SourceContext, config::Se
 use connector_http::{
     Reply, Request, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
-    listener::Handler,
+    listener::{Bodies, Handler},
 };
 use futures_util::future::{Shared, join_all};
 use openssl::{memcmp, sha::sha256};
@@ -84,19 +84,22 @@ struct Named {
 }
 
 impl Intake {
-    /// What answers the paths of the connector.
-    pub fn handler(self) -> Handler {
+    /// What answers the paths of the connector, and what counts bodies of more than so many bytes.
+    pub fn handler(self, body_limit: usize) -> (Bodies, Handler) {
         let intake = Arc::new(self);
-        Arc::new(move |request| {
+        let context = intake.context.clone();
+        let bodies = Bodies { limit: body_limit, refused: Arc::new(move |reply| refused(&context, reply)) };
+        let handler: Handler = Arc::new(move |request| {
             let intake = intake.clone();
             Box::pin(async move {
                 let reply = intake.answer(request).await;
                 if reply.status.is_client_error() || reply.status == StatusCode::INTERNAL_SERVER_ERROR {
-                    intake.context.refused(&format!("a request was answered with {}: {}", reply.status, reply.text));
+                    refused(&intake.context, &reply);
                 }
                 reply
             })
-        })
+        });
+        (bodies, handler)
     }
 
     async fn answer(&self, request: Request) -> Reply {
@@ -195,6 +198,10 @@ impl Intake {
             }
         }
     }
+}
+
+fn refused(context: &SourceContext, reply: &Reply) {
+    context.refused(&format!("a request was answered with {}: {}", reply.status, reply.text));
 }
 
 /// Whether Kafka has all of it.

@@ -58,12 +58,11 @@ impl WebhookTask {
             stopping: context.stopping().clone(),
             context: context.clone(),
         };
-        let handler = intake.handler();
         let listener = Listener::open(&config.own.with).await?;
-        let limit = usize::try_from(config.body_limit).unwrap_or(0);
+        let (bodies, handler) = intake.handler(usize::try_from(config.body_limit).unwrap_or(0));
         let name = context.connector();
         let paths = config.paths_of(name);
-        let routes = paths.iter().map(|path| listener.route(path, name, limit, handler.clone()));
+        let routes = paths.iter().map(|path| listener.route(path, name, bodies.clone(), handler.clone()));
         let routes = routes.collect::<Result<Vec<_>>>()?;
         tracing::info!(address = %listener.address(), paths = paths.join(","), "receiving webhooks");
         Ok(Self { queue, alarms, routes })

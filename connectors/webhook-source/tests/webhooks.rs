@@ -317,7 +317,7 @@ async fn wrong_requests_are_refused_with_the_reason() {
     assert_eq!(running.client.get(&running.url).send().await.unwrap().status(), 405);
     assert_eq!(running.kafka.stored().len(), 1);
     let counted = running.kafka.refused.lock().unwrap();
-    assert_eq!(counted.len(), 4, "all that the connector itself refused: {counted:?}");
+    assert_eq!(counted.len(), 5, "but for the wrong method: {counted:?}");
     assert!(counted[0].starts_with("a request was answered with 400 Bad Request: device-id: "), "{counted:?}");
 }
 
