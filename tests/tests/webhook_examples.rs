@@ -10,13 +10,12 @@ use xtask::servers::Port;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const EXAMPLES: [(&str, &str); 6] = [
+const EXAMPLES: [(&str, &str); 5] = [
     ("healthbot", "healthbot"),
     ("alertmanager", "alertmanager"),
     ("grafana", "grafana"),
     ("webhook-json", "events"),
     ("webhook-alarms", "doors"),
-    ("threshold-alarms", "telemetry"),
 ];
 
 struct Examples {
@@ -112,16 +111,10 @@ fn every_example_takes_what_it_is_for() {
     for (open, minutes) in [(true, 3), (true, 7), (false, 0)] {
         examples.post("doors", &json!({"door": "d1", "open": open, "minutes": minutes, "building": "hall"}), plain);
     }
-    for temperature in [80, 91, 88, 95, 84, 70] {
-        examples.post("telemetry", &json!({"device": "r1", "temperature": temperature}), plain);
-    }
-    let alarms = examples.keys("active-alarms", 11);
-    let of_telemetry = ["-r1/temperature", "r1/temperature", "r1/temperature"];
+    let alarms = examples.keys("active-alarms", 8);
     let mut expected = ["core/r 1/chassis.fan/temp/high", "High memory usage/us-1", "door/d1", "-door/d1"]
         .into_iter()
         .chain(pumps)
-        // Raised, the marker with what was last known, the tombstone.
-        .chain(of_telemetry)
         .collect::<Vec<_>>();
     expected.sort();
     assert_eq!(alarms, expected);

@@ -138,11 +138,14 @@ async fn answer(routes: &Routes, client_timeout: Duration, request: hyper::Reque
         return response;
     }
     let (head, body) = request.into_parts();
-    let reading = timeout(client_timeout, read(body, endpoint.body_limit)).await;
+    let reading = timeout(client_timeout, read(body, endpoint.bodies.limit)).await;
     let read = reading.unwrap_or_else(|_| Err(Reply::new(StatusCode::REQUEST_TIMEOUT, "the body took too long")));
     match read {
         Ok(body) => respond((endpoint.handler)(Request { headers: head.headers, body }).await, false),
-        Err(reply) => respond(reply, true),
+        Err(reply) => {
+            (endpoint.bodies.refused)(&reply);
+            respond(reply, true)
+        }
     }
 }
 

@@ -101,6 +101,21 @@ const RESTART_GRACE: Duration = Duration::from_secs(60);
 /// What answers the POST requests of a path. It is dropped when the client goes away.
 pub type Handler = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
+/// What bodies a path takes.
+#[derive(Clone)]
+pub struct Bodies {
+    /// The largest, in bytes.
+    pub limit: usize,
+    /// Is told of requests that are refused because their bodies are too large, too slow or broken.
+    pub refused: Arc<dyn Fn(&Reply) + Send + Sync>,
+}
+
+impl From<usize> for Bodies {
+    fn from(limit: usize) -> Self {
+        Self { limit, refused: Arc::new(|_| {}) }
+    }
+}
+
 /// A running HTTP server. It stops when the last [`Route`] and the last clone are gone.
 #[derive(Clone)]
 pub struct Listener(Arc<Shared>);
@@ -196,8 +211,8 @@ impl Listener {
     }
 
     /// Takes a path for as long as the route is kept. A path that somebody else has is a fatal error.
-    pub fn route(&self, path: &str, owner: &str, body_limit: usize, handler: Handler) -> Result<Route> {
-        let endpoint = Endpoint { owner: owner.into(), body_limit, handler };
+    pub fn route(&self, path: &str, owner: &str, bodies: impl Into<Bodies>, handler: Handler) -> Result<Route> {
+        let endpoint = Endpoint { owner: owner.into(), bodies: bodies.into(), handler };
         self.0.routes.take(path, endpoint).map_err(|other| self.taken(path, &other))?;
         Ok(Route { path: path.into(), listener: self.clone() })
     }
@@ -289,7 +304,7 @@ impl Drop for Route {
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     owner: Arc<str>,
-    pub(crate) body_limit: usize,
+    pub(crate) bodies: Bodies,
     pub(crate) handler: Handler,
 }
 

@@ -79,6 +79,9 @@ connect_api::config! {
         body_limit: i32 = Key::new("webhook.body.limit").default("1048576").low().at_least(1),
         /// Most requests that wait for the task; further ones are answered with 503.
         queue: i32 = Key::new("webhook.queue").default("1000").low().at_least(1).at_most(1_000_000),
+        /// Most bytes of bodies that wait for the task; further requests are answered with 503. At least
+        /// webhook.body.limit.
+        queue_bytes: i32 = Key::new("webhook.queue.bytes").default("67108864").low().at_least(1),
         /// Longest time, in milliseconds, until Kafka has acknowledged a request's records; then it is answered with 503.
         ack_timeout: Millis = Key::new("webhook.ack.timeout.ms").default("10000").check(positive),
         /// Token that callers must send as "Authorization: Bearer token".
@@ -209,6 +212,11 @@ impl WebhookSettings {
                 problems.add(template, format!("{template} and {pointer} exclude each other: set one of them"));
             }
         }
+        if self.queue_bytes < self.body_limit {
+            let text =
+                "webhook.queue.bytes must be at least webhook.body.limit, or the largest bodies could never wait";
+            problems.add("webhook.queue.bytes", text);
+        }
         if self.idempotency == Idempotency::Body && self.format == Format::Healthbot {
             let text = "webhook.idempotency=body would lose alarms: HealthBot's bodies carry no time, so that an alarm \
                         which is raised again looks like one that was sent again";
@@ -290,6 +298,7 @@ mod tests {
         let both = [("webhook.value.pointer", "/a"), ("webhook.value.template", "{{value.a}}")];
         assert_eq!(problems(&[json, both[0], both[1]]), ["webhook.value.template"]);
         assert_eq!(problems(&[json, ("webhook.value.template", "{{value")]), ["webhook.value.template"]);
+        assert_eq!(problems(&[json, ("webhook.queue.bytes", "1000")]), ["webhook.queue.bytes"]);
         assert_eq!(problems(&[healthbot, ("webhook.idempotency", "body")]), ["webhook.idempotency"]);
         assert_eq!(problems(&[json, ("webhook.idempotency.header", "a b")]), ["webhook.idempotency.header"]);
         assert_eq!(problems(&[healthbot, ("webhook.key.pointer", "/a")]), ["webhook.key.pointer"]);

@@ -8,13 +8,13 @@ use std::{
 use connect_api::{CancellationToken, Outcome, Receipt, SourceContext, config::Secret, time::now_ms};
 use connector_http::{
     Reply, Request, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
-    listener::Handler,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    listener::{Bodies, Handler},
 };
 use futures_util::future::{Shared, join_all};
 use openssl::{memcmp, sha::sha256};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::timeout,
 };
 
@@ -36,6 +36,8 @@ pub struct Pending {
     pub verdict: oneshot::Sender<Verdict>,
     /// Where it is told for requests that come again.
     pub slot: Option<Slot>,
+    /// The room that its body takes among those that wait.
+    pub room: OwnedSemaphorePermit,
 }
 
 /// What the task made of a request: stored when all receipts say so. There are none if nothing is to be stored.
@@ -63,6 +65,8 @@ pub struct Intake {
     pub once: Option<(Ids, Arc<Once>)>,
     /// Requests that wait for the task.
     pub queue: mpsc::Sender<Pending>,
+    /// Room for their bodies, in bytes.
+    pub room: Arc<Semaphore>,
     /// How long Kafka may take.
     pub ack_timeout: Duration,
     /// Cancelled when the task stops.
@@ -71,23 +75,31 @@ pub struct Intake {
     pub context: SourceContext,
 }
 
-/// A request with its id: the name of the header, the id, its digest.
-type Named = Option<(String, String, Digest)>;
+/// How a request is known.
+struct Named {
+    id: Digest,
+    body: Digest,
+    /// The header with the id.
+    shown: Option<(String, String)>,
+}
 
 impl Intake {
-    /// What answers the paths of the connector.
-    pub fn handler(self) -> Handler {
+    /// What answers the paths of the connector, and what counts bodies of more than so many bytes.
+    pub fn handler(self, body_limit: usize) -> (Bodies, Handler) {
         let intake = Arc::new(self);
-        Arc::new(move |request| {
+        let context = intake.context.clone();
+        let bodies = Bodies { limit: body_limit, refused: Arc::new(move |reply| refused(&context, reply)) };
+        let handler: Handler = Arc::new(move |request| {
             let intake = intake.clone();
             Box::pin(async move {
                 let reply = intake.answer(request).await;
                 if reply.status.is_client_error() || reply.status == StatusCode::INTERNAL_SERVER_ERROR {
-                    intake.context.refused(&format!("a request was answered with {}: {}", reply.status, reply.text));
+                    refused(&intake.context, &reply);
                 }
                 reply
             })
-        })
+        });
+        (bodies, handler)
     }
 
     async fn answer(&self, request: Request) -> Reply {
@@ -104,23 +116,27 @@ impl Intake {
             // The sender is right: it is to come again when the settings are, too.
             Err(Refusal::Impossible(why)) => return Reply::new(StatusCode::INTERNAL_SERVER_ERROR, why),
         };
-        let Some((ids, once)) = &self.once else {
-            return self.within(self.hand_over(events, None)).await;
+        let bytes = u32::try_from(request.body.len()).unwrap_or(u32::MAX);
+        let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) else {
+            return Reply::unavailable("too many requests are waiting");
         };
-        let body = sha256(&request.body);
-        let id = match ids.of(&request.headers, body) {
-            Ok(Some((name, id, digest))) => {
-                if !name.is_empty() {
-                    events.stamp(&name, &id);
-                }
-                digest
-            }
-            Ok(None) => return self.within(self.hand_over(events, None)).await,
-            Err(problem) => return Reply::new(StatusCode::BAD_REQUEST, problem),
+        let named = match &self.once {
+            Some((ids, once)) => match ids.of(&request) {
+                Ok(named) => named.map(|named| (named, once)),
+                Err(problem) => return Reply::new(StatusCode::BAD_REQUEST, problem),
+            },
+            None => None,
         };
-        match once.begin(id, body, Instant::now()) {
-            Turn::First(slot) => self.within(self.hand_over(events, Some(slot))).await,
+        // From here on it may take a while.
+        drop(request);
+        let Some((named, once)) = named else { return self.within(self.hand_over(events, None, room)).await };
+        if let Some((header, id)) = &named.shown {
+            events.stamp(header, id);
+        }
+        match once.begin(named.id, named.body, Instant::now()) {
+            Turn::First(slot) => self.within(self.hand_over(events, Some(slot), room)).await,
             Turn::Again(mut state) => {
+                drop((events, room));
                 let settled = async {
                     match state.wait_for(|s| *s != State::Open).await.map(|s| *s) {
                         Ok(State::Stored) => Reply::new(StatusCode::OK, "stored before"),
@@ -144,9 +160,9 @@ impl Intake {
     }
 
     /// Hands a request to the task. Whoever waits may go away at any time: the task leaves what nobody waits for.
-    async fn hand_over(&self, events: Events, slot: Option<Slot>) -> Reply {
+    async fn hand_over(&self, events: Events, slot: Option<Slot>, room: OwnedSemaphorePermit) -> Reply {
         let (verdict, answer) = oneshot::channel();
-        match self.queue.try_send(Pending { events, verdict, slot }) {
+        match self.queue.try_send(Pending { events, verdict, slot, room }) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Reply::unavailable("too many requests are waiting"),
             Err(mpsc::error::TrySendError::Closed(_)) => return Reply::unavailable("the connector is stopping"),
@@ -184,20 +200,26 @@ impl Intake {
     }
 }
 
+fn refused(context: &SourceContext, reply: &Reply) {
+    context.refused(&format!("a request was answered with {}: {}", reply.status, reply.text));
+}
+
 /// Whether Kafka has all of it.
 pub(crate) async fn are_safe(receipts: Verdict) -> bool {
     join_all(receipts).await.iter().all(Outcome::is_safe)
 }
 
 impl Ids {
-    /// The id of a request, with the name of its header.
-    fn of(&self, headers: &HeaderMap, body: Digest) -> Result<Named, String> {
-        let Self::Headers(names) = self else { return Ok(Some((String::new(), String::new(), body))) };
-        let found = names.iter().find_map(|name| Some((name, headers.get(name)?)));
+    /// How a request is known, if it is.
+    fn of(&self, request: &Request) -> Result<Option<Named>, String> {
+        let body = || sha256(&request.body);
+        let Self::Headers(names) = self else { return Ok(Some(Named { id: body(), body: body(), shown: None })) };
+        let found = names.iter().find_map(|name| Some((name, request.headers.get(name)?)));
         let Some((name, value)) = found else { return Ok(None) };
         match value.to_str() {
             Ok(id) if !id.is_empty() && id.len() <= LONGEST_ID => {
-                Ok(Some((name.clone(), id.to_owned(), sha256(id.as_bytes()))))
+                let shown = Some((name.clone(), id.to_owned()));
+                Ok(Some(Named { id: sha256(id.as_bytes()), body: body(), shown }))
             }
             _ => Err(format!("expected an id of at most {LONGEST_ID} letters of ASCII in the header {name}")),
         }

@@ -1,12 +1,12 @@
 //! Takes requests from the queue and makes records of them.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use connect_api::{Result, SourceBatch, SourceContext, SourceTask, async_trait};
 use connector_alarm::RecordMapping;
 use connector_http::{Listener, Route};
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     alarms::Alarms,
@@ -53,16 +53,16 @@ impl WebhookTask {
             signature: config.own.own.with.check(config.format),
             once: ids.map(|ids| (ids, Once::new(config.window.0, remembered))),
             queue: sender,
+            room: Arc::new(Semaphore::new(usize::try_from(config.queue_bytes).unwrap_or(1))),
             ack_timeout: config.ack_timeout.0,
             stopping: context.stopping().clone(),
             context: context.clone(),
         };
-        let handler = intake.handler();
         let listener = Listener::open(&config.own.with).await?;
-        let limit = usize::try_from(config.body_limit).unwrap_or(0);
+        let (bodies, handler) = intake.handler(usize::try_from(config.body_limit).unwrap_or(0));
         let name = context.connector();
         let paths = config.paths_of(name);
-        let routes = paths.iter().map(|path| listener.route(path, name, limit, handler.clone()));
+        let routes = paths.iter().map(|path| listener.route(path, name, bodies.clone(), handler.clone()));
         let routes = routes.collect::<Result<Vec<_>>>()?;
         tracing::info!(address = %listener.address(), paths = paths.join(","), "receiving webhooks");
         Ok(Self { queue, alarms, routes })

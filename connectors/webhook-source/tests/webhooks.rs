@@ -317,7 +317,7 @@ async fn wrong_requests_are_refused_with_the_reason() {
     assert_eq!(running.client.get(&running.url).send().await.unwrap().status(), 405);
     assert_eq!(running.kafka.stored().len(), 1);
     let counted = running.kafka.refused.lock().unwrap();
-    assert_eq!(counted.len(), 4, "all that the connector itself refused: {counted:?}");
+    assert_eq!(counted.len(), 5, "but for the wrong method: {counted:?}");
     assert!(counted[0].starts_with("a request was answered with 400 Bad Request: device-id: "), "{counted:?}");
 }
 
@@ -544,4 +544,24 @@ async fn hostile_bodies_are_answered_and_hurt_nobody() {
         assert_eq!(send(good.to_string().into_bytes()).await, 200, "{format}");
         running.stop().await;
     }
+}
+
+#[tokio::test]
+async fn bodies_that_wait_are_bounded_by_their_bytes() {
+    let kafka = Kafka::new();
+    let more =
+        [JSON, ("webhook.body.limit", "1000"), ("webhook.queue.bytes", "1000"), ("webhook.ack.timeout.ms", "500")];
+    let running = start(&kafka, &more).await;
+    kafka.mode.send_replace(Mode::Paused);
+    // A poll that is under way still takes one.
+    while running.status(&json!({"n": 0})).await == 200 {}
+    let large = json!({"n": "x".repeat(600)});
+    let (first, second) = tokio::join!(running.post(&large), running.post(&large));
+    let texts = [first.text().await.unwrap(), second.text().await.unwrap()];
+    assert!(texts.iter().any(|t| t.starts_with("too many requests")), "{texts:?}");
+    assert!(texts.iter().any(|t| t.starts_with("not stored in time")), "{texts:?}");
+    kafka.mode.send_replace(Mode::Stores);
+    timeout(SOON, async { while running.status(&large).await != 200 {} }).await.expect("there is room again");
+    let is_large = |r: &&SourceRecord| r.value.get("n").is_some_and(|n| n.as_str().is_some());
+    assert_eq!(kafka.stored().iter().filter(is_large).count(), 1, "of those that were refused none");
 }
