@@ -16,7 +16,7 @@ impl Patterns {
         if all.is_empty() {
             return Ok(Self(None));
         }
-        // A dot in a name matches itself.
+        // The dots of a name match themselves, too.
         let joined: Vec<String> = all.iter().map(|one| format!("(?:{one})")).collect();
         let joined = Regex::new(&format!("^(?:{})$", joined.join("|")));
         joined.map(|all| Self(Some(all))).map_err(|_| "they cannot be used together".into())
