@@ -7,7 +7,7 @@ use connect_kafka::RawRecord;
 use serde_json::json;
 use tocsin_tests::{Connectd, avro::Registry, kafka::Reader, wait};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/connectors");
 const WIND: &str = r#"{"type":"record","name":"Dome_wind","namespace":"lsst.sal","fields":[
     {"name":"sal_created","type":{"type":"long","logicalType":"timestamp-millis"}},

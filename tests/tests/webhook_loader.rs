@@ -132,7 +132,7 @@ fn no_acknowledged_post_is_lost_across_kills_and_restarts_of_kafka() {
     let posts = acknowledged.len();
     // Only what was under way when the worker was killed, of each sender one at most, may have come again.
     assert!(again <= SENDERS * (kills + restarts), "{again} of {posts} are there more than once");
-    println!(
+    eprintln!(
         "{posts} posts acknowledged in {:.1} s, {kills} kills, {restarts} restarts of kafka, {again} stored again",
         began.elapsed().as_secs_f64()
     );

@@ -66,7 +66,7 @@ fn what_is_answered_under_load_is_stored() {
         let before = reader.all("posts").len() as u64;
         let url = format!("http://{}/{path}", port.address());
         let load = wrk.post(&url, &body.to_string(), connections, time()).expect("load");
-        println!(
+        eprintln!(
             "{path}, {connections} connections: {:.0} requests/s, median {:?}, 99 % within {:?}, {} MiB",
             load.per_second,
             load.median,
