@@ -37,6 +37,7 @@ fn at_ioc(ioc: &Ioc, mode: &str, channels: &str) -> Settings {
         ("monitor.addr.list", &ioc.address().to_string()),
         ("monitor.auto.addr.list", "false"),
         ("monitor.max.search.period", "0.5"),
+        ("monitor.repeater.port", "0"),
         ("alarm.message", "{{name}} is {{status}} ({{value}})"),
     ])
 }
@@ -137,19 +138,20 @@ async fn records_come_no_faster_than_asked_for() {
 }
 
 #[tokio::test]
-async fn tasks_share_the_channels_in_order() {
-    let settings = settings(&[("epics.channels", "a,b,c,d,e")]);
-    let context =
-        ConnectorContext { name: "epics".into(), settings: settings.clone(), stopping: CancellationToken::new() };
-    let config = EpicsConfig::parse(&settings).expect("valid settings");
-    let connector = EpicsSource::start(config, context).await.expect("it starts");
-    let groups = |max| -> Vec<String> {
+async fn tasks_share_the_channels() {
+    let shares = async |key, value, max| -> Vec<String> {
+        let settings = settings(&[(key, value)]);
+        let context =
+            ConnectorContext { name: "epics".into(), settings: settings.clone(), stopping: CancellationToken::new() };
+        let config = EpicsConfig::parse(&settings).expect("valid settings");
+        let connector = EpicsSource::start(config, context).await.expect("it starts");
         let tasks = connector.task_configs(max).expect("task settings");
-        tasks.iter().map(|t| t.get("task.channels").expect("a group").to_owned()).collect()
+        tasks.iter().map(|t| t.get("task.share").expect("a share").to_owned()).collect()
     };
-    assert_eq!(groups(1), ["0-5"]);
-    assert_eq!(groups(2), ["0-2", "2-5"]);
-    assert_eq!(groups(9), ["0-1", "1-2", "2-3", "3-4", "4-5"]);
+    assert_eq!(shares("epics.channels", "a,b,c,d,e", 1).await, ["0/1"]);
+    assert_eq!(shares("epics.channels", "a,b,c,d,e", 2).await, ["0/2", "1/2"]);
+    assert_eq!(shares("epics.channels", "a,b{1..2}", 9).await, ["0/3", "1/3", "2/3"]);
+    assert_eq!(shares("command.topic", "commands", 3).await, ["0/3", "1/3", "2/3"], "channels may come");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

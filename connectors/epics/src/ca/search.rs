@@ -144,7 +144,7 @@ impl Schedule {
                 return full;
             }
             if current.is_empty() {
-                protocol::Request::Version.write(&mut current);
+                protocol::Request::Version { priority: 0 }.write(&mut current);
             }
             current.extend_from_slice(&search);
 
