@@ -199,8 +199,9 @@ async fn a_slow_consumer_misses_values_but_no_alarm() {
     let Some(ioc) = Ioc::start(DATABASE) else { return };
     let worker = Worker::new();
     let mut task = start(&worker, &at_ioc(&ioc, "both", "T:ai0")).await;
-    let first = poll(&mut *task, 1).await;
-    assert_eq!(first[0].key.as_str(), Some("T:ai0"));
+    // An IOC serves records before it has processed them for the first time.
+    let is_normal = |r: &SourceRecord| &*r.topic == "epics" && r.value.to_string().contains("severity=0");
+    while !poll(&mut *task, 1).await.last().is_some_and(is_normal) {}
     // Nobody polls meanwhile.
     let flapping: Vec<_> =
         (0..40).flat_map(|_| [("T:ai0", "95"), ("T:ai0", "96"), ("T:ai0", "97"), ("T:ai0", "50")]).collect();
