@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many changes wait for the consumer before reading stops.
-pub(crate) const MAX_CHANGES: usize = 16_384;
+pub(crate) const MAX_CHANGES: usize = 32_768;
 /// Of more missing channels only the number is told.
 const NAMED: usize = 10;
 
@@ -205,6 +205,11 @@ impl Board {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let (absent, held) = (self.deadlines.front().map(|(at, ..)| *at), self.held.first().map(|(at, _)| *at));
         absent.into_iter().chain(held).min()
+    }
+
+    /// Gives channels so much more time to connect, as for that long nobody has listened to them.
+    pub(crate) fn postpone(&mut self, by: Duration) {
+        self.deadlines.iter_mut().for_each(|(at, ..)| *at += by);
     }
 
     /// Finds the channels that were not connected in time, and the values whose time has come.
@@ -435,6 +440,16 @@ mod tests {
             board.note(event, now);
         }
         assert_eq!(show(&mut board).len(), 4);
+    }
+
+    #[test]
+    fn time_in_which_nobody_listened_does_not_count() {
+        let (mut board, now) = board(1);
+        board.postpone(TIMEOUT);
+        board.expire(now + TIMEOUT);
+        assert!(show(&mut board).is_empty());
+        board.expire(now + 2 * TIMEOUT);
+        assert_eq!(show(&mut board), ["0:absent ever!"]);
     }
 
     #[test]

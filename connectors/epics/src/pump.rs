@@ -40,9 +40,19 @@ impl Shared {
     pub(crate) async fn pump(self: Arc<Self>, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
         let mut batch = Vec::new();
         let (mut counted, mut count_from) = (0, Instant::now());
+        let mut full_since: Option<Instant> = None;
         loop {
             let (is_full, deadline, coalesced) = self.with_board(|board| {
                 self.tell_missing(board);
+                match (board.is_full(), full_since) {
+                    (true, None) => full_since = Some(Instant::now()),
+                    // That a channel is connected may have waited to be read.
+                    (false, Some(since)) => {
+                        board.postpone(since.elapsed());
+                        full_since = None;
+                    }
+                    _ => {}
+                }
                 (board.is_full(), board.next_deadline(), board.coalesced())
             });
             if coalesced != counted && count_from <= Instant::now() {

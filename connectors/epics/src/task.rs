@@ -40,6 +40,8 @@ pub struct EpicsTask {
     provider: Option<Provider>,
     context: SourceContext,
     not_before: Instant,
+    /// Whether the last batch was full.
+    is_more: bool,
     /// Taken from the board, or from the topic of alarms at the start, and not yet returned.
     ready: Vec<SourceRecord>,
     rejected: VecDeque<(SourceRecord, Error)>,
@@ -79,6 +81,7 @@ impl EpicsTask {
             provider: Some(provider),
             context,
             not_before: Instant::now(),
+            is_more: false,
             ready,
             rejected: VecDeque::new(),
             bad: VecDeque::new(),
@@ -180,7 +183,10 @@ impl SourceTask for EpicsTask {
         loop {
             self.report().await?;
             if !self.ready.is_empty() {
-                self.not_before = Instant::now() + self.config.poll_interval();
+                // What did not fit one batch does not wait for the next interval.
+                if !std::mem::take(&mut self.is_more) {
+                    self.not_before = Instant::now() + self.config.poll_interval();
+                }
                 return Ok(std::mem::take(&mut self.ready).into());
             }
             sleep_until(self.not_before).await;
@@ -193,7 +199,11 @@ impl SourceTask for EpicsTask {
             };
             // From here on nothing is awaited until what was taken is in `self`.
             tokio::select! {
-                taken = self.shared.take(BATCH) => taken?.iter().for_each(|seen| self.translate(seen)),
+                taken = self.shared.take(BATCH) => {
+                    let taken = taken?;
+                    self.is_more = taken.len() == BATCH;
+                    taken.iter().for_each(|seen| self.translate(seen));
+                }
                 () = self.catalogue.changed() => {
                     let wanted = self.catalogue.wanted();
                     self.take_up(wanted);
