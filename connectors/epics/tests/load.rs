@@ -6,8 +6,8 @@ mod support;
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use connect_api::{Settings, SourceConnector, SourceRecord, config::Config};
-use connector_epics::{EpicsConfig, EpicsSource, channel::Event};
-use support::{LONG, Monitor, ioc::Ioc, worker::Worker};
+use connector_epics::{EpicsConfig, EpicsSource, ca::Overrides, channel::Event};
+use support::{LONG, Monitor, ioc::Ioc, settings, worker::Worker};
 use tokio::time::{Instant, timeout};
 
 /// How many, as the environment says.
@@ -40,30 +40,87 @@ record(calc,"L:{n:05}"){{field(SCAN,".1 second") field(CALC,"VAL+1") field(INPB,
     text
 }
 
+/// Channels by number, added to a client.
+struct Many {
+    monitor: Monitor,
+    count: usize,
+}
+
+impl Many {
+    /// Adds channels of an IOC that has all of them; with `missing`, as many besides that nobody has.
+    async fn add(ioc: &Ioc, missing: bool, overrides: Overrides) -> Many {
+        let addr_list = Some(ioc.address().to_string());
+        let monitor = Monitor::with(settings(Overrides { addr_list, ..overrides })).await;
+        for n in 0..channels() {
+            monitor.add(&format!("L:{n:05}"));
+            if missing {
+                monitor.add(&format!("L:nobody has this one:{n:05}"));
+            }
+        }
+        Many { monitor, count: channels() as usize }
+    }
+
+    /// How long it takes until all are connected, from now on; then all have their values, too.
+    async fn connect(&mut self) -> Duration {
+        let begun = Instant::now();
+        let (mut connected, mut updated, mut after) = (0, 0, Duration::ZERO);
+        while (connected, updated) != (self.count, self.count) {
+            match self.monitor.next().await {
+                Event::Connected { .. } => (connected, after) = (connected + 1, begun.elapsed()),
+                Event::Update { .. } => updated += 1,
+                other => panic!("{other:?} of a good channel"),
+            }
+        }
+        after
+    }
+
+    async fn lose(&mut self) -> Duration {
+        let begun = Instant::now();
+        let mut lost = 0;
+        while lost < self.count {
+            match self.monitor.next().await {
+                Event::Disconnected { .. } => lost += 1,
+                Event::Update { .. } => {}
+                other => panic!("{other:?} of a server that is gone"),
+            }
+        }
+        begun.elapsed()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_channels_connect_soon() {
-    let channels = channels();
-    let Some(ioc) = Ioc::start(&database(channels, 0)) else { return };
-    let mut monitor = Monitor::of(ioc.address()).await;
-    let begun = Instant::now();
-    for n in 0..channels {
-        monitor.add(&format!("L:{n:05}"));
-    }
-    let (mut connected, mut updated) = (0, 0);
-    let mut connected_after = Duration::ZERO;
-    while updated < channels {
-        match monitor.next().await {
-            Event::Connected { .. } => {
-                connected += 1;
-                connected_after = begun.elapsed();
-            }
-            Event::Update { .. } => updated += 1,
-            other => panic!("{other:?} of a good channel"),
-        }
-    }
-    assert_eq!(connected, channels);
-    eprintln!("{channels} channels are connected after {connected_after:?}, have values after {:?}", begun.elapsed());
-    assert!(connected_after < Duration::from_secs(3), "{channels} channels took {connected_after:?}");
+    let Some(ioc) = Ioc::start(&database(channels(), 0)) else { return };
+    let took = Many::add(&ioc, false, Overrides::default()).await.connect().await;
+    eprintln!("{} channels are connected after {took:?}", channels());
+    assert!(took < Duration::from_secs(3), "{} channels took {took:?}", channels());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_channels_connect_soon_beside_as_many_that_are_missing() {
+    let Some(ioc) = Ioc::start(&database(channels(), 0)) else { return };
+    let overrides = Overrides { max_search_period: Some(300.0), ..Overrides::default() };
+    let took = Many::add(&ioc, true, overrides).await.connect().await;
+    eprintln!("{} channels are connected after {took:?}, as many are missing", channels());
+    assert!(took < LONG, "{} channels took {took:?}", channels());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_channels_are_lost_and_found_when_their_ioc_is_killed_and_hangs() {
+    let Some(mut ioc) = Ioc::start(&database(channels(), 0)) else { return };
+    let overrides = Overrides { connection_timeout: Some(1.0), ..Overrides::default() };
+    let mut many = Many::add(&ioc, false, overrides).await;
+    many.connect().await;
+    ioc.kill();
+    let lost = many.lose().await;
+    ioc.restart();
+    let found = many.connect().await;
+    eprintln!("killed: all lost after {lost:?}, found {found:?} after the restart");
+    ioc.freeze();
+    let lost = many.lose().await;
+    ioc.thaw();
+    let found = many.connect().await;
+    eprintln!("hanging: all lost after {lost:?}, found {found:?} after it goes on");
 }
 
 /// Counter and severity of a change.
