@@ -99,11 +99,22 @@ impl Alarms {
         records
     }
 
-    /// Clears the alarm of a channel that is not monitored any more.
-    pub(crate) fn forget(&mut self, key: &Arc<str>) -> Vec<SourceRecord> {
-        self.cancel(key);
+    /// Clears the alarms of channels that are not monitored any more: those that this task has raised, or that the topic
+    /// has of this source. What others have raised under such a name is theirs.
+    pub(crate) fn forget(&mut self, keys: &HashSet<Arc<str>>) -> Vec<SourceRecord> {
         let now = time::now_ms();
-        self.settle(key, &State::Normal, now, now)
+        let mut records = Vec::new();
+        for key in keys {
+            self.cancel(key);
+            if self.normal.get(key) == Some(&false) {
+                records.extend(self.settle(key, &State::Normal, now, now));
+            }
+        }
+        let normal = &self.normal;
+        let is_watched = |name: &str| !keys.contains(name) || normal.contains_key(name);
+        let gone = self.engine.vanished(&self.source, is_watched, now);
+        records.extend(self.records(gone, now));
+        records
     }
 
     /// Clears the alarms of this source whose channels nobody monitors.

@@ -22,6 +22,8 @@ use crate::{
 
 /// How many changes wait for the consumer before reading stops.
 pub(crate) const MAX_CHANGES: usize = 32_768;
+/// More entries than this wait at the start only, or while the consumer hangs.
+const SELDOM: usize = 1024;
 /// Of more missing channels only the number is told.
 const NAMED: usize = 10;
 
@@ -92,7 +94,7 @@ struct Channel {
 #[derive(Debug, PartialEq)]
 enum Condition {
     Alarm(Status, Severity),
-    Failed(Failure),
+    Failed(Box<Failure>),
     Absent,
 }
 
@@ -191,7 +193,7 @@ impl Board {
                 }
             }
             Event::Failed { why, .. } => {
-                let state = Condition::Failed(why.clone());
+                let state = Condition::Failed(Box::new(why.clone()));
                 // A failure that lasts is told once.
                 if slot.state.as_ref() != Some(&state) {
                     slot.state = Some(state);
@@ -222,6 +224,9 @@ impl Board {
                 let never = !slot.was_connected;
                 self.push(id, What::Absent { never }, true);
             }
+        }
+        if self.deadlines.is_empty() {
+            self.deadlines.shrink_to(SELDOM);
         }
         while let Some((at, id)) = self.held.first().copied().filter(|(at, _)| *at <= now) {
             self.held.remove(&(at, id));
@@ -257,6 +262,10 @@ impl Board {
         let mut taken: Vec<Seen> = self.queue.drain(..max.min(self.queue.len())).collect();
         self.first += taken.len() as u64;
         self.changes -= taken.iter().filter(|seen| seen.is_transition).count();
+        if self.queue.is_empty() {
+            // All channels at once report at the start, and seldom later.
+            self.queue.shrink_to(SELDOM);
+        }
         taken.retain(|seen| self.channels.contains_key(&seen.id));
         taken
     }

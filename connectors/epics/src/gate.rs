@@ -9,14 +9,14 @@ use crate::{
     channel_list::ChannelSpec,
 };
 
-/// The gate of one channel, which passes changes of the alarm unseen.
+/// The gate of one channel, which passes changes of the alarm unseen. Few channels keep a value here, so that it is boxed.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     /// The number that was last passed on, and when anything was.
     last: Option<(Option<f64>, Instant)>,
-    held: Option<Sample>,
+    held: Option<Box<Sample>>,
     /// The value that was last passed on of a channel that is read again and again.
-    read: Option<Value>,
+    read: Option<Box<Value>>,
 }
 
 /// What becomes of a sample.
@@ -43,7 +43,7 @@ impl Gate {
         let polled = channel.subscription.poll.is_some();
         if polled && !is_transition && self.last.is_some() {
             let wants_values = channel.subscription.mask.intersects(Mask::VALUE.with(Mask::LOG));
-            if !wants_values || self.read.as_ref() == Some(&sample.value) {
+            if !wants_values || self.read.as_deref() == Some(&sample.value) {
                 return Verdict::Drop;
             }
         }
@@ -58,21 +58,21 @@ impl Gate {
                 return Verdict::Drop;
             }
             if channel.min_period > Duration::ZERO && now < due {
-                self.held = Some(sample);
+                self.held = Some(Box::new(sample));
                 return Verdict::Hold(due);
             }
         }
         self.held = None;
-        self.read = polled.then(|| sample.value.clone());
+        self.read = polled.then(|| Box::new(sample.value.clone()));
         self.last = Some((number(&sample.value), now));
         Verdict::Pass(sample)
     }
 
     /// What waits, to be told now.
     pub(crate) fn release(&mut self, now: Instant) -> Option<Sample> {
-        let sample = self.held.take()?;
+        let sample = *self.held.take()?;
         if self.read.is_some() {
-            self.read = Some(sample.value.clone());
+            self.read = Some(Box::new(sample.value.clone()));
         }
         self.last = Some((number(&sample.value), now));
         Some(sample)

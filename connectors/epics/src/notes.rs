@@ -34,7 +34,7 @@ impl Notes {
         let more = count.saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let text = format!("{count} of {all} channels are not connected: {}{more}", names.join(", "));
-        let none = (*all == 0).then(|| "there is no channel to monitor yet".to_owned());
+        let none = (*all == 0).then(|| "there is no channel for this task to monitor".to_owned());
         self.set(Part::Connections, none.or((*count > 0).then_some(text)));
     }
 

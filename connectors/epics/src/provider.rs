@@ -50,7 +50,7 @@ impl Provider {
 
     pub(crate) fn add(&self, channel: &ChannelSpec) -> ChannelId {
         match self {
-            Provider::Ca(client) => client.add(&channel.name, channel.subscription),
+            Provider::Ca(client) => client.add(channel.name.clone(), channel.subscription),
             Provider::Simulation(simulation) => simulation.add(&channel.name, channel.subscription.mask),
         }
     }

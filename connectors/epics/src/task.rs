@@ -1,7 +1,7 @@
 //! One share of the channels: from the provider's events to records.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -130,8 +130,11 @@ impl EpicsTask {
             }
         });
         if let Some(alarms) = &mut self.alarms {
-            let forgotten = gone.iter().filter(|(_, spec)| !wanted.keys.contains(&spec.key));
-            self.ready.extend(forgotten.flat_map(|(_, spec)| alarms.forget(&spec.key)));
+            let keys = gone.iter().map(|(_, spec)| &spec.key).filter(|key| !wanted.keys.contains(*key));
+            let forgotten: HashSet<Arc<str>> = keys.cloned().collect();
+            if !forgotten.is_empty() {
+                self.ready.extend(alarms.forget(&forgotten));
+            }
         }
         if came + went > 0 {
             info!("{} channels: {came} came, {went} went", self.channels.len());

@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use connect_api::{Settings, SourceConnector, SourceRecord, SourceTask, config::Config};
 use connector_epics::{EpicsConfig, EpicsSource};
 use support::{
-    LONG,
+    LONG, connector_at,
     ioc::Ioc,
     worker::{Worker, poll},
 };
@@ -20,14 +20,7 @@ record(ao,"T:c"){field(VAL,"3") field(PINI,"YES") field(HIGH,"80") field(HSV,"MI
 "#;
 
 fn settings(ioc: &Ioc, more: &[(&str, &str)]) -> Settings {
-    let address = ioc.address().to_string();
-    let base = [
-        ("monitor.addr.list", address.as_str()),
-        ("monitor.auto.addr.list", "false"),
-        ("monitor.max.search.period", "0.5"),
-        ("monitor.repeater.port", "0"),
-    ];
-    base.iter().chain(more).copied().collect()
+    connector_at(ioc.address(), more)
 }
 
 async fn start(worker: &Arc<Worker>, settings: &Settings) -> Box<dyn SourceTask> {

@@ -5,9 +5,9 @@ mod support;
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use connect_api::{Settings, SourceConnector, SourceRecord, config::Config};
+use connect_api::{SourceConnector, SourceRecord, config::Config};
 use connector_epics::{EpicsConfig, EpicsSource, ca::Overrides, channel::Event};
-use support::{LONG, Monitor, ioc::Ioc, settings, worker::Worker};
+use support::{LONG, Monitor, connector_at, ioc::Ioc, settings, worker::Worker};
 use tokio::time::{Instant, timeout};
 
 /// How many, as the environment says.
@@ -138,16 +138,10 @@ async fn a_slow_consumer_of_many_updates_misses_no_change_of_an_alarm() {
     let active = number("TOCSIN_EPICS_ACTIVE", 100);
     let lasts = Duration::from_secs(number("TOCSIN_EPICS_SECONDS", 4).into());
     let Some(ioc) = Ioc::start(&database(channels(), active)) else { return };
-    let address = ioc.address().to_string();
     let names = format!("L:{{00000..{:05}}}", channels() - 1);
-    let settings = Settings::from([
-        ("epics.channels", names.as_str()),
-        ("monitor.addr.list", &address),
-        ("monitor.auto.addr.list", "false"),
-        ("monitor.repeater.port", "0"),
-        // So seldom that most values are replaced by newer ones before they are taken.
-        ("monitor.poll.millis", "1000"),
-    ]);
+    // So seldom that most values are replaced by newer ones before they are taken.
+    let own = [("epics.channels", names.as_str()), ("monitor.poll.millis", "1000")];
+    let settings = connector_at(ioc.address(), &own);
     let worker = Worker::new();
     let config = EpicsConfig::parse(&settings).expect("valid settings");
     let mut task = EpicsSource::start_task(config, worker.context(&settings)).await.expect("the task starts");

@@ -10,7 +10,7 @@ use connect_api::{
 use connector_alarm::{Alarm, Change, Priority};
 use connector_epics::{EpicsConfig, EpicsSource};
 use support::{
-    LONG,
+    LONG, connector_at,
     ioc::Ioc,
     worker::{Worker, poll},
 };
@@ -30,16 +30,13 @@ fn simulated(mode: &str, channels: &str) -> Settings {
 }
 
 fn at_ioc(ioc: &Ioc, mode: &str, channels: &str) -> Settings {
-    settings(&[
+    let own = [
         ("epics.channels", channels),
         ("epics.mode", mode),
         ("epics.connect.timeout.ms", "1000"),
-        ("monitor.addr.list", &ioc.address().to_string()),
-        ("monitor.auto.addr.list", "false"),
-        ("monitor.max.search.period", "0.5"),
-        ("monitor.repeater.port", "0"),
         ("alarm.message", "{{name}} is {{status}} ({{value}})"),
-    ])
+    ];
+    connector_at(ioc.address(), &own)
 }
 
 async fn start(worker: &Arc<Worker>, settings: &Settings) -> Box<dyn SourceTask> {

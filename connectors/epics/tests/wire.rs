@@ -4,14 +4,14 @@ mod support;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use connect_api::{Settings, SourceConnector, SourceTask, config::Config};
+use connect_api::{SourceConnector, SourceTask, config::Config};
 use connector_epics::{
     EpicsConfig, EpicsSource,
     ca::{Overrides, beacon::Beacons, search::Request},
     channel::{ChannelId, Event, Subscription, Value},
 };
 use support::{
-    LONG, Monitor, VALUE_AND_ALARM,
+    LONG, Monitor, VALUE_AND_ALARM, connector_at,
     ioc::Ioc,
     settings,
     worker::{Worker, poll},
@@ -30,14 +30,7 @@ record(longout,"T:count"){field(VAL,"0") field(PINI,"YES")}
 "#;
 
 async fn start(ioc: &Ioc, more: &[(&str, &str)]) -> (Arc<Worker>, Box<dyn SourceTask>) {
-    let address = ioc.address().to_string();
-    let base = [
-        ("monitor.addr.list", address.as_str()),
-        ("monitor.auto.addr.list", "false"),
-        ("monitor.max.search.period", "0.5"),
-        ("monitor.repeater.port", "0"),
-    ];
-    let settings: Settings = base.iter().chain(more).copied().collect();
+    let settings = connector_at(ioc.address(), more);
     let config = EpicsConfig::parse(&settings).expect("valid settings");
     let worker = Worker::new();
     let task = EpicsSource::start_task(config, worker.context(&settings)).await.expect("the task starts");

@@ -129,7 +129,7 @@ impl Listener {
 
     /// Has beacons passed on by the repeater of this host, until that is gone.
     async fn follow_repeater(&mut self) -> io::Result<()> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let mut registration = BytesMut::new();
         protocol::Request::RegisterWithRepeater { address: Ipv4Addr::LOCALHOST }.write(&mut registration);
         let mut datagram = vec![0; 65_536];

@@ -135,7 +135,7 @@ impl Client {
     /// Begins to monitor a channel, or to read it again and again. The same name may be added more than once; each has its own events.
     ///
     /// A name that no server can have is answered with [`Event::Failed`].
-    pub fn add(&self, name: &str, subscription: impl Into<Subscription>) -> ChannelId {
+    pub fn add(&self, name: impl Into<Arc<str>>, subscription: impl Into<Subscription>) -> ChannelId {
         let id = ChannelId(self.next_id.fetch_add(1, Ordering::Relaxed));
         // After the client has stopped, for want of a receiver of events, nothing happens any more.
         let _ = self.commands.send(Command::Add { id, name: name.into(), subscription: subscription.into() });
@@ -193,14 +193,15 @@ struct Channel {
     name: Arc<str>,
     subscription: Subscription,
     /// The circuit and its number; none while searched for.
-    place: Option<(Place, u64)>,
+    place: Option<Arc<(Place, u64)>>,
     /// How often in a row the channel was found but could not be opened.
     failures: u32,
 }
 
 #[derive(Debug)]
 struct CircuitHandle {
-    generation: u64,
+    /// Where it leads and its number, shared by its channels.
+    place: Arc<(Place, u64)>,
     orders: mpsc::UnboundedSender<Order>,
     /// How many channels are on the circuit.
     channels: usize,
@@ -238,7 +239,8 @@ impl Manager {
                 self.channels.insert(id, Channel { name, subscription, place: None, failures: 0 });
             }
             Command::Remove { id } => match self.channels.remove(&id) {
-                Some(Channel { place: Some((place, generation)), .. }) => {
+                Some(Channel { place: Some(at), .. }) => {
+                    let (place, generation) = *at;
                     self.order(place, generation, Order::Remove { id });
                     self.left(place, generation);
                 }
@@ -251,7 +253,7 @@ impl Manager {
     fn found(&mut self, Found { id, server }: Found) {
         let id = ChannelId(id);
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        if let Some((Place { server: other, .. }, _)) = channel.place {
+        if let Some((Place { server: other, .. }, _)) = channel.place.as_deref().copied() {
             // Servers repeat themselves; two different ones, though, are worth a word to whoever runs them.
             if other != server && self.duplicates.insert((other, server)) {
                 warn!(channel = %channel.name, used = %other, ignored = %server, "channel on two servers");
@@ -269,7 +271,7 @@ impl Manager {
                     Circuit::new(place, generation, self.settings.clone(), self.events.clone(), self.notes.clone());
                 self.tasks
                     .spawn(self.cancel.clone().run_until_cancelled_owned(circuit.run(receiver)).in_current_span());
-                entry.insert(CircuitHandle { generation, orders, channels: 0 })
+                entry.insert(CircuitHandle { place: Arc::new((place, generation)), orders, channels: 0 })
             }
         };
         let create = Order::Create { id, name: channel.name.clone(), subscription: channel.subscription };
@@ -278,7 +280,7 @@ impl Manager {
             return;
         }
         circuit.channels += 1;
-        channel.place = Some((place, circuit.generation));
+        channel.place = Some(circuit.place.clone());
         self.request(Request::Forget { id: id.0 });
     }
 
@@ -291,7 +293,7 @@ impl Manager {
                 }
             }
             Note::Ended { place, generation, channels } => {
-                if self.circuits.get(&place).is_some_and(|circuit| circuit.generation == generation) {
+                if self.circuits.get(&place).is_some_and(|circuit| circuit.place.1 == generation) {
                     self.circuits.remove(&place);
                 }
                 for channel in channels {
@@ -304,7 +306,7 @@ impl Manager {
     /// Has a channel searched for again, if it is still wanted and was on that circuit.
     fn search_again(&mut self, place: Place, generation: u64, lost: LostChannel) -> bool {
         let Some(channel) = self.channels.get_mut(&lost.id) else { return false };
-        if channel.place != Some((place, generation)) {
+        if channel.place.as_deref() != Some(&(place, generation)) {
             return false;
         }
         channel.place = None;
@@ -324,7 +326,7 @@ impl Manager {
     /// Counts a channel that left a circuit. A circuit without channels is closed.
     fn left(&mut self, place: Place, generation: u64) {
         if let hash_map::Entry::Occupied(mut entry) = self.circuits.entry(place)
-            && entry.get().generation == generation
+            && entry.get().place.1 == generation
         {
             let circuit = entry.get_mut();
             circuit.channels -= 1;
@@ -335,7 +337,7 @@ impl Manager {
     }
 
     fn order(&self, place: Place, generation: u64, order: Order) {
-        if let Some(circuit) = self.circuits.get(&place).filter(|circuit| circuit.generation == generation) {
+        if let Some(circuit) = self.circuits.get(&place).filter(|circuit| circuit.place.1 == generation) {
             // A circuit that has ended forgets its channels anyway.
             let _ = circuit.orders.send(order);
         }

@@ -106,6 +106,10 @@ impl Schedule {
         if let Some(missing) = self.missing.remove(&id) {
             self.queue.remove(&(missing.due, id));
         }
+        if self.missing.is_empty() {
+            // All that were searched for at the start have been found.
+            self.missing.shrink_to(1024);
+        }
     }
 
     /// Makes everything due within a second.
