@@ -47,10 +47,11 @@ fn an_epics_alarm_reaches_kafka_influxdb_and_the_admin_and_survives_a_restart() 
         "alarms.yaml",
         &format!(
             "name: epics-alarms\nconnector.class: epics-source\nepics: {{ mode: alarms, channels: 'T:ai0' }}\n\
-             monitor: {{ addr.list: '{}', auto.addr.list: false }}\n---\n\
+             monitor: {{ addr.list: '{}', auto.addr.list: false, repeater.port: {} }}\n---\n\
              name: influxdb-sink\nconnector.class: influxdb-sink\ntopics: [active-alarms]\n\
              influxdb: {{ url: '{}', database: alarms, tags: [_key, priority] }}\n",
             ioc.addr_list(),
+            ioc.repeater_port(),
             influx.url()
         ),
     );

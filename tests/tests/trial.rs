@@ -206,7 +206,8 @@ fn other_sources_are_tried_before_they_exist() {
     let ioc = Ioc::start("record(ao,\"T:a\"){field(VAL,\"5\") field(PINI,\"YES\")}").expect("ioc");
     let epics = json!({ "name": "e", "connector.class": "epics-source", "epics.channels": "T:a, T:absent",
         "value.converter": "JsonConverter", "value.converter.schemas.enable": "false",
-        "monitor.addr.list": ioc.addr_list(), "monitor.auto.addr.list": "false" });
+        "monitor.addr.list": ioc.addr_list(), "monitor.auto.addr.list": "false",
+        "monitor.repeater.port": ioc.repeater_port().to_string() });
     let report = s.config(&epics, "?records=1&timeout=20");
     assert_eq!(stage(&report, "connect", "epics-source").0, "not_checked");
     let value = report["records"][0]["value"]["text"].as_str().unwrap_or_else(|| panic!("no value: {report:#}"));

@@ -4,10 +4,14 @@ use std::{
     fmt,
     net::SocketAddr,
     str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::alarm::{Severity, Status};
+use crate::{
+    alarm::{Severity, Status},
+    ca::dbr::Control,
+};
 
 /// One channel of one client, as long as it is added. Numbers are not used twice within a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +40,14 @@ pub enum Event {
         /// The server; none when the channel is simulated.
         server: Option<SocketAddr>,
     },
+    /// What the server says about the channel besides its value: before its first state, and when that changes. Only where
+    /// [`Subscription::metadata`] asks for it.
+    Described {
+        /// The channel.
+        id: ChannelId,
+        /// Units, limits and labels.
+        control: Arc<Control>,
+    },
     /// A connected channel is gone. It is searched for again; another [`Event::Connected`] may follow.
     Disconnected {
         /// The channel.
@@ -62,6 +74,7 @@ impl Event {
     pub fn id(&self) -> ChannelId {
         match self {
             Event::Connected { id, .. }
+            | Event::Described { id, .. }
             | Event::Disconnected { id }
             | Event::Update { id, .. }
             | Event::Failed { id, .. } => *id,
@@ -269,6 +282,28 @@ impl Mask {
     /// The bits as Channel Access sends them.
     pub const fn bits(self) -> u16 {
         self.0
+    }
+}
+
+/// What is wanted of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Which changes are reported.
+    pub mask: Mask,
+    /// Set for channels that are read again and again instead of being monitored, with the time from one reading to the
+    /// next. What is read counts as an update, whether it differs or not.
+    pub poll: Option<Duration>,
+    /// How urgent the server should find the channel's connection, from 0 to 99. Channels of different priorities have
+    /// connections of their own.
+    pub priority: u8,
+    /// Whether units, limits and labels are wanted, too.
+    pub metadata: bool,
+}
+
+impl From<Mask> for Subscription {
+    /// Monitored, with priority 0 and without metadata.
+    fn from(mask: Mask) -> Subscription {
+        Subscription { mask, poll: None, priority: 0, metadata: false }
     }
 }
 

@@ -1,26 +1,31 @@
 //! From what channels report to records and to conditions of alarms.
 
-use std::sync::LazyLock;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use connect_api::{Result, Schema, SourceRecord, Struct, Value as Connect, time};
+use connect_api::{Result, Schema, SchemaBuilder, SourceRecord, Struct, Value as Connect, time};
 use connector_alarm::{AlarmConfig, Condition, Mapping, State};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
     alarm::{Severity, Status},
-    board::What,
-    channel::{Failure, Mask, Sample, Timestamp, Value},
+    board::{Seen, What},
+    ca::dbr::{self, Control, Limits},
+    channel::{ChannelId, Failure, Mask, Sample, Timestamp, Value},
     channel_list::ChannelSpec,
 };
 
 /// A record that was never processed has this time, the beginning of EPICS time.
 const NEVER: Timestamp = Timestamp { seconds: 631_152_000, nanos: 0 };
 
-static DBR: LazyLock<Schema> = LazyLock::new(|| {
+/// The fields of `EPICS_CA_DBR`, of whose arrays one is filled.
+fn dbr(version: i32) -> SchemaBuilder {
     let array = |element| Schema::array(element).optional().build().expect("constant schema");
     Schema::structure()
         .name("org.jlab.kafka.connect.EPICS_CA_DBR")
-        .version(1)
+        .version(version)
         .field("error", Schema::optional_string())
         .field("status", Schema::optional_int8())
         .field("severity", Schema::optional_int8())
@@ -30,47 +35,114 @@ static DBR: LazyLock<Schema> = LazyLock::new(|| {
         .field("intValues", array(Schema::optional_int32()))
         .field("shortValues", array(Schema::optional_int16()))
         .field("byteValues", array(Schema::optional_int8()))
-        .build()
-        .expect("constant schema")
+}
+
+static DBR: LazyLock<Schema> = LazyLock::new(|| dbr(1).build().expect("constant schema"));
+
+static DESCRIBED: LazyLock<Schema> = LazyLock::new(|| {
+    let labels = Schema::array(Schema::optional_string()).optional().build().expect("constant schema");
+    let fields = dbr(2)
+        .field("units", Schema::optional_string())
+        .field("precision", Schema::optional_int16())
+        .field("labels", labels);
+    let limits = LIMITS.into_iter().fold(fields, |all, name| all.field(name, Schema::optional_float64()));
+    limits.build().expect("constant schema")
 });
+
+const LIMITS: [&str; 8] =
+    ["displayLow", "displayHigh", "alarmLow", "warningLow", "warningHigh", "alarmHigh", "controlLow", "controlHigh"];
 
 /// The schema of changes: `EPICS_CA_DBR` of epics2kafka, of whose arrays one is filled.
 pub fn dbr_schema() -> &'static Schema {
     &DBR
 }
 
-/// The record of a change; `None` if the change is of interest to alarms only.
-pub(crate) fn change(channel: &ChannelSpec, what: &What, now_ms: i64) -> Result<Option<SourceRecord>> {
-    let mut dbr = Struct::new(dbr_schema())?;
-    let timestamp = match what {
-        What::Sample(sample) => {
-            // All of EPICS' own numbers fit; what a server makes up is cut off.
-            let small = |code: u16| Connect::Int8(i8::try_from(code).unwrap_or(i8::MAX));
-            dbr.put("status", small(sample.status.code()))?.put("severity", small(sample.severity.code()))?;
-            let (field, values) = elements(&sample.value);
-            dbr.put(field, Connect::array(values))?;
-            milliseconds(sample.time, now_ms)
-        }
-        What::Failed(why) => {
-            dbr.put("error", why.to_string())?;
-            now_ms
-        }
-        What::Lost => {
-            dbr.put("error", "Disconnected")?;
-            now_ms
-        }
-        What::Absent { never: true } => {
-            dbr.put("error", "Never Connected")?;
-            now_ms
-        }
+/// The schema of changes with units, precision, names of states and limits: version 2 of [`dbr_schema`].
+pub fn described_schema() -> &'static Schema {
+    &DESCRIBED
+}
+
+/// The record of a change; `None` if the change is of interest to alarms only. With `error_status` errors have severity
+/// and status, too.
+pub(crate) fn change(seen: &Seen, error_status: bool, now_ms: i64) -> Result<Option<SourceRecord>> {
+    let channel = &seen.channel;
+    let schema = if channel.subscription.metadata { described_schema() } else { dbr_schema() };
+    let mut dbr = Struct::new(schema)?;
+    // All of EPICS' own numbers fit; what a server makes up is cut off.
+    let small = |code: u16| Connect::Int8(i8::try_from(code).unwrap_or(i8::MAX));
+    let error = match &seen.what {
+        What::Sample(_) => None,
+        What::Failed(why) => Some((why.to_string(), failed_status(why))),
+        What::Lost => Some(("Disconnected".into(), Status::Comm)),
+        What::Absent { never: true } => Some(("Never Connected".into(), Status::Comm)),
         // The loss was reported when it happened.
         What::Absent { never: false } => return Ok(None),
     };
+    let mut timestamp = now_ms;
+    if let What::Sample(sample) = &seen.what {
+        dbr.put("status", small(sample.status.code()))?.put("severity", small(sample.severity.code()))?;
+        let text = long_text(channel, &sample.value);
+        let (field, values) = elements(text.as_ref().unwrap_or(&sample.value));
+        dbr.put(field, Connect::array(values))?;
+        timestamp = milliseconds(sample.time, now_ms);
+    }
+    if let Some((error, status)) = error {
+        dbr.put("error", error)?;
+        if error_status {
+            dbr.put("status", small(status.code()))?.put("severity", small(Severity::Invalid.code()))?;
+        }
+    }
+    if channel.subscription.metadata
+        && let Some(control) = &seen.about
+    {
+        describe(&mut dbr, control)?;
+    }
     let record = SourceRecord::new(channel.topic.clone())
         .key(Some(Schema::string()), channel.key.clone())
-        .value(Some(dbr_schema().clone()), dbr)
+        .value(Some(schema.clone()), dbr)
         .timestamp(timestamp);
     Ok(Some(record))
+}
+
+fn describe(dbr: &mut Struct, control: &Control) -> Result<()> {
+    if !control.units.is_empty() {
+        dbr.put("units", control.units.as_str())?;
+    }
+    if let Some(precision) = control.precision {
+        dbr.put("precision", Connect::Int16(precision))?;
+    }
+    if !control.labels.is_empty() {
+        dbr.put("labels", Connect::array(control.labels.iter().map(|label| label.as_str().into()).collect()))?;
+    }
+    if let Some(Limits { display, alarm, warning, control }) = control.limits {
+        let limits = [
+            display.lower,
+            display.upper,
+            alarm.lower,
+            warning.lower,
+            warning.upper,
+            alarm.upper,
+            control.lower,
+            control.upper,
+        ];
+        // A limit that is not set is no number.
+        for (name, limit) in LIMITS.into_iter().zip(limits).filter(|(_, limit)| limit.is_finite()) {
+            dbr.put(name, Connect::Float64(limit))?;
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a text longer than 40 bytes, which servers send where the channel's name ends with `$`, as text.
+fn long_text(channel: &ChannelSpec, value: &Value) -> Option<Value> {
+    match value {
+        Value::Char(bytes) if channel.name.ends_with('$') => Some(Value::String(vec![dbr::text(bytes)])),
+        _ => None,
+    }
+}
+
+fn failed_status(why: &Failure) -> Status {
+    if *why == Failure::NoReadAccess { Status::ReadAccess } else { Status::Read }
 }
 
 fn elements(value: &Value) -> (&'static str, Vec<Connect>) {
@@ -90,23 +162,21 @@ fn elements(value: &Value) -> (&'static str, Vec<Connect>) {
 
 /// What a change means for the channel's alarm, and when it happened; `None` if nothing.
 pub(crate) fn alarm_state(
-    channel: &ChannelSpec,
-    what: &What,
+    seen: &Seen,
     disconnected_alarm: bool,
     mapping: &Mapping,
     now_ms: i64,
 ) -> Result<Option<(State, i64)>> {
-    let (severity, status, value, error, at) = match what {
+    let channel = &seen.channel;
+    let (severity, status, value, error, at) = match &seen.what {
         What::Sample(Sample { status, severity, time, value }) => {
-            (*severity, *status, plain(value), None, milliseconds(*time, now_ms))
+            let text = long_text(channel, value);
+            (*severity, *status, plain(text.as_ref().unwrap_or(value)), None, milliseconds(*time, now_ms))
         }
         // A channel that comes back soon enough has not been away.
         What::Lost => return Ok(None),
         What::Failed(_) | What::Absent { .. } if !disconnected_alarm => return Ok(None),
-        What::Failed(why) => {
-            let status = if *why == Failure::NoReadAccess { Status::ReadAccess } else { Status::Read };
-            (Severity::Invalid, status, Json::Null, Some(why.to_string()), now_ms)
-        }
+        What::Failed(why) => (Severity::Invalid, failed_status(why), Json::Null, Some(why.to_string()), now_ms),
         What::Absent { never } => {
             let error = if *never { "never connected" } else { "disconnected" };
             (Severity::Invalid, Status::Comm, Json::Null, Some(error.to_owned()), now_ms)
@@ -123,8 +193,11 @@ pub(crate) fn alarm_state(
         },
         since: Some(at),
     };
-    let names: [(&str, Json); 4] = [
-        ("channel", json!(channel.name)),
+    let about = seen.about.as_deref();
+    let names: [(&str, Json); 6] = [
+        ("channel", json!(&*channel.name)),
+        ("units", json!(about.map(|about| about.units.as_str()).unwrap_or_default())),
+        ("label", json!(label(&seen.what, about))),
         ("value", value),
         ("error", json!(error.unwrap_or_default())),
         ("time", json!(time::rfc3339(at))),
@@ -133,24 +206,38 @@ pub(crate) fn alarm_state(
     Ok(Some((mapping.by_severity(condition, names)?, at)))
 }
 
+/// The name of an enumeration's state.
+fn label<'a>(what: &What, about: Option<&'a Control>) -> &'a str {
+    match (what, about) {
+        (What::Sample(Sample { value: Value::Enum(states), .. }), Some(about)) if states.len() == 1 => {
+            about.labels.get(usize::from(states[0])).map(String::as_str).unwrap_or_default()
+        }
+        _ => "",
+    }
+}
+
 /// Makes an alarm of each severity and one without a value, to find mistakes in templates and tables before there is
 /// anything to tell.
 pub(crate) fn try_alarms(config: &AlarmConfig, disconnected_alarm: bool) -> Result<()> {
     let mapping = Mapping::new(config.clone(), "connector".into());
     mapping.source()?;
-    let channel = ChannelSpec {
+    let channel = Arc::new(ChannelSpec {
         name: "channel".into(),
         topic: "topic".into(),
-        mask: Mask::ALARM,
         key: "channel".into(),
+        subscription: Mask::ALARM.into(),
+        deadband: None,
+        min_period: Duration::ZERO,
+        on_delay: Duration::ZERO,
         simulated: None,
-    };
+    });
     let severities = [Severity::NoAlarm, Severity::Minor, Severity::Major, Severity::Invalid];
     let samples = severities.map(|severity| {
         What::Sample(Sample { status: Status::HiHi, severity, time: NEVER, value: Value::Double(vec![1.0]) })
     });
-    for what in samples.iter().chain(&[What::Absent { never: true }]) {
-        alarm_state(&channel, what, disconnected_alarm, &mapping, 0)?;
+    for what in samples.into_iter().chain([What::Absent { never: true }]) {
+        let seen = Seen { id: ChannelId(0), channel: channel.clone(), about: None, what, is_transition: true };
+        alarm_state(&seen, disconnected_alarm, &mapping, 0)?;
     }
     Ok(())
 }
@@ -171,10 +258,21 @@ mod tests {
     use connect_api::{Settings, config::Config};
 
     use super::*;
+    use crate::{ca::dbr::Range, channel::Subscription};
 
-    fn channel() -> ChannelSpec {
-        let (topic, key) = ("values".into(), "oven".into());
-        ChannelSpec { name: "T:ai0".into(), topic, mask: Mask::VALUE, key, simulated: None }
+    fn seen(name: &str, metadata: bool, what: &What) -> Seen {
+        let channel = ChannelSpec {
+            name: name.into(),
+            topic: "values".into(),
+            key: "oven".into(),
+            subscription: Subscription { metadata, ..Mask::VALUE.into() },
+            deadband: None,
+            min_period: Duration::ZERO,
+            on_delay: Duration::ZERO,
+            simulated: None,
+        };
+        let (id, channel) = (ChannelId(0), Arc::new(channel));
+        Seen { id, channel, about: None, what: what.clone(), is_transition: true }
     }
 
     fn sample(value: Value) -> What {
@@ -183,7 +281,11 @@ mod tests {
     }
 
     fn text(what: &What) -> String {
-        let record = change(&channel(), what, 7).expect("made").expect("a record");
+        text_of(&seen("T:ai0", false, what), false)
+    }
+
+    fn text_of(seen: &Seen, error_status: bool) -> String {
+        let record = change(seen, error_status, 7).expect("made").expect("a record");
         format!("{} {} {:?} {}", record.topic, record.key, record.timestamp, record.value)
     }
 
@@ -212,7 +314,12 @@ mod tests {
             text(&What::Failed(Failure::NoReadAccess)),
             "values oven Some(7) Struct{error=the server denies read access}"
         );
-        assert_eq!(change(&channel(), &What::Absent { never: false }, 7).expect("made"), None);
+        let absent = seen("T:ai0", false, &What::Absent { never: false });
+        assert_eq!(change(&absent, false, 7).expect("made"), None);
+        assert_eq!(
+            text_of(&seen("T:ai0", false, &What::Lost), true),
+            "values oven Some(7) Struct{error=Disconnected,status=9,severity=3}"
+        );
     }
 
     #[test]
@@ -225,7 +332,8 @@ mod tests {
     fn alarm(what: &What) -> Option<(State, i64)> {
         let message = Settings::from([("message", "{{name}} of {{channel}} is {{status}} ({{value}}) {{error}}")]);
         let config = AlarmConfig::parse(&message).expect("valid settings");
-        alarm_state(&channel(), what, true, &Mapping::new(config, "ca".into()), 7).expect("mapped")
+        let seen = seen("T:ai0", false, what);
+        alarm_state(&seen, true, &Mapping::new(config, "ca".into()), 7).expect("mapped")
     }
 
     #[test]
@@ -248,7 +356,57 @@ mod tests {
             assert_eq!((&*raised.severity, &*raised.status, raised.value), ("INVALID", status, None));
         }
         let mapping = Mapping::new(AlarmConfig::parse(&Settings::new()).expect("defaults"), "ca".into());
-        let ignored = alarm_state(&channel(), &What::Absent { never: true }, false, &mapping, 7);
+        let ignored = alarm_state(&seen("T:ai0", false, &What::Absent { never: true }), false, &mapping, 7);
         assert_eq!(ignored.expect("mapped"), None);
+    }
+
+    fn about(control: Control) -> Option<Arc<Control>> {
+        Some(Arc::new(control))
+    }
+
+    fn control() -> Control {
+        let (status, severity) = (Status::NoAlarm, Severity::NoAlarm);
+        let value = Value::Double(vec![1.0]);
+        Control { status, severity, units: String::new(), precision: None, limits: None, labels: vec![], value }
+    }
+
+    #[test]
+    fn what_servers_say_besides_has_fields_of_its_own() {
+        let range = |lower, upper| Range { lower, upper };
+        let limits = Limits {
+            display: range(0.0, 100.0),
+            alarm: range(f64::NAN, 90.0),
+            warning: range(20.0, 80.0),
+            control: range(1.0, 99.0),
+        };
+        let mut double = seen("T:ai0", true, &sample(Value::Double(vec![95.5])));
+        double.about = about(Control { units: "degC".into(), precision: Some(2), limits: Some(limits), ..control() });
+        assert_eq!(
+            text_of(&double, false),
+            "values oven Some(1700000000005) Struct{status=3,severity=2,doubleValues=[95.5],units=degC,precision=2,\
+             displayLow=0.0,displayHigh=100.0,warningLow=20.0,warningHigh=80.0,alarmHigh=90.0,controlLow=1.0,\
+             controlHigh=99.0}"
+        );
+        let mut state = seen("T:bi0", true, &sample(Value::Enum(vec![1])));
+        state.about = about(Control { labels: vec!["OPEN".into(), "CLOSED".into()], ..control() });
+        assert!(text_of(&state, false).ends_with("shortValues=[1],labels=[OPEN, CLOSED]}"));
+        assert_eq!((described_schema().version(), described_schema().name()), (Some(2), dbr_schema().name()));
+
+        let message = Settings::from([("message", "{{channel}} is {{label}}{{value}} {{units}}")]);
+        let mapping = Mapping::new(AlarmConfig::parse(&message).expect("valid settings"), "ca".into());
+        for (seen, text) in [(&double, "T:ai0 is 95.5 degC"), (&state, "T:bi0 is CLOSED1 ")] {
+            let Some((State::Raised(raised), _)) = alarm_state(seen, true, &mapping, 7).expect("mapped") else {
+                panic!("no alarm")
+            };
+            assert_eq!(raised.message.trim(), text.trim());
+        }
+    }
+
+    #[test]
+    fn long_texts_are_texts() {
+        let long = "a text of more than the forty bytes that others have room for";
+        let bytes = sample(Value::Char([long.as_bytes(), b"\0\0"].concat()));
+        assert!(text_of(&seen("T:text.VAL$", false, &bytes), false).ends_with(&format!("stringValues=[{long}]}}")));
+        assert!(text_of(&seen("T:bytes", false, &bytes), false).contains("byteValues=[97, "));
     }
 }

@@ -277,7 +277,7 @@ struct Direct {
 impl Direct {
     async fn open(server: SocketAddr, name: &str) -> Direct {
         let settings = settings(Overrides { addr_list: Some(server.to_string()), ..Overrides::default() });
-        let mut link = Link::connect(server, &settings).await.expect("the server accepts");
+        let mut link = Link::connect(server, 0, &settings).await.expect("the server accepts");
         link.send(Request::CreateChannel { cid: 1, name });
         let (sid, data_type) = reply(&mut link, |reply| match reply {
             Reply::ChannelCreated { sid, data_type, .. } => Some((sid, data_type)),

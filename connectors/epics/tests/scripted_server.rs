@@ -13,7 +13,7 @@ use connector_epics::{
         Overrides,
         protocol::{Decoder, Eca, Frame, Header, Message, command, write_message},
     },
-    channel::{Event, Failure, NativeType, Value},
+    channel::{Event, Failure, NativeType, Subscription, Value},
 };
 use support::{LONG, Monitor, settings};
 use tokio::{
@@ -24,6 +24,7 @@ use tokio::{
 
 const DOUBLE: u16 = 6;
 const TIME_DOUBLE: u16 = 20;
+const CTRL_DOUBLE: u16 = 34;
 
 #[tokio::test]
 async fn a_server_before_4_13_is_asked_for_all_elements() {
@@ -197,6 +198,64 @@ async fn removed_channels_are_closed_and_so_is_a_circuit_without_any() {
 
     monitor.client.remove(fence);
     connection.expect_end().await;
+}
+
+#[tokio::test]
+async fn channels_of_one_priority_share_a_circuit_that_says_it() {
+    let server = Server::start().await;
+    let mut monitor = Monitor::of(server.address).await;
+    let urgent = Subscription { priority: 7, metadata: true, ..support::VALUE_AND_ALARM.into() };
+    let id = monitor.client.add("T:urgent", urgent);
+    let mut first = server.accept(13).await;
+    assert_eq!(first.expect(command::VERSION).await.header.data_type, 7);
+    first.open_next(1).await;
+    assert!(matches!(monitor.next().await, Event::Connected { .. }));
+    // First what values mean, of one element and as that changes; then the values.
+    let about = first.expect(command::EVENT_ADD).await;
+    assert_eq!((about.header.data_type, about.header.count, about.payload[13]), (CTRL_DOUBLE, 1, 8));
+    assert_eq!(first.expect(command::EVENT_ADD).await.header.data_type, TIME_DOUBLE);
+
+    monitor.add("T:plain");
+    let mut second = server.accept(13).await;
+    assert_eq!(second.expect(command::VERSION).await.header.data_type, 0);
+    second.open_next(1).await;
+    assert!(matches!(monitor.next().await, Event::Connected { .. }));
+    monitor.client.add("T:also urgent", urgent);
+    assert_eq!(&first.expect(command::CREATE_CHAN).await.payload[..13], b"T:also urgent");
+
+    monitor.client.remove(id);
+    let cancelled =
+        [first.expect(command::EVENT_CANCEL).await.header, first.expect(command::EVENT_CANCEL).await.header];
+    assert_eq!(cancelled.map(|header| header.data_type), [TIME_DOUBLE, CTRL_DOUBLE]);
+    assert_eq!(first.expect(command::CLEAR_CHANNEL).await.header.p1, 1);
+}
+
+#[tokio::test]
+async fn a_channel_that_does_not_answer_is_not_read_again_meanwhile() {
+    let server = Server::start().await;
+    let mut monitor = Monitor::of(server.address).await;
+    let reading = Subscription { poll: Some(Duration::from_millis(5)), ..support::VALUE_AND_ALARM.into() };
+    let slow = monitor.client.add("T:slow", reading);
+    let mut connection = server.accept(13).await;
+    connection.open_next(1).await;
+    assert!(matches!(monitor.next().await, Event::Connected { .. }));
+    let read = connection.expect(command::READ_NOTIFY).await.header;
+    assert_eq!((read.data_type, read.count, read.p1), (TIME_DOUBLE, 0, 1));
+    // Another channel is read several times; of the first one nothing is asked before it has answered.
+    monitor.client.add("T:quick", reading);
+    connection.open_next(2).await;
+    for _ in 0..5 {
+        let quick = connection.expect(command::READ_NOTIFY).await.header;
+        assert_eq!(quick.p1, 2, "only the one that answers is read");
+        connection.send(Header { count: 1, p1: 1, ..quick }, &double(1.0)).await;
+    }
+    connection.send(Header { count: 1, p1: 1, ..read }, &double(2.5)).await;
+    let value = monitor.wait("the answer", |event| match event {
+        Event::Update { id, sample } if *id == slow => Some(sample.value.clone()),
+        _ => None,
+    });
+    assert_eq!(value.await, Value::Double(vec![2.5]));
+    while connection.expect(command::READ_NOTIFY).await.header.p1 != 1 {}
 }
 
 #[tokio::test]

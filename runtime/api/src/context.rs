@@ -30,6 +30,12 @@ pub trait TaskHost: Send + Sync {
     /// See [`TaskContext::table`].
     async fn table(&self, topic: &str) -> Result<Table>;
 
+    /// See [`TaskContext::table_of_bytes`]. The default, for hosts that have no use for it, is an error.
+    async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
+        let _ = client;
+        Err(Error::fatal(format!("topic {topic} cannot be read as bytes here")))
+    }
+
     /// See [`SourceContext::offset`].
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
 
@@ -130,6 +136,13 @@ impl TaskContext {
     /// empty table, and is followed as soon as it exists.
     pub async fn table(&self, topic: &str) -> Result<Table> {
         self.0.host.table(topic).await
+    }
+
+    /// As [`TaskContext::table`], but read without the task's converters: keys are UTF-8 text, values bytes. `client`
+    /// are settings of the reader beside those of the task's consumers, such as the `bootstrap.servers` of another
+    /// cluster.
+    pub async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
+        self.0.host.table_of_bytes(topic, client).await
     }
 
     /// Says in the task's status what a person should know of it although it is no failure, such as what is missing of

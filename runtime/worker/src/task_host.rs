@@ -7,7 +7,7 @@ use std::{
 };
 
 use connect_api::{
-    Converter, Error, OffsetMap, Result, Row, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table,
+    Converter, Error, OffsetMap, Result, Row, Schema, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table,
     TableWriter, TaskHost, Value, async_trait,
 };
 use connect_kafka::{ClientSettings, CompactedLog, Cut, RawRecord, Role};
@@ -64,7 +64,14 @@ impl TaskHost for Host {
         let id = format!("connector-table-{}-{topic}", self.connector);
         let settings = self.worker.client(Role::Consumer, &self.settings, &id)?;
         let doing = format!("reading topic {topic}, which the task follows as a table");
-        patiently(&self.status, &doing, table(&settings, topic, self.converters.clone())).await
+        patiently(&self.status, &doing, table(&settings, topic, Some(self.converters.clone()))).await
+    }
+
+    async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
+        let id = format!("connector-table-{}-{topic}", self.connector);
+        let settings = self.worker.client(Role::Consumer, &overridden(&self.settings, client), &id)?;
+        let doing = format!("reading topic {topic}, which the task follows");
+        patiently(&self.status, &doing, table(&settings, topic, None)).await
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
@@ -128,6 +135,15 @@ impl TaskHost for Host {
     }
 }
 
+/// The settings of a connector with further overrides of its consumers.
+pub(crate) fn overridden(connector: &Settings, client: &Settings) -> Settings {
+    let mut all = connector.clone();
+    for (key, value) in client.iter() {
+        all.set(format!("consumer.override.{key}"), value);
+    }
+    all
+}
+
 /// Does a part of what a task waits for before it begins to run, and says so in its status when it takes long.
 pub(crate) async fn patiently<T>(status: &TaskStatus, doing: &str, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
@@ -151,8 +167,13 @@ pub(crate) async fn patiently<T>(status: &TaskStatus, doing: &str, work: impl Fu
     }
 }
 
-/// Follows a topic as a table; answers when everything that it holds has been read.
-pub(crate) async fn table(settings: &ClientSettings, topic: &str, converters: Arc<Converters>) -> Result<Table> {
+/// Follows a topic as a table; answers when everything that it holds has been read. Without converters keys are text and
+/// values bytes.
+pub(crate) async fn table(
+    settings: &ClientSettings,
+    topic: &str,
+    converters: Option<Arc<Converters>>,
+) -> Result<Table> {
     let (log, batches) = CompactedLog::follow(settings, topic)?;
     let (table, writer) = Table::new();
     let (replayed, wait) = oneshot::channel();
@@ -165,7 +186,7 @@ pub(crate) async fn table(settings: &ClientSettings, topic: &str, converters: Ar
 async fn follow(
     log: CompactedLog,
     mut batches: tokio::sync::mpsc::Receiver<Vec<RawRecord>>,
-    converters: Arc<Converters>,
+    converters: Option<Arc<Converters>>,
     writer: TableWriter,
     replayed: oneshot::Sender<()>,
 ) {
@@ -175,12 +196,12 @@ async fn follow(
         tokio::select! {
             biased;
             batch = batches.recv() => match batch {
-                Some(batch) => apply(&converters, &writer, batch).await,
+                Some(batch) => apply(converters.as_deref(), &writer, batch).await,
                 None => return,
             },
             true = reached(&mut ready), if replayed.is_some() => {
                 while let Ok(batch) = batches.try_recv() {
-                    apply(&converters, &writer, batch).await;
+                    apply(converters.as_deref(), &writer, batch).await;
                 }
                 if let Some(done) = replayed.take() {
                     // The task may have been stopped meanwhile.
@@ -197,21 +218,18 @@ pub(crate) async fn reached(caught_up: &mut tokio::sync::watch::Receiver<bool>) 
     caught_up.wait_for(|reached| *reached).await.is_ok()
 }
 
-async fn apply(converters: &Converters, writer: &TableWriter, batch: Vec<RawRecord>) {
+async fn apply(converters: Option<&Converters>, writer: &TableWriter, batch: Vec<RawRecord>) {
     for raw in batch {
+        let read = match converters {
+            Some(converters) => converted(converters, &raw).await,
+            None => as_it_is(&raw),
+        };
         // A table serves what can be read; a record of another format is no reason to stop alarms.
-        match converters.read_pair(&raw).await {
-            Ok((key, value)) => {
-                let row = match value.value {
-                    Value::Null => None,
-                    present => Some(Row {
-                        schema: value.schema,
-                        value: present,
-                        headers: connect_api::Headers::new(),
-                        timestamp: raw.timestamp,
-                    }),
-                };
-                writer.put(key.value.to_string(), row);
+        match read {
+            Ok((key, _, Value::Null)) => writer.put(key, None),
+            Ok((key, schema, value)) => {
+                let row = Row { schema, value, headers: connect_api::Headers::new(), timestamp: raw.timestamp };
+                writer.put(key, Some(row));
             }
             Err(e) => tracing::warn!(
                 "topic {} as a table: the record at partition {} offset {} cannot be read: {}",
@@ -222,4 +240,15 @@ async fn apply(converters: &Converters, writer: &TableWriter, batch: Vec<RawReco
             ),
         }
     }
+}
+
+async fn converted(converters: &Converters, raw: &RawRecord) -> Result<(String, Option<Schema>, Value)> {
+    let (key, value) = converters.read_pair(raw).await?;
+    Ok((key.value.to_string(), value.schema, value.value))
+}
+
+fn as_it_is(raw: &RawRecord) -> Result<(String, Option<Schema>, Value)> {
+    let key = raw.key.as_deref().ok_or_else(|| Error::data("it has no key"))?;
+    let key = std::str::from_utf8(key).map_err(|e| Error::data("its key is no text in UTF-8").caused_by(e))?;
+    Ok((key.to_owned(), None, raw.value.clone().map_or(Value::Null, Value::Bytes)))
 }

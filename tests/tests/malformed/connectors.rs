@@ -14,7 +14,16 @@ pub(crate) const CONNECTORS: &[Case] = cases![
         ["file-sink.properties:4: ", "file: String must be non-empty"]
     ),
     ("batch.yaml", source!("batch.size: 0\n"), ["batch.yaml:5: ", "batch.size: Value must be at least 1"]),
-    ("epics.yaml", "name: c\nconnector.class: epics-source\n", ["Missing required configuration \"epics.channels\""]),
+    (
+        "epics.yaml",
+        "name: c\nconnector.class: epics-source\n",
+        ["one of epics.channels, epics.channels.file and command.topic has to say which channels to monitor"]
+    ),
+    (
+        "epics-range.yaml",
+        "name: c\nconnector.class: epics-source\nepics.channels: 'T:ai{9..1}'\n",
+        ["epics-range.yaml:3: ", "the range {9..1} runs backwards"]
+    ),
     (
         "epics-mode.yaml",
         "name: c\nconnector.class: epics-source\nepics:\n  channels: 'T:ai0'\n  mode: all\n",

@@ -20,6 +20,8 @@ struct Step {
     words: &'static [&'static str],
     /// Whether it uses our programs as they are released.
     release: bool,
+    /// What it finds in its environment: how much is to be done.
+    environment: &'static [(&'static str, &'static str)],
     limit: Duration,
 }
 
@@ -28,12 +30,13 @@ const fn minutes(n: u64) -> Duration {
 }
 
 /// All runs, in order. Further ones are a line each.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "kills",
         about: "kill -9 at random moments, again and again (--kills)",
         words: &["test", "--package", "tocsin-tests", "--test", "kill", "--", "--nocapture"],
         release: false,
+        environment: &[],
         limit: minutes(60),
     },
     Step {
@@ -41,6 +44,7 @@ const STEPS: [Step; 7] = [
         about: "the whole comparison with Kafka Connect",
         words: &["xtask", "compat"],
         release: false,
+        environment: &[],
         limit: minutes(90),
     },
     Step {
@@ -66,6 +70,35 @@ const STEPS: [Step; 7] = [
             "1",
         ],
         release: false,
+        environment: &[],
+        limit: minutes(30),
+    },
+    Step {
+        name: "epics",
+        about: "25,000 EPICS channels: connected, killed, hanging; 10,000 updates a second for a minute",
+        words: &[
+            "test",
+            "--release",
+            "--no-fail-fast",
+            "--package",
+            "connector-epics",
+            "--package",
+            "tocsin-tests",
+            "--test",
+            "load",
+            "--test",
+            "epics_commands",
+            "--",
+            "--nocapture",
+            "--test-threads",
+            "1",
+        ],
+        release: true,
+        environment: &[
+            ("TOCSIN_EPICS_CHANNELS", "25000"),
+            ("TOCSIN_EPICS_ACTIVE", "1000"),
+            ("TOCSIN_EPICS_SECONDS", "60"),
+        ],
         limit: minutes(30),
     },
     Step {
@@ -73,6 +106,7 @@ const STEPS: [Step; 7] = [
         about: "numbered webhooks across kills and restarts of kafka (--kills)",
         words: &["test", "--package", "tocsin-tests", "--test", "webhook_loader", "--", "--nocapture"],
         release: false,
+        environment: &[],
         limit: minutes(60),
     },
     Step {
@@ -80,6 +114,7 @@ const STEPS: [Step; 7] = [
         about: "how many webhooks a second are answered when kafka has them, by wrk",
         words: &["test", "--release", "--package", "tocsin-tests", "--test", "webhook_rate", "--", "--nocapture"],
         release: true,
+        environment: &[],
         limit: minutes(20),
     },
     Step {
@@ -87,6 +122,7 @@ const STEPS: [Step; 7] = [
         about: "all tests in their release build, in which other things are slow than in the debug build",
         words: &["test", "--workspace", "--release", "--no-fail-fast"],
         release: true,
+        environment: &[],
         limit: minutes(120),
     },
     Step {
@@ -94,6 +130,7 @@ const STEPS: [Step; 7] = [
         about: "what connectd costs beside Kafka Connect and bare librdkafka",
         words: &["bench", "--package", "tocsin-benches"],
         release: true,
+        environment: &[],
         limit: minutes(60),
     },
 ];
@@ -140,7 +177,8 @@ pub(crate) fn run(only: &[String], kills: u32, without: &Without) -> Outcome {
             .args(step.words)
             .env("TOCSIN_KILLS", kills.to_string())
             .env("TOCSIN_RATE_SECONDS", "30")
-            .env(WITHOUT, &without);
+            .env(WITHOUT, &without)
+            .envs(step.environment.iter().copied());
         (step.name, command, step.limit)
     });
     summary(&run_all(runs.collect(), &interrupt))
@@ -216,6 +254,6 @@ mod tests {
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
         let e = run(&["kill".into()], 1, &Without { kinds: Vec::new() }).unwrap_err();
-        assert_eq!(e, "there is no run kill; there are kills, compat, faults, loader, webhooks, suite, benches");
+        assert_eq!(e, "there is no run kill; there are kills, compat, faults, epics, loader, webhooks, suite, benches");
     }
 }

@@ -22,13 +22,14 @@ use tokio_util::{
 use tracing::{Instrument as _, warn};
 
 use super::{
-    circuit::{Circuit, LostChannel, Note, Order},
+    beacon::Beacons,
+    circuit::{Circuit, LostChannel, Note, Order, Place},
     name_server::NameServer,
     protocol::MAX_NAME,
     search::{Found, Request, Schedule, Search},
     settings::{Endpoint, Settings},
 };
-use crate::channel::{ChannelId, Event, Failure, Mask};
+use crate::channel::{ChannelId, Event, Failure, Subscription};
 
 /// Lets a first lot of channels gather into full datagrams.
 const FIRST_SEARCH: Duration = Duration::from_millis(5);
@@ -106,6 +107,10 @@ impl Client {
             };
             tasks.spawn(cancel.clone().run_until_cancelled_owned(name_server.run()).in_current_span());
         }
+        if let Some(port) = settings.repeater_port {
+            let beacons = Beacons { port, requests: requests.clone() };
+            tasks.spawn(cancel.clone().run_until_cancelled_owned(beacons.run()).in_current_span());
+        }
         let schedule = Schedule::new(settings.max_search_period);
         let search = Search { schedule, socket, targets, name_servers, requests: request_receiver, found };
         tasks.spawn(cancel.clone().run_until_cancelled_owned(search.run()).in_current_span());
@@ -127,13 +132,13 @@ impl Client {
         Ok((client, receiver))
     }
 
-    /// Begins to monitor a channel. The same name may be added more than once; each has its own events.
+    /// Begins to monitor a channel, or to read it again and again. The same name may be added more than once; each has its own events.
     ///
     /// A name that no server can have is answered with [`Event::Failed`].
-    pub fn add(&self, name: &str, mask: Mask) -> ChannelId {
+    pub fn add(&self, name: impl Into<Arc<str>>, subscription: impl Into<Subscription>) -> ChannelId {
         let id = ChannelId(self.next_id.fetch_add(1, Ordering::Relaxed));
         // After the client has stopped, for want of a receiver of events, nothing happens any more.
-        let _ = self.commands.send(Command::Add { id, name: name.into(), mask });
+        let _ = self.commands.send(Command::Add { id, name: name.into(), subscription: subscription.into() });
         id
     }
 
@@ -163,7 +168,7 @@ async fn resolve(endpoints: &[Endpoint]) -> Result<Vec<SocketAddr>, StartError> 
 
 #[derive(Debug)]
 enum Command {
-    Add { id: ChannelId, name: Arc<str>, mask: Mask },
+    Add { id: ChannelId, name: Arc<str>, subscription: Subscription },
     Remove { id: ChannelId },
 }
 
@@ -172,7 +177,7 @@ enum Command {
 struct Manager {
     settings: Arc<Settings>,
     channels: HashMap<ChannelId, Channel>,
-    circuits: HashMap<SocketAddr, CircuitHandle>,
+    circuits: HashMap<Place, CircuitHandle>,
     next_generation: u64,
     /// Pairs of servers that are known to have the same channel.
     duplicates: HashSet<(SocketAddr, SocketAddr)>,
@@ -186,16 +191,17 @@ struct Manager {
 #[derive(Debug)]
 struct Channel {
     name: Arc<str>,
-    mask: Mask,
-    /// The server and the circuit's number; none while searched for.
-    place: Option<(SocketAddr, u64)>,
+    subscription: Subscription,
+    /// The circuit and its number; none while searched for.
+    place: Option<Arc<(Place, u64)>>,
     /// How often in a row the channel was found but could not be opened.
     failures: u32,
 }
 
 #[derive(Debug)]
 struct CircuitHandle {
-    generation: u64,
+    /// Where it leads and its number, shared by its channels.
+    place: Arc<(Place, u64)>,
     orders: mpsc::UnboundedSender<Order>,
     /// How many channels are on the circuit.
     channels: usize,
@@ -228,14 +234,15 @@ impl Manager {
                 // Whichever way this ends early, the loop ends next.
                 let _ = cancel.run_until_cancelled(self.events.send(failed)).await;
             }
-            Command::Add { id, name, mask } => {
+            Command::Add { id, name, subscription } => {
                 self.request(Request::Find { id: id.0, name: name.clone(), delay: FIRST_SEARCH });
-                self.channels.insert(id, Channel { name, mask, place: None, failures: 0 });
+                self.channels.insert(id, Channel { name, subscription, place: None, failures: 0 });
             }
             Command::Remove { id } => match self.channels.remove(&id) {
-                Some(Channel { place: Some((server, generation)), .. }) => {
-                    self.order(server, generation, Order::Remove { id });
-                    self.left(server, generation);
+                Some(Channel { place: Some(at), .. }) => {
+                    let (place, generation) = *at;
+                    self.order(place, generation, Order::Remove { id });
+                    self.left(place, generation);
                 }
                 Some(_) => self.request(Request::Forget { id: id.0 }),
                 None => {}
@@ -246,59 +253,60 @@ impl Manager {
     fn found(&mut self, Found { id, server }: Found) {
         let id = ChannelId(id);
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        if let Some((other, _)) = channel.place {
+        if let Some((Place { server: other, .. }, _)) = channel.place.as_deref().copied() {
             // Servers repeat themselves; two different ones, though, are worth a word to whoever runs them.
             if other != server && self.duplicates.insert((other, server)) {
                 warn!(channel = %channel.name, used = %other, ignored = %server, "channel on two servers");
             }
             return;
         }
-        let circuit = match self.circuits.entry(server) {
+        let place = Place { server, priority: channel.subscription.priority };
+        let circuit = match self.circuits.entry(place) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hash_map::Entry::Vacant(entry) => {
                 let generation = self.next_generation;
                 self.next_generation += 1;
                 let (orders, receiver) = mpsc::unbounded_channel();
                 let circuit =
-                    Circuit::new(server, generation, self.settings.clone(), self.events.clone(), self.notes.clone());
+                    Circuit::new(place, generation, self.settings.clone(), self.events.clone(), self.notes.clone());
                 self.tasks
                     .spawn(self.cancel.clone().run_until_cancelled_owned(circuit.run(receiver)).in_current_span());
-                entry.insert(CircuitHandle { generation, orders, channels: 0 })
+                entry.insert(CircuitHandle { place: Arc::new((place, generation)), orders, channels: 0 })
             }
         };
-        let create = Order::Create { id, name: channel.name.clone(), mask: channel.mask };
+        let create = Order::Create { id, name: channel.name.clone(), subscription: channel.subscription };
         if circuit.orders.send(create).is_err() {
             // The circuit has ended and its note is on the way; the next reply finds a new one.
             return;
         }
         circuit.channels += 1;
-        channel.place = Some((server, circuit.generation));
+        channel.place = Some(circuit.place.clone());
         self.request(Request::Forget { id: id.0 });
     }
 
     fn note(&mut self, note: Note) {
         match note {
             Note::Up => self.request(Request::Hurry),
-            Note::Gone { server, generation, channel } => {
-                if self.search_again(server, generation, channel) {
-                    self.left(server, generation);
+            Note::Gone { place, generation, channel } => {
+                if self.search_again(place, generation, channel) {
+                    self.left(place, generation);
                 }
             }
-            Note::Ended { server, generation, channels } => {
-                if self.circuits.get(&server).is_some_and(|circuit| circuit.generation == generation) {
-                    self.circuits.remove(&server);
+            Note::Ended { place, generation, channels } => {
+                if self.circuits.get(&place).is_some_and(|circuit| circuit.place.1 == generation) {
+                    self.circuits.remove(&place);
                 }
                 for channel in channels {
-                    self.search_again(server, generation, channel);
+                    self.search_again(place, generation, channel);
                 }
             }
         }
     }
 
     /// Has a channel searched for again, if it is still wanted and was on that circuit.
-    fn search_again(&mut self, server: SocketAddr, generation: u64, lost: LostChannel) -> bool {
+    fn search_again(&mut self, place: Place, generation: u64, lost: LostChannel) -> bool {
         let Some(channel) = self.channels.get_mut(&lost.id) else { return false };
-        if channel.place != Some((server, generation)) {
+        if channel.place.as_deref() != Some(&(place, generation)) {
             return false;
         }
         channel.place = None;
@@ -316,9 +324,9 @@ impl Manager {
     }
 
     /// Counts a channel that left a circuit. A circuit without channels is closed.
-    fn left(&mut self, server: SocketAddr, generation: u64) {
-        if let hash_map::Entry::Occupied(mut entry) = self.circuits.entry(server)
-            && entry.get().generation == generation
+    fn left(&mut self, place: Place, generation: u64) {
+        if let hash_map::Entry::Occupied(mut entry) = self.circuits.entry(place)
+            && entry.get().place.1 == generation
         {
             let circuit = entry.get_mut();
             circuit.channels -= 1;
@@ -328,8 +336,8 @@ impl Manager {
         }
     }
 
-    fn order(&self, server: SocketAddr, generation: u64, order: Order) {
-        if let Some(circuit) = self.circuits.get(&server).filter(|circuit| circuit.generation == generation) {
+    fn order(&self, place: Place, generation: u64, order: Order) {
+        if let Some(circuit) = self.circuits.get(&place).filter(|circuit| circuit.place.1 == generation) {
             // A circuit that has ended forgets its channels anyway.
             let _ = circuit.orders.send(order);
         }

@@ -217,7 +217,7 @@ fn elements_of(native: NativeType, count: u32, bytes: &[u8]) -> Option<Value> {
 }
 
 /// Text up to its first zero byte: UTF-8, or else ISO 8859-1, in which older databases have their units.
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_stream_cut_anywhere_gives_the_same_messages() {
         let mut stream = BytesMut::new();
-        Request::Version.write(&mut stream);
+        Request::Version { priority: 0 }.write(&mut stream);
         Request::CreateChannel { cid: 7, name: "T:ai0" }.write(&mut stream);
         write_message(&mut stream, Header { command: 1, count: 70_000, ..Header::default() }, &[1; 24]);
         Request::Echo.write(&mut stream);

@@ -79,12 +79,12 @@ pub struct Link {
 }
 
 impl Link {
-    /// Connects and queues the greeting: version, user and host.
+    /// Connects and queues the greeting: version with priority, user and host.
     ///
     /// # Errors
     ///
     /// If the server does not accept the connection within the connection timeout.
-    pub async fn connect(server: SocketAddr, settings: &Settings) -> Result<Link, LinkError> {
+    pub async fn connect(server: SocketAddr, priority: u8, settings: &Settings) -> Result<Link, LinkError> {
         let silence = settings.connection_timeout;
         let connected = timeout(silence, TcpStream::connect(server)).await;
         let connected = connected.map_err(|_| LinkError::ConnectTimeout { server, after: silence })?;
@@ -101,7 +101,7 @@ impl Link {
             deadline: Instant::now() + silence,
             echo_sent: false,
         };
-        link.send(Request::Version);
+        link.send(Request::Version { priority });
         link.send(Request::ClientName(&settings.client_name));
         link.send(Request::HostName(&settings.host_name));
         Ok(link)

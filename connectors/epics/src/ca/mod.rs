@@ -1,7 +1,8 @@
 //! A Channel Access 4.13 client.
 //!
 //! [`Client`] is what the rest of the crate uses. One task owns the table of channels; it has names searched for
-//! ([`search`], [`name_server`]) and hands the channels that were found to one [`circuit`] per server.
+//! ([`search`], [`name_server`]) and hands the channels that were found to one [`circuit`] per server and
+//! priority.
 //!
 //! ```text
 //! Client ─add/remove→ manager ─find/forget→ search ⇄ UDP, name servers
@@ -16,14 +17,12 @@
 //! | [`settings`] | `EPICS_CA_*` and what overrides them |
 //! | [`search`] | who serves a channel: back-off and UDP |
 //! | [`name_server`] | the same question over TCP |
+//! | [`beacon`] | servers that come up are searched at once; the repeater |
 //! | [`link`] | one TCP connection with its watchdog |
 //! | [`circuit`] | the channels of one server |
 //! | [`client`] | the table of channels, start and stop |
-//!
-//! Beacons are not listened to (that takes the repeater): a server that appears while its channels are already searched
-//! for is found with the next search, at the latest after the longest search period, or as soon as any other channel of
-//! that server is found.
 
+pub mod beacon;
 pub mod circuit;
 pub mod client;
 pub mod dbr;

@@ -59,7 +59,7 @@ impl NameServer {
     }
 
     async fn serve(&mut self, connected: &mut bool) -> Result<(), LinkError> {
-        let mut link = Link::connect(self.server, &self.settings).await?;
+        let mut link = Link::connect(self.server, 0, &self.settings).await?;
         *connected = true;
         info!(server = %self.server, "name server connected");
         // What was due in the meantime is due again soon.

@@ -89,7 +89,10 @@ impl Eca {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
     /// The version spoken here; the first message of a circuit and of a datagram.
-    Version,
+    Version {
+        /// How urgent the circuit is, from 0 to 99; of no meaning in a datagram.
+        priority: u8,
+    },
     /// Asks who serves `name`; only who does answers. `cid` comes back.
     Search {
         /// The client's number of the channel.
@@ -181,7 +184,9 @@ impl Request<'_> {
         let minor = u32::from(MINOR_VERSION);
         let header = |command, data_type, count, p1, p2| Header { command, payload_len: 0, data_type, count, p1, p2 };
         match self {
-            Request::Version => write_message(out, header(command::VERSION, 0, minor, 0, 0), &[]),
+            Request::Version { priority } => {
+                write_message(out, header(command::VERSION, priority.into(), minor, 0, 0), &[]);
+            }
             Request::Search { cid, name } => {
                 write_message(out, header(command::SEARCH, DONT_REPLY, minor, cid, cid), &terminated(name));
             }
@@ -423,7 +428,7 @@ mod tests {
 
     #[test]
     fn requests_have_the_bytes_of_channel_access() {
-        assert_eq!(written(Request::Version), [0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(written(Request::Version { priority: 0 }), [0, 0, 0, 0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(
             written(Request::Search { cid: 0x0102_0304, name: "T:ai0" }),
             *b"\x00\x06\x00\x08\x00\x05\x00\x0d\x01\x02\x03\x04\x01\x02\x03\x04T:ai0\0\0\0"
@@ -537,7 +542,7 @@ mod tests {
     fn the_longest_name_fits_a_datagram() {
         let name = "n".repeat(MAX_NAME);
         let mut out = BytesMut::new();
-        Request::Version.write(&mut out);
+        Request::Version { priority: 0 }.write(&mut out);
         Request::Search { cid: 1, name: &name }.write(&mut out);
         assert_eq!(out.len(), MAX_DATAGRAM);
     }

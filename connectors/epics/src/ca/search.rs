@@ -19,7 +19,7 @@ use super::protocol::{self, MAX_DATAGRAM, Reply};
 
 /// The time to the second search; it doubles from there.
 const FIRST_PERIOD: Duration = Duration::from_millis(32);
-/// The least time between two bursts.
+/// The time between two bursts, unless all of the first was answered before.
 const BURST_INTERVAL: Duration = Duration::from_millis(30);
 /// The most datagrams in a burst, to each target: what fits the default receive buffer of a server several times.
 const BURST: usize = 16;
@@ -106,6 +106,10 @@ impl Schedule {
         if let Some(missing) = self.missing.remove(&id) {
             self.queue.remove(&(missing.due, id));
         }
+        if self.missing.is_empty() {
+            // All that were searched for at the start have been found.
+            self.missing.shrink_to(1024);
+        }
     }
 
     /// Makes everything due within a second.
@@ -144,7 +148,7 @@ impl Schedule {
                 return full;
             }
             if current.is_empty() {
-                protocol::Request::Version.write(&mut current);
+                protocol::Request::Version { priority: 0 }.write(&mut current);
             }
             current.extend_from_slice(&search);
 
@@ -190,6 +194,8 @@ impl Search {
         let mut datagram = vec![0; 65_536];
         let mut next_burst = Instant::now();
         let mut unreachable = HashSet::new();
+        // Datagrams of the last burst that no answer has come to yet.
+        let mut unanswered = 0_usize;
         loop {
             let due = self.schedule.next_due();
             tokio::select! {
@@ -201,6 +207,11 @@ impl Search {
                 }
                 received = self.socket.recv_from(&mut datagram) => match received {
                     Ok((len, sender)) => {
+                        // Servers answer datagram by datagram: who has answered them all has room for more.
+                        unanswered = unanswered.saturating_sub(1);
+                        if unanswered == 0 {
+                            next_burst = Instant::now();
+                        }
                         for reply in protocol::datagram_replies(&datagram[..len]) {
                             let Some(found) = Found::from_reply(&reply, sender.ip()) else { continue };
                             if self.found.send(found).await.is_err() {
@@ -215,7 +226,7 @@ impl Search {
                     }
                 },
                 () = sleep_until(due.unwrap_or(next_burst).max(next_burst)), if due.is_some() => {
-                    self.burst(&mut unreachable).await;
+                    unanswered = self.burst(&mut unreachable).await;
                     next_burst = Instant::now() + BURST_INTERVAL;
                 }
             }
@@ -233,10 +244,12 @@ impl Search {
         }
     }
 
-    async fn burst(&mut self, unreachable: &mut HashSet<SocketAddr>) {
-        for datagram in self.schedule.datagrams(Instant::now(), BURST) {
+    /// Sends a burst; answers of how many datagrams it was.
+    async fn burst(&mut self, unreachable: &mut HashSet<SocketAddr>) -> usize {
+        let datagrams = self.schedule.datagrams(Instant::now(), BURST);
+        for datagram in &datagrams {
             for target in &self.targets {
-                match self.socket.send_to(&datagram, target).await {
+                match self.socket.send_to(datagram, target).await {
                     Ok(_) => {
                         unreachable.remove(target);
                     }
@@ -252,6 +265,7 @@ impl Search {
                 let _missed = name_server.try_send(datagram.clone());
             }
         }
+        datagrams.len()
     }
 }
 

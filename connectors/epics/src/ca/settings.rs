@@ -5,6 +5,8 @@ use std::{collections::HashSet, fmt, net::Ipv4Addr, path::Path, str::FromStr, ti
 
 /// Servers answer searches here unless told otherwise, in UDP and TCP.
 pub const DEFAULT_SERVER_PORT: u16 = 5064;
+/// The repeater of a host listens here.
+const DEFAULT_REPEATER_PORT: u16 = 5065;
 const DEFAULT_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_MAX_SEARCH_PERIOD: Duration = Duration::from_secs(300);
 /// The default, and as in EPICS also the least that the limit can be set to.
@@ -24,10 +26,12 @@ pub struct Settings {
     /// The silence of a server after which it is asked to answer; also the longest that connecting may take.
     pub connection_timeout: Duration,
     /// The longest time between two searches for a channel. Shorter periods than the 60 s that EPICS insists on are
-    /// obeyed, as beacons do not tell here that a server is back.
+    /// obeyed: beacons do not pass every router.
     pub max_search_period: Duration,
     /// The largest array in bytes; at least 16384.
     pub max_array_bytes: u32,
+    /// Where the repeater of this host listens, which passes on beacons; none if they are of no interest.
+    pub repeater_port: Option<u16>,
     /// The user name for the access rules of servers.
     pub client_name: String,
     /// The host name for the access rules of servers.
@@ -53,6 +57,8 @@ pub struct Overrides {
     pub max_search_period: Option<f64>,
     /// `monitor.max.array.bytes`, over `EPICS_CA_MAX_ARRAY_BYTES`.
     pub max_array_bytes: Option<u32>,
+    /// `monitor.repeater.port`, over `EPICS_CA_REPEATER_PORT`; 0 where nobody is to listen to beacons.
+    pub repeater_port: Option<u16>,
 }
 
 /// A value that cannot be used.
@@ -115,6 +121,8 @@ impl Settings {
             "EPICS_CA_MAX_SEARCH_PERIOD",
             DEFAULT_MAX_SEARCH_PERIOD,
         );
+        let repeater_port = reader.read("EPICS_CA_REPEATER_PORT", number_from_1);
+        let repeater_port = overrides.repeater_port.or(repeater_port).unwrap_or(DEFAULT_REPEATER_PORT);
         let array_bytes = reader.read("EPICS_CA_MAX_ARRAY_BYTES", number_from_1);
         let max_array_bytes = overrides.max_array_bytes.or(array_bytes).unwrap_or(MIN_ARRAY_BYTES).max(MIN_ARRAY_BYTES);
 
@@ -136,6 +144,7 @@ impl Settings {
             connection_timeout,
             max_search_period,
             max_array_bytes,
+            repeater_port: Some(repeater_port).filter(|port| *port != 0),
             client_name: ["USER", "LOGNAME"].into_iter().find_map(variable).unwrap_or_else(|| "connectd".to_owned()),
             host_name: host_name(&variable),
             event_queue: EVENT_QUEUE,
@@ -313,6 +322,7 @@ mod tests {
         assert_eq!(settings.connection_timeout, Duration::from_secs(30));
         assert_eq!(settings.max_search_period, Duration::from_secs(300));
         assert_eq!(settings.max_array_bytes, 16_384);
+        assert_eq!(settings.repeater_port, Some(5065));
         assert_eq!(settings.client_name, "connectd");
         assert!(settings.name_servers.is_empty());
     }
@@ -327,6 +337,7 @@ mod tests {
             ("EPICS_CA_CONN_TMO", "2.5"),
             ("EPICS_CA_MAX_SEARCH_PERIOD", "60"),
             ("EPICS_CA_MAX_ARRAY_BYTES", "1000000"),
+            ("EPICS_CA_REPEATER_PORT", "6065"),
             ("USER", "operator"),
         ];
         let settings = read(&Overrides::default(), &variables).expect("valid variables");
@@ -335,6 +346,7 @@ mod tests {
         assert_eq!(settings.connection_timeout, Duration::from_millis(2500));
         assert_eq!(settings.max_search_period, Duration::from_secs(60));
         assert_eq!((settings.max_array_bytes, settings.client_name.as_str()), (1_000_000, "operator"));
+        assert_eq!(settings.repeater_port, Some(6065));
 
         let overrides = Overrides {
             addr_list: Some("ioc2".into()),
@@ -344,13 +356,14 @@ mod tests {
             connection_timeout: Some(1.0),
             max_search_period: Some(5.0),
             max_array_bytes: Some(20_000),
+            repeater_port: Some(0),
         };
         let settings = read(&overrides, &variables).expect("valid overrides");
         assert_eq!(endpoints(&settings.search_targets), ["ioc2:6001"]);
         assert!(settings.name_servers.is_empty());
         assert_eq!(settings.connection_timeout, Duration::from_secs(1));
         assert_eq!(settings.max_search_period, Duration::from_secs(5));
-        assert_eq!(settings.max_array_bytes, 20_000);
+        assert_eq!((settings.max_array_bytes, settings.repeater_port), (20_000, None));
     }
 
     #[test]

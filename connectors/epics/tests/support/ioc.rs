@@ -42,6 +42,20 @@ impl Ioc {
         block_in_place(|| self.0.put_all(values)).expect("the channels are written");
     }
 
+    /// A port for a repeater, to which the IOC sends its beacons.
+    pub fn repeater_port(&self) -> u16 {
+        self.0.repeater_port()
+    }
+
+    /// Connections stay open, nobody answers.
+    pub fn freeze(&mut self) {
+        block_in_place(|| self.0.pause()).expect("the ioc is frozen");
+    }
+
+    pub fn thaw(&mut self) {
+        block_in_place(|| self.0.resume()).expect("the ioc is thawed");
+    }
+
     pub fn kill(&mut self) {
         block_in_place(|| self.0.kill9()).expect("the ioc is killed");
     }

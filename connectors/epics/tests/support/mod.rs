@@ -78,8 +78,23 @@ impl Monitor {
     }
 }
 
-/// Settings without the automatic address list, that search often and know no variable of the environment.
+/// Settings without the automatic address list and beacons, that search often, unless told otherwise, and know no variable
+/// of the environment.
 pub fn settings(overrides: Overrides) -> Settings {
-    let defaults = Overrides { auto_addr_list: Some(false), max_search_period: Some(0.5), ..overrides };
+    let repeater_port = overrides.repeater_port.or(Some(0));
+    let max_search_period = overrides.max_search_period.or(Some(0.5));
+    let defaults = Overrides { auto_addr_list: Some(false), max_search_period, repeater_port, ..overrides };
     Settings::read(&defaults, |_| None).expect("valid settings")
+}
+
+/// Settings of a connector that searches at `server` only and often, and listens to no beacons; and `more`.
+pub fn connector_at(server: SocketAddr, more: &[(&str, &str)]) -> connect_api::Settings {
+    let server = server.to_string();
+    let base = [
+        ("monitor.addr.list", server.as_str()),
+        ("monitor.auto.addr.list", "false"),
+        ("monitor.max.search.period", "0.5"),
+        ("monitor.repeater.port", "0"),
+    ];
+    base.iter().chain(more).copied().collect()
 }

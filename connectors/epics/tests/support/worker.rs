@@ -18,6 +18,7 @@ use super::LONG;
 pub struct Worker {
     tables: Mutex<HashMap<String, (Table, TableWriter)>>,
     pub reports: Mutex<Vec<Error>>,
+    note: Mutex<Option<String>>,
 }
 
 impl Worker {
@@ -51,6 +52,23 @@ impl Worker {
         }
     }
 
+    /// Puts a command into its topic, or a tombstone.
+    pub fn command(&self, topic: &str, channel: &str, value: Option<&str>) {
+        let key = format!(r#"{{"topic":"{topic}","channel":"{channel}"}}"#);
+        let row = value.map(|value| Row {
+            schema: None,
+            value: connect_api::Value::Bytes(value.to_owned().into()),
+            headers: connect_api::Headers::new(),
+            timestamp: None,
+        });
+        self.with_table("commands", |_, writer| writer.put(key, row));
+    }
+
+    /// What the task says of itself.
+    pub fn note(&self) -> String {
+        self.note.lock().expect("no test thread has panicked").clone().unwrap_or_default()
+    }
+
     pub fn alarm(&self, name: &str) -> Option<Alarm> {
         self.with_table("active-alarms", |table, _| table.get(name)).map(|row| Alarm::from_value(&row.value))
     }
@@ -72,6 +90,10 @@ impl TaskHost for Worker {
         Ok(self.with_table(topic, |table, _| table.clone()))
     }
 
+    async fn table_of_bytes(&self, topic: &str, _client: &Settings) -> Result<Table> {
+        Ok(self.with_table(topic, |table, _| table.clone()))
+    }
+
     async fn offset(&self, _partition: &OffsetMap) -> Result<Option<OffsetMap>> {
         Ok(None)
     }
@@ -86,6 +108,10 @@ impl TaskHost for Worker {
     }
 
     fn request(&self, _request: connect_api::SinkRequest) {}
+
+    fn note(&self, text: Option<String>) {
+        *self.note.lock().expect("no test thread has panicked") = text;
+    }
 }
 
 /// Polls until so many records are there.

@@ -64,7 +64,13 @@ impl TaskHost for TrialHost {
     }
 
     async fn table(&self, topic: &str) -> Result<Table> {
-        task_host::table(&self.reader()?, topic, self.converters.clone()).await
+        task_host::table(&self.reader()?, topic, Some(self.converters.clone())).await
+    }
+
+    async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
+        let settings = task_host::overridden(&self.settings, client);
+        let id = format!("connector-test-reader-{}", self.connector);
+        task_host::table(&self.worker.client(Role::Consumer, &settings, &id)?, topic, None).await
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
