@@ -45,7 +45,7 @@ fn all_problems_of_a_worker_and_its_connectors_are_said_at_once() {
         "c.yaml:5: connector c: Invalid value many for configuration tasks.max",
         "http.token and http.username exclude each other",
         "http.proxy.username needs http.proxy",
-        "Invalid value ( for configuration topics.regex: Invalid regex: unclosed group",
+        "Invalid value ( for configuration topics.regex: Invalid regex: Unclosed group near index 1",
         "/nonexistent: there is no such file or folder",
     ] {
         assert!(said.contains(part), "{part} is missing:\n{said}");

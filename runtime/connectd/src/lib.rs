@@ -93,8 +93,8 @@ pub fn run(plugins: Plugins) -> ExitCode {
 
 fn complain(code: u8, problems: &[String]) -> ExitCode {
     for problem in problems {
-        // Files may hold anything, escape sequences of terminals included.
-        eprintln!("connectd: {}", problem.replace(|c: char| c.is_control() && c != '\n', "?"));
+        // Files may hold anything, escape sequences of terminals included, and Java's texts have lines.
+        eprintln!("connectd: {}", problem.replace('\n', " ").replace(char::is_control, "?"));
     }
     ExitCode::from(code)
 }

@@ -71,7 +71,7 @@ pub(crate) const SETTINGS: &[Case] = cases![
     (
         "regex.yaml",
         "name: c\nconnector.class: file-sink\nfile: x\ntopics.regex: 'a('\n",
-        ["regex.yaml:4: ", "topics.regex: Invalid regex", "unclosed group"]
+        ["regex.yaml:4: ", "topics.regex: Invalid regex", "Unclosed group near index 2"]
     ),
     ("both.yaml", sink!("topics.regex: 'a.*'\n"), ["both.yaml:3: ", "topics and topics.regex are mutually exclusive"]),
     (
