@@ -223,11 +223,30 @@ impl Connectd {
         self.await_healthy();
     }
 
+    /// Halts it: connections stay open, nobody answers.
+    pub fn halt(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on after [`Connectd::halt`].
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Waits until it has ended by itself; tells whether it ended well.
+    pub fn await_end(&mut self, limit: Duration) -> bool {
+        wait("connectd to end", limit, || self.child.try_wait().expect("wait")).success()
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().is_ok_and(|s| s.success()), "sending {signal}");
+    }
+
     /// Asks it to stop and waits; answers how long it took and whether it ended well.
     pub fn terminate(&mut self) -> (Duration, bool) {
         let began = Instant::now();
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|s| s.success()), "sending SIGTERM");
+        self.signal("-TERM");
         let status = wait("connectd to stop", Duration::from_secs(60), || self.child.try_wait().expect("wait"));
         (began.elapsed(), status.success())
     }

@@ -3,12 +3,14 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use connect_api::{Error, Result};
+
+use crate::lease::Lease;
 
 /// Shared by everything through which one task reaches Kafka. A task that does not stop cannot be ended, as its plugin
 /// may be anywhere; it is cut off instead, so that whatever it still does has no effect. Cloning shares it.
@@ -19,11 +21,32 @@ pub struct Cut(Arc<Inner>);
 struct Inner {
     cut: AtomicBool,
     closers: Mutex<Vec<Closer>>,
+    lease: Lease,
+}
+
+/// A [`Cut`] that may be forgotten.
+pub(crate) struct WeakCut(Weak<Inner>);
+
+impl WeakCut {
+    pub(crate) fn upgrade(&self) -> Option<Cut> {
+        self.0.upgrade().map(Cut)
+    }
 }
 
 type Closer = Box<dyn FnOnce() + Send>;
 
 impl Cut {
+    /// For what writes under this lease; it is cut when that is lost.
+    pub fn under(lease: &Lease) -> Self {
+        let cut = Self(Arc::new(Inner { lease: lease.clone(), ..Inner::default() }));
+        lease.bind(&cut);
+        cut
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakCut {
+        WeakCut(Arc::downgrade(&self.0))
+    }
+
     /// Drops what is on its way to Kafka, leaves groups, and refuses whatever comes; for good.
     pub fn cut(&self) {
         let closers = {
@@ -41,7 +64,23 @@ impl Cut {
 
     /// An error once the task was given up.
     pub fn check(&self) -> Result<()> {
-        if self.is_cut() { Err(Error::fatal("the task did not stop in time and was given up")) } else { Ok(()) }
+        if !self.is_cut() {
+            return Ok(());
+        }
+        self.0.lease.check()?;
+        Err(Error::fatal("the task did not stop in time and was given up"))
+    }
+
+    /// As [`Cut::check`], before something is written: waits while the worker does not know whether it has its seat.
+    pub async fn pass(&self) -> Result<()> {
+        self.check()?;
+        self.0.lease.held().await?;
+        self.check()
+    }
+
+    /// Whether [`Cut::pass`] would neither wait nor refuse.
+    pub fn is_passable(&self) -> bool {
+        !self.is_cut() && self.0.lease.is_held()
     }
 
     /// Closes something when the task is given up, at once if it was already. What it closes must not be kept alive by

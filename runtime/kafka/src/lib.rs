@@ -9,7 +9,7 @@
 //! - [`newest()`]: the newest records of topics, without a group
 //! - [`compacted`]: follows a compacted topic from its beginning
 //! - [`group_offsets`]: offsets of groups, from outside; the one file with `unsafe` code
-//! - [`seat`]: a member that is alone in its group
+//! - [`seat`]: a member that is alone in its group; [`lease`]: whether it may write
 //! - [`error`]: librdkafka's codes, classified
 
 pub mod admin;
@@ -22,6 +22,7 @@ pub mod error;
 pub mod group_offsets;
 pub mod handshake;
 mod jaas;
+pub mod lease;
 mod newest;
 mod poll_loop;
 pub mod producer;
@@ -39,6 +40,7 @@ pub use cut::Cut;
 pub use error::{kafka_error, not_permitted};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use handshake::{Event, Handover};
+pub use lease::Lease;
 pub use newest::{Newest, newest};
 pub use producer::{BatchRefused, Delivery, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;

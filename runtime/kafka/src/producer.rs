@@ -162,6 +162,8 @@ pub struct Producer<D: Delivery> {
     inner: Arc<ThreadedProducer<Reports<D>>>,
     /// How many bytes wait at most.
     buffer: usize,
+    /// How long a record waits at most; for ever without.
+    patience: Option<Duration>,
     cut: Cut,
 }
 
@@ -198,7 +200,9 @@ impl<D: Delivery> Producer<D> {
         let inner = inner.map_err(|e| not_created(Role::Producer, "the producer", &e))?;
         let kbytes = settings.native.get("queue.buffering.max.kbytes").and_then(|kbytes| kbytes.parse().ok());
         let buffer = kbytes.map_or(usize::MAX, |kbytes: usize| kbytes.saturating_mul(1024));
-        Ok(Self { inner: Arc::new(inner), buffer, cut: Cut::default() })
+        let limits = ["message.timeout.ms", "delivery.timeout.ms"].iter().find_map(|key| settings.native.get(*key));
+        let patience = limits.and_then(|ms| ms.parse().ok()).filter(|ms| *ms > 0).map(Duration::from_millis);
+        Ok(Self { inner: Arc::new(inner), buffer, patience, cut: Cut::default() })
     }
 
     /// Sends nothing once this is cut; what is on its way then is dropped.
@@ -211,6 +215,19 @@ impl<D: Delivery> Producer<D> {
         });
         self.cut = cut.clone();
         self
+    }
+
+    /// Waits until records may be written, for as long as one may take to be delivered.
+    pub async fn pass(&self) -> Result<()> {
+        let Some(limit) = self.patience else { return self.cut.pass().await };
+        let late = |_| {
+            Error::fatal(format!(
+                "writing records: kafka has not confirmed the worker's place in its cluster within delivery.timeout.ms, which \
+                 is {} ms",
+                limit.as_millis()
+            ))
+        };
+        tokio::time::timeout(limit, self.cut.pass()).await.map_err(late)?
     }
 
     /// Queues a record; waits while the queue is full. The report comes to `delivery` unless an error is

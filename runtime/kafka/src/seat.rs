@@ -1,10 +1,17 @@
 //! The one seat of a group: a member that wants to be alone in it.
 //!
 //! The member subscribes to a topic of one partition. Who gets the partition has the seat; a second member finds the
-//! group taken before it joins, or gets no partition if both came at once. A worker of Kafka Connect, whose group
-//! protocol is another one, is refused by the broker itself, and the other way round.
+//! group taken before it joins, or gets no partition if both came at once: the assignor is a sticky one, so that who has
+//! the seat keeps it. A worker of Kafka Connect, whose group protocol is another one, is refused by the broker itself,
+//! and the other way round.
+//!
+//! Who has the seat commits a mark of its own to the group, again and again. Kafka takes it from the present member only,
+//! so each is a confirmation ([`Lease`]), and whoever comes back after its membership was lost sees from the last mark
+//! whether another has had the seat meanwhile.
 
 use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher as _, Hasher as _},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,106 +21,90 @@ use std::{
 };
 
 use connect_api::{Error, Result};
-use rdkafka::{
-    ClientContext,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
-    error::{KafkaError, RDKafkaErrorCode as Code},
-};
+use rdkafka::{consumer::BaseConsumer, consumer::Consumer as _, error::KafkaError};
 use tokio::sync::watch;
 
 use crate::{
-    client::Context,
     error::{kafka_error, not_created},
+    lease::Lease,
     settings::{ClientSettings, Role},
 };
+use keeper::Keeper;
+use member::Member;
+
+mod keeper;
+mod member;
 
 const POLL: Duration = Duration::from_millis(100);
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// How things stand with the seat.
+/// How the first attempt to take the seat stands.
 #[derive(Debug, Clone, Default)]
 enum Standing {
     #[default]
     Joining,
     Taken,
-    /// To another member.
+    /// By another member.
     Lost(Error),
     /// The broker does not let this one in, whoever else is there.
     Refused(Error),
 }
 
-struct Member {
-    client: Context,
-    standing: watch::Sender<Standing>,
-}
-
-impl ClientContext for Member {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.client.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.client.error(error, reason);
-    }
-}
-
-impl ConsumerContext for Member {
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(partitions) if partitions.count() > 0 => {
-                // Nothing is to be read here.
-                if let Err(e) = consumer.pause(partitions) {
-                    tracing::debug!("pausing the partition of the group: {e}");
-                }
-                self.standing.send_replace(Standing::Taken);
-            }
-            Rebalance::Assign(_) => {
-                let text = "another member of the group came first";
-                self.standing.send_replace(Standing::Lost(Error::fatal(text)));
-            }
-            // Between two assignments, or while Kafka is away.
-            _ => {}
-        }
-    }
-}
-
 /// A seat that is held until it is dropped.
 pub struct Seat {
     stop: Arc<AtomicBool>,
-    standing: watch::Receiver<Standing>,
+    lease: Lease,
     ended: watch::Receiver<bool>,
 }
 
 impl Seat {
     /// Takes the seat of the group that `settings` name, by a subscription to `topic`. Waits at most `limit` for a
-    /// member to leave, as one does that was killed a moment ago.
-    pub async fn take(settings: &ClientSettings, topic: &str, limit: Duration) -> Result<Self> {
+    /// member to leave, as one does that was killed a moment ago. The lease is held while the group confirms it.
+    pub async fn take(settings: &ClientSettings, topic: &str, limit: Duration, lease: &Lease) -> Result<Self> {
         let group = settings.native.get("group.id").cloned().unwrap_or_default();
         let mut settings = settings.clone();
-        settings.native.insert("enable.auto.commit".into(), "false".into());
-        settings.native.insert("auto.offset.reset".into(), "latest".into());
-        settings.native.insert("allow.auto.create.topics".into(), "false".into());
-        let (sender, standing) = watch::channel(Standing::Joining);
-        let member = Member { client: Context::default(), standing: sender };
-        let made = settings.config().create_with_context(member);
+        for (key, value) in [
+            ("enable.auto.commit", "false"),
+            ("auto.offset.reset", "latest"),
+            ("allow.auto.create.topics", "false"),
+            // Who has the seat keeps it whoever joins.
+            ("partition.assignment.strategy", "cooperative-sticky"),
+        ] {
+            settings.native.insert(key.into(), value.into());
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let made = settings.config().create_with_context(Member::new(stop.clone()));
         let consumer: BaseConsumer<Member> =
             made.map_err(|e| not_created(Role::Consumer, "the member of the worker's group", &e))?;
         let consumer = Arc::new(consumer);
         let deadline = Instant::now() + limit;
         wait_until_empty(&consumer, &group, deadline).await?;
         consumer.subscribe(&[topic]).map_err(|e| kafka_error(format!("joining the group {group}"), e))?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let millis = |key: &str, default| settings.native.get(key).and_then(|ms| ms.parse().ok()).unwrap_or(default);
+        let session = Duration::from_millis(millis("session.timeout.ms", 45_000));
+        let heartbeat = Duration::from_millis(millis("heartbeat.interval.ms", 3000));
+        let (sender, mut standing) = watch::channel(Standing::Joining);
+        let keeper = Keeper {
+            consumer,
+            group: group.clone(),
+            topic: topic.to_owned(),
+            mark: format!("{:016x}", RandomState::new().build_hasher().finish()),
+            lease: lease.clone(),
+            standing: sender,
+            every: heartbeat.min(session / 4),
+            limit,
+        };
         let (finished, ended) = watch::channel(false);
-        let (own_stop, own) = (stop.clone(), consumer.clone());
+        let (own_stop, own_lease) = (stop.clone(), lease.clone());
         let spawned = thread::Builder::new().name("kafka-member".into()).spawn(move || {
-            poll(&own, &own_stop);
+            keeper.keep(&own_stop);
+            own_lease.lose(Error::fatal("the worker has left its group"));
             // Nobody may be waiting.
             finished.send_replace(true);
         });
         spawned.map_err(|e| Error::fatal("starting the thread of the group's member").caused_by(e))?;
-        let mut seat = Self { stop, standing, ended };
-        let settled = seat.standing.wait_for(|s| !matches!(s, Standing::Joining));
+        let seat = Self { stop, lease: lease.clone(), ended };
+        let settled = standing.wait_for(|s| !matches!(s, Standing::Joining));
         let settled = tokio::time::timeout(limit, settled).await.map(|s| s.map(|s| s.clone()));
         match settled {
             Ok(Ok(Standing::Lost(e))) => Err(taken(&group, &e.one_line())),
@@ -126,12 +117,9 @@ impl Seat {
         }
     }
 
-    /// Resolves with the reason when the seat is lost.
-    pub async fn lost(&mut self) -> Error {
-        match self.standing.wait_for(|s| matches!(s, Standing::Lost(_) | Standing::Refused(_))).await.as_deref() {
-            Ok(Standing::Lost(e) | Standing::Refused(e)) => e.clone(),
-            _ => Error::fatal("the member of the worker's group has ended"),
-        }
+    /// Resolves with the reason when the seat is lost, which is for good.
+    pub async fn lost(&self) -> Error {
+        self.lease.lost().await
     }
 
     /// Leaves the group, so that another can have the seat at once; waits at most this long.
@@ -162,21 +150,25 @@ fn taken(group: &str, by: &str) -> Error {
     ))
 }
 
+/// Says who is a member of the group, if anybody is. Blocks.
+fn somebody(consumer: &BaseConsumer<Member>, group: &str) -> std::result::Result<Option<String>, KafkaError> {
+    let list = consumer.fetch_group_list(Some(group), REQUEST)?;
+    let mut members = list.groups().iter().flat_map(|g| g.members().iter().map(|m| (g.protocol_type(), m)));
+    Ok(members.next().map(|(kind, member)| {
+        let other = if kind == "connect" { "a Kafka Connect worker" } else { "another worker" };
+        let host = member.client_host().trim_start_matches('/');
+        format!("{other} is its member (client {} at {host})", member.client_id())
+    }))
+}
+
 async fn wait_until_empty(consumer: &Arc<BaseConsumer<Member>>, group: &str, deadline: Instant) -> Result<()> {
     let mut said = false;
     loop {
         let (own, name) = (consumer.clone(), group.to_owned());
-        let asked = tokio::task::spawn_blocking(move || {
-            let list = own.fetch_group_list(Some(&name), REQUEST)?;
-            let member =
-                list.groups().iter().flat_map(|g| g.members().iter().map(|m| (g.protocol_type().to_owned(), m)));
-            Ok(member.map(|(kind, m)| (kind, m.client_id().to_owned(), m.client_host().to_owned())).next())
-        });
-        let found: std::result::Result<_, KafkaError> =
-            asked.await.map_err(|e| Error::fatal("asking for the worker's group").caused_by(e))?;
-        let (kind, client, host) = match found {
+        let asked = tokio::task::spawn_blocking(move || somebody(&own, &name)).await;
+        let who = match asked.map_err(|e| Error::fatal("asking for the worker's group").caused_by(e))? {
             Ok(None) => return Ok(()),
-            Ok(Some(found)) => found,
+            Ok(Some(who)) => who,
             Err(e) if Instant::now() < deadline => {
                 tracing::debug!("asking for the members of group {group}: {e}");
                 tokio::time::sleep(POLL * 5).await;
@@ -184,8 +176,6 @@ async fn wait_until_empty(consumer: &Arc<BaseConsumer<Member>>, group: &str, dea
             }
             Err(e) => return Err(kafka_error(format!("asking for the members of group {group}"), e)),
         };
-        let other = if kind == "connect" { "a Kafka Connect worker" } else { "another worker" };
-        let who = format!("{other} is its member (client {client} at {})", host.trim_start_matches('/'));
         if Instant::now() >= deadline {
             return Err(taken(group, &who));
         }
@@ -193,30 +183,5 @@ async fn wait_until_empty(consumer: &Arc<BaseConsumer<Member>>, group: &str, dea
             tracing::warn!("waiting for the group {group} to be empty: {who}");
         }
         tokio::time::sleep(POLL * 5).await;
-    }
-}
-
-fn poll(consumer: &BaseConsumer<Member>, stop: &AtomicBool) {
-    while !stop.load(Ordering::Acquire) {
-        let Some(Err(error)) = consumer.poll(POLL) else { continue };
-        let code = error.rdkafka_error_code();
-        let standing = &consumer.context().standing;
-        match code {
-            Some(Code::InconsistentGroupProtocol) => {
-                let text = "a Kafka Connect worker is its member";
-                standing.send_replace(Standing::Lost(Error::fatal(text)));
-            }
-            Some(Code::GroupAuthorizationFailed | Code::InvalidSessionTimeout) => {
-                standing.send_replace(Standing::Refused(kafka_error("taking a place in the worker's group", error)));
-            }
-            _ => tracing::debug!("the member of the worker's group: {error}"),
-        }
-    }
-    consumer.unsubscribe();
-    if consumer.close_queue().is_ok() {
-        let deadline = Instant::now() + REQUEST;
-        while !consumer.closed() && Instant::now() < deadline {
-            drop(consumer.poll(POLL));
-        }
     }
 }

@@ -206,6 +206,7 @@ impl Controller {
         let (all, changes) = self.asked(name, "sink", changes, move |changes| alter(&settings, changes)).await?;
         let _one_at_a_time = self.change().await?;
         self.stopped(name)?;
+        self.services().worker.lease.held().await.map_err(|e| failed(&text, &e))?;
         if reset {
             match group.delete_group().await {
                 Ok(()) | Err(GroupError::Unknown(_)) => {}

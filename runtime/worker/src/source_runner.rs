@@ -120,7 +120,7 @@ impl SourceRunner {
         let mut health = interval_at(Instant::now() + HEALTH, HEALTH);
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0u32;
-        let health_of = Health::new(&self.producer, self.status.clone());
+        let health_of = Health::new(&self.producer, self.status.clone(), &control.cut);
         loop {
             let began = Instant::now();
             let polled = {
@@ -175,7 +175,10 @@ impl SourceRunner {
                     tokio::select! {
                         biased;
                         () = control.stop.cancelled() => return Ok(()),
-                        sent = send(&mut self.pipeline, &mut self.creator, &self.producer, tracker, &self.topics, &self.status, batch) => sent?,
+                        sent = async {
+                            self.producer.pass().await?;
+                            send(&mut self.pipeline, &mut self.creator, &self.producer, tracker, &self.topics, &self.status, batch).await
+                        } => sent?,
                         e = failed(failure, &health_of) => return Err(e),
                     }
                 }
@@ -201,13 +204,14 @@ impl SourceRunner {
 struct Health<'a> {
     producer: &'a Producer<OnWay>,
     status: Arc<TaskStatus>,
+    cut: &'a Cut,
     /// How many acknowledgements there were when last looked, and since when nothing has been owed or come.
     seen: Mutex<(u64, Instant)>,
 }
 
 impl<'a> Health<'a> {
-    fn new(producer: &'a Producer<OnWay>, status: Arc<TaskStatus>) -> Self {
-        Self { producer, status, seen: Mutex::new((producer.answers(), Instant::now())) }
+    fn new(producer: &'a Producer<OnWay>, status: Arc<TaskStatus>, cut: &'a Cut) -> Self {
+        Self { producer, status, cut, seen: Mutex::new((producer.answers(), Instant::now())) }
     }
 
     fn report(&self) {
@@ -223,6 +227,9 @@ impl<'a> Health<'a> {
             format!("kafka cannot be reached; {waiting} records wait")
         } else if silent > SILENCE {
             format!("kafka has acknowledged nothing for {} s; {waiting} records wait", silent.as_secs())
+        } else if !self.cut.is_passable() {
+            "kafka has not confirmed the worker's place in its cluster for too long; nothing is written until it has"
+                .to_owned()
         } else {
             if self.status.recovered(Trouble::Kafka) {
                 tracing::info!("kafka takes records again");

@@ -144,7 +144,7 @@ impl State for Part {
     }
 
     async fn put(&self, key: &str, value: Option<Bytes>) -> Result<()> {
-        self.cut.check()?;
+        self.cut.pass().await?;
         let full = key_of(&self.connector, &self.name, key).into_bytes();
         let written = self.open.topic.write(&[(full, value.map(|v| v.to_vec()))]).await;
         written.map_err(|e| e.context(format!("keeping state {} of {}", self.name, self.connector)))

@@ -166,7 +166,10 @@ impl DeadLetters {
         };
         ErrorCounts::one(&self.letters.status.counts().errors.letters);
         self.letters.pending.fetch_add(1, Ordering::AcqRel);
-        let sent = self.producer.send(letter, self.letters.clone()).await;
+        let sent = match self.producer.pass().await {
+            Ok(()) => self.producer.send(letter, self.letters.clone()).await,
+            Err(e) => Err(e),
+        };
         sent.inspect_err(|_| {
             self.letters.pending.fetch_sub(1, Ordering::AcqRel);
         })

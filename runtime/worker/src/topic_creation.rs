@@ -289,7 +289,7 @@ impl TopicCreator {
         // The default group takes every topic.
         let Some(group) = self.groups.first(topic) else { return Ok(()) };
         let spec = group.spec(topic);
-        self.cut.check()?;
+        self.cut.pass().await?;
         match self.admin.create_topic(&spec).await {
             Ok(created) => {
                 let what = if created { "created" } else { "found existing" };

@@ -4,7 +4,7 @@ use connect_api::{
     Error, Result, Settings,
     config::{ClassName, Config, Key, Millis, Problem, Problems, missing_value},
 };
-use connect_kafka::{ClientSettings, Role, settings as client};
+use connect_kafka::{ClientSettings, Lease, Role, settings as client};
 
 use crate::{
     distributed::{BETWEEN_WORKERS, DistributedConfig},
@@ -192,6 +192,8 @@ pub struct Worker {
     pub distributed: Option<DistributedConfig>,
     /// What references in settings are resolved by.
     pub providers: Providers,
+    /// Whether the worker has its place in the cluster, without which it writes nothing.
+    pub lease: Lease,
 }
 
 impl Worker {
@@ -255,7 +257,8 @@ impl Worker {
         }
         match WorkerConfig::parse(&settings) {
             Ok(config) if problems.is_empty() => {
-                Ok(Self { config, settings, embedded, restarts_off: false, distributed, providers })
+                let lease = distributed.as_ref().map(|d| Lease::awaited(d.session_timeout.0)).unwrap_or_default();
+                Ok(Self { config, settings, embedded, restarts_off: false, distributed, providers, lease })
             }
             Ok(_) => Err(problems),
             Err(mut all) => {

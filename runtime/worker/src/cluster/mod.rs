@@ -24,5 +24,5 @@ pub async fn join(worker: &Worker, config: &DistributedConfig) -> Result<Seat> {
     ] {
         settings.native.insert(key.to_owned(), value);
     }
-    Seat::take(&settings, &config.config_topic, config.session_timeout.0 + SPARE).await
+    Seat::take(&settings, &config.config_topic, config.session_timeout.0 + SPARE, &worker.lease).await
 }

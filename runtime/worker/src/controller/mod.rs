@@ -53,6 +53,8 @@ impl From<Error> for Refusal {
     }
 }
 
+const LOST_PLACE: &str = "the worker has lost its place in the cluster: ";
+
 /// What requests about connectors get.
 pub type Answer<T> = Result<T, Refusal>;
 
@@ -285,6 +287,7 @@ impl Controller {
     pub(crate) async fn change(&self) -> Answer<MutexGuard<'_, ()>> {
         let changing = self.changing.lock().await;
         self.going_on()?;
+        self.services.worker.lease.check().map_err(|e| Refusal::Failed(LOST_PLACE.to_owned() + &e.one_line()))?;
         Ok(changing)
     }
 

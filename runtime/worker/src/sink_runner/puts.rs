@@ -146,7 +146,11 @@ impl SinkRunner {
         while let Some(part) = parts.pop() {
             *done = part.start;
             // Between two calls of a task that did not return in time its successor may have begun.
-            self.cut.check()?;
+            tokio::select! {
+                biased;
+                passed = self.cut.pass() => passed?,
+                () = control.stop.cancelled() => return Ok(Waited::Stop),
+            }
             let putting = self.status.doing(Activity::Putting);
             let outcome = self.task.put(&records[part.clone()]).await;
             drop(putting);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use connect_api::{Error, Result};
-use connect_kafka::{Admin, CompactedLog, Delivery, Outgoing, Producer, RawRecord, Role, TopicSpec};
+use connect_kafka::{Admin, CompactedLog, Cut, Delivery, Outgoing, Producer, RawRecord, Role, TopicSpec};
 use tokio::sync::{oneshot, watch};
 
 use crate::{task_host::reached, worker_config::Worker};
@@ -59,6 +59,7 @@ pub type Entry = (Vec<u8>, Option<Vec<u8>>);
 pub struct InternalTopic {
     name: String,
     producer: Producer<Answer>,
+    cut: Cut,
     /// The last offset of each partition that was taken up.
     read: watch::Receiver<BTreeMap<i32, i64>>,
     _log: CompactedLog,
@@ -118,12 +119,14 @@ impl InternalTopic {
         connect_kafka::producer_defaults(&mut producer);
         // Java's default: few records, and topics whose max.message.bytes is low.
         producer.or_set("batch.size", "16384");
-        Ok(Self { producer: Producer::new(&producer)?, name, read, _log: log })
+        let cut = Cut::under(&worker.lease);
+        Ok(Self { producer: Producer::new(&producer)?.cut_by(&cut), cut, name, read, _log: log })
     }
 
     /// Writes records in order and waits until Kafka has them and the follower has taken them up.
     pub async fn write(&self, entries: &[Entry]) -> Result<()> {
         let doing = |e: Error| e.context(format!("writing to the topic {}", self.name));
+        self.cut.pass().await.map_err(doing)?;
         let mut answers = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let (sender, answer) = oneshot::channel();

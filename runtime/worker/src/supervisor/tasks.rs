@@ -60,7 +60,8 @@ impl Actor {
         let generation = self.generation;
         let counters = self.services.statuses.new_task(&self.name, id, generation);
         let (paused, receiver) = watch::channel(self.target == Target::Paused);
-        let control = Control { stop: CancellationToken::new(), paused: receiver, cut: Cut::default() };
+        let control =
+            Control { stop: CancellationToken::new(), paused: receiver, cut: Cut::under(&self.services.worker.lease) };
         let (stop, cut) = (control.stop.clone(), control.cut.clone());
         // The settings of a task are the connector's with what task_configs added.
         let mut merged = self.settings.clone();
