@@ -66,6 +66,20 @@ fn replication(n: &i16) -> Result<(), String> {
 }
 
 impl DistributedConfig {
+    /// What is wrong where two kinds of records would be kept in one topic, and the setting to change.
+    pub fn same_topics(&self) -> Option<(&'static str, String)> {
+        let all = [
+            ("config.storage.topic", &self.config_topic),
+            ("offset.storage.topic", &self.offset_topic),
+            ("status.storage.topic", &self.status_topic),
+        ];
+        let earlier = |n: usize| all[..n].iter().find(|(_, topic)| *topic == all[n].1);
+        (1..all.len()).find_map(|n| {
+            let ((other, _), (key, topic)) = (earlier(n)?, all[n]);
+            Some((key, format!("{key}: the topic {topic} is the one of {other}, too; give each a topic of its own")))
+        })
+    }
+
     /// The configuration topic; `all` are the worker's settings. It has one partition whatever they say.
     pub fn configs(&self, all: &Settings) -> TopicSpec {
         spec(&self.config_topic, 1, self.config_replication, all, "config.storage.")
@@ -126,6 +140,17 @@ mod tests {
         let offsets = config.offsets(&all);
         assert_eq!((offsets.partitions, offsets.replication_factor), (25, -1));
         assert_eq!(offsets.settings, [("segment.bytes".to_owned(), "1000000".to_owned())]);
+    }
+
+    #[test]
+    fn each_kind_of_record_has_a_topic_of_its_own() {
+        let same = |extra: &[(&str, &str)]| DistributedConfig::parse(&settings(extra)).expect("settings").same_topics();
+        assert_eq!(same(&[]), None);
+        let (key, text) = same(&[("offset.storage.topic", "s")]).expect("two are equal");
+        assert_eq!(key, "status.storage.topic");
+        assert!(text.contains("the topic s is the one of offset.storage.topic, too"), "{text}");
+        assert!(same(&[("offset.storage.topic", "c")]).is_some_and(|(key, _)| key == "offset.storage.topic"));
+        assert!(same(&[("status.storage.topic", "c")]).is_some_and(|(_, text)| text.contains("config.storage.topic")));
     }
 
     #[test]

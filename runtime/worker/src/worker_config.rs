@@ -231,6 +231,9 @@ impl Worker {
                     );
                     problems.add("heartbeat.interval.ms", text);
                 }
+                if let Some((key, text)) = distributed.as_ref().and_then(DistributedConfig::same_topics) {
+                    problems.add(key, text);
+                }
                 distributed
             }
             Err(found) => {
