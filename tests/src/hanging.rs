@@ -27,6 +27,11 @@ pub struct Hanging {
 impl Hanging {
     /// Starts both.
     pub fn start() -> Self {
+        Self::patient(Duration::from_secs(1))
+    }
+
+    /// As [`Hanging::start`], with a worker whose tasks have so long to stop.
+    pub fn patient(grace: Duration) -> Self {
         let kafka = Kafka::start().expect("kafka");
         let dir = tempfile::tempdir().expect("folder");
         let worker = format!(
@@ -36,8 +41,9 @@ impl Hanging {
              offset: {{ storage.topic: hanging-offsets, storage.replication.factor: 1, storage.partitions: 1, flush.interval.ms: 200 }}\n\
              status: {{ storage.topic: hanging-status, storage.replication.factor: 1 }}\n\
              state: {{ storage.topic: hanging-state, storage.replication.factor: 1 }}\n\
-             task.shutdown.graceful.timeout.ms: 1000\n",
-            kafka.bootstrap()
+             task.shutdown.graceful.timeout.ms: {}\n",
+            kafka.bootstrap(),
+            grace.as_millis()
         );
         let worker = file(dir.path(), "worker.yaml", &worker);
         let connectd =

@@ -168,7 +168,13 @@ fn a_request_that_waits_for_what_hangs_is_told_what_the_worker_does() {
     assert_eq!(worker.connectd.send("PUT", "/connectors/offsets/stop", None).0, 204);
     let offsets = json!({"offsets": [{"partition": {"source": "hanging"}, "offset": {"n": 7}}]});
     let config = |name: &str, place: &str| worker.config("hanging-source", name, place, "block");
-    let requests: [(&str, &str, String, Json, &str); 6] = [
+    // A change is answered when it is stored, whatever its connector does then.
+    for (name, place) in [("s", "start"), ("t", "task_configs")] {
+        let path = format!("/connectors/{name}/config");
+        let (took, status, body) = worker.timed("PUT", &path, Some(&config(name, place)));
+        assert!(status == 201 && took < 3 * AT_ONCE, "{name}: {status} after {took:?}: {body}");
+    }
+    let requests: [(&str, &str, String, Json, &str); 3] = [
         (
             "v",
             "PUT",
@@ -182,27 +188,6 @@ fn a_request_that_waits_for_what_hangs_is_told_what_the_worker_does() {
             "/connectors".into(),
             json!({"name": "c", "config": config("c", "validate")}),
             "performing multi-property validation for the connector",
-        ),
-        (
-            "s",
-            "POST",
-            "/connectors".into(),
-            json!({"name": "s", "config": config("s", "start")}),
-            "starting the connector",
-        ),
-        (
-            "t",
-            "PUT",
-            "/connectors/t/config".into(),
-            config("t", "task_configs"),
-            "generating task configs for connector t",
-        ),
-        (
-            "w",
-            "PUT",
-            "/connectors/w/config".into(),
-            worker.config("hanging-source", "w", "start", "await"),
-            "starting the connector",
         ),
         (
             "offsets",
@@ -219,7 +204,7 @@ fn a_request_that_waits_for_what_hangs_is_told_what_the_worker_does() {
                 (*name, *doing, scope.spawn(|| worker.timed(method, path, Some(body))))
             })
             .collect();
-        for (name, ..) in &asked {
+        for name in asked.iter().map(|(name, ..)| *name).chain(["s", "t"]) {
             worker.await_begun(name);
         }
         all_is_well(&worker);
@@ -313,4 +298,50 @@ fn while_the_worker_stops_connectors_stay_listed_and_nothing_is_changed() {
         reqwest::blocking::get(format!("{}/", worker.connectd.url())).is_err().then_some(())
     });
     assert!(!worker.connectd.log_text().contains("panicked"), "{}", worker.connectd.log_text());
+}
+
+#[test]
+fn changes_are_answered_when_they_are_stored_and_a_successor_waits_for_who_hangs() {
+    if without("kafka") {
+        return;
+    }
+    let grace = Duration::from_secs(8);
+    let worker = Hanging::patient(grace);
+    let hanging = |name: &str| {
+        let config = worker.config("hanging-sink", name, "put", "block");
+        let (status, body) = worker.connectd.send("PUT", &format!("/connectors/{name}/config"), Some(&config));
+        assert_eq!(status, 201, "{body}");
+        worker.reader.write(name, "key", Some(b"record"));
+        worker.await_begun(name);
+        worker.connectd.await_state(name, "RUNNING");
+        config
+    };
+    let mut all: Vec<(&str, Json)> = ["deleted", "stopped", "changed"].map(|name| (name, hanging(name))).into();
+    let at_once = |method: &str, path: &str, body: Option<&Json>, expected: u16| {
+        let (took, status, answer) = worker.timed(method, path, body);
+        assert!(status == expected && took < AT_ONCE, "{method} {path}: {status} after {took:?}: {answer}");
+    };
+    let began = std::time::Instant::now();
+    at_once("DELETE", "/connectors/deleted", None, 204);
+    at_once("PUT", "/connectors/stopped/stop", None, 204);
+    for (_, config) in &mut all {
+        config["hang.in"] = "nowhere".into();
+    }
+    at_once("PUT", "/connectors/changed/config", Some(&all[2].1), 200);
+    assert_eq!(worker.connectd.get("/connectors").1, json!(["changed", "stopped"]));
+    assert_eq!(worker.connectd.get("/connectors/deleted/status").0, 404);
+    at_once("PUT", "/connectors/deleted/config", Some(&all[0].1), 201);
+    assert_eq!(worker.connectd.get("/connectors/deleted/status").0, 404, "its predecessor has not stopped yet");
+    at_once("DELETE", "/connectors/deleted", None, 204);
+    at_once("PUT", "/connectors/deleted/config", Some(&all[0].1), 201);
+    // Offsets change once the tasks have stopped.
+    let (_, status, body) = worker.timed("DELETE", "/connectors/stopped/offsets", None);
+    assert!(status == 200 && began.elapsed() > grace / 2, "{status} after {:?}: {body}", began.elapsed());
+    worker.connectd.await_state("deleted", "RUNNING");
+    assert!(began.elapsed() > grace / 2, "it was started beside its predecessor after {:?}", began.elapsed());
+    worker.connectd.await_state("changed", "RUNNING");
+    assert_eq!(worker.connectd.states("stopped"), ("STOPPED".to_owned(), Vec::new()));
+    for name in ["deleted", "stopped", "changed"] {
+        worker.let_go(name);
+    }
 }

@@ -32,7 +32,7 @@ use connect_worker::{
     Controller, Plugins, Worker,
     active_topics::ActiveTopics,
     cluster,
-    controller::Refusal,
+    controller::{Refusal, Until},
     distributed::DistributedConfig,
     observer::Observer,
     plugin_threads::PluginThreads,
@@ -377,8 +377,8 @@ async fn declare(controller: &Controller, c: &ConnectorFile, anew: bool) -> Resu
     let config = load::config_map(c);
     match controller.info(&c.name).await {
         Ok(known) if !anew && same(&known.config, &config) => Ok(Declaration::Unchanged),
-        Ok(_) => controller.put_config(&c.name, config).await.map(|_| Declaration::Changed),
-        Err(_) => controller.create(&c.name, config, target).await.map(|_| Declaration::Created),
+        Ok(_) => controller.put_config(&c.name, config, Until::Started).await.map(|_| Declaration::Changed),
+        Err(_) => controller.create(&c.name, config, target, Until::Started).await.map(|_| Declaration::Created),
     }
 }
 

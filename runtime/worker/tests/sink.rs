@@ -13,6 +13,7 @@ use connect_kafka::{Admin, Delivery, Outgoing, Producer, Role, TopicSpec, transl
 use connect_worker::{
     Controller, Plugins, Worker,
     active_topics::ActiveTopics,
+    controller::Until,
     plugin_threads::PluginThreads,
     state::StateTopic,
     status::Statuses,
@@ -138,7 +139,7 @@ fn a_sink_pauses_resumes_and_seeks_partitions() {
         });
         let config = [("name", "c"), ("connector.class", "obedient-sink"), ("topics", "orders")];
         let config = config.into_iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect();
-        controller.create("c", config, None).await.expect("create");
+        controller.create("c", config, None, Until::Started).await.expect("create");
         let got = |text: &str| GOT.lock().expect("lock").iter().filter(|(_, t)| t == text).count();
         let wait = async |text: &str, times: usize| {
             for _ in 0..600 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connect_api::{Error, Settings};
 
-use super::{Answer, Controller, Selected, stop};
+use super::{Answer, Controller, Selected};
 use crate::{
     status::State,
     storage::{Target, config_log::Restart},
@@ -50,11 +50,8 @@ impl Controller {
         match (stored, told) {
             (None, Some(_)) => {
                 late();
-                if let Some(c) = all.remove(name) {
-                    let (services, name) = (self.services.clone(), name.to_owned());
-                    // Others need not wait for its end.
-                    tokio::spawn(async move { stop(&services, &name, &c.handle).await });
-                }
+                // Others need not wait for its end.
+                drop(self.part_with(&mut all, name));
             }
             (Some(stored), told) if told.as_ref() != Some(&stored) => {
                 late();

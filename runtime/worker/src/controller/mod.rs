@@ -15,6 +15,7 @@ use std::{
 use connect_api::{Error, Settings};
 use connect_rest_model::{ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, ConnectorType};
 use tokio::sync::{Mutex, MutexGuard, SetOnce};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     registry::Direction,
@@ -65,10 +66,23 @@ struct Connector {
     told: Option<(Settings, Target)>,
 }
 
+/// What the answer to a change waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// What Kafka Connect's workers wait for: a distributed one until the change is stored, a standalone one until it has
+    /// been carried out.
+    Kafkas,
+    /// Until the connector has been started, or has failed to.
+    Started,
+}
+
 /// The worker's connectors.
 pub struct Controller {
     services: Services,
     all: Mutex<BTreeMap<String, Connector>>,
+    /// Connectors that were deleted and have not stopped yet; each is cancelled when it has. One of the same name is not
+    /// started before.
+    leaving: std::sync::Mutex<BTreeMap<String, CancellationToken>>,
     /// Held while a change is stored, or two requests could create the same connector.
     changing: Mutex<()>,
     /// Set when nothing is to be started any more.
@@ -98,6 +112,7 @@ impl Controller {
         Arc::new(Self {
             services,
             all: Mutex::default(),
+            leaving: std::sync::Mutex::default(),
             changing: Mutex::default(),
             stopping: AtomicBool::new(false),
             opened: SetOnce::new(),
@@ -202,15 +217,21 @@ impl Controller {
     }
 
     /// Creates a connector; without a target state it is started.
-    pub async fn create(&self, name: &str, config: ConfigMap, target: Option<Target>) -> Answer<ConnectorInfo> {
+    pub async fn create(
+        &self,
+        name: &str,
+        config: ConfigMap,
+        target: Option<Target>,
+        until: Until,
+    ) -> Answer<ConnectorInfo> {
         let settings = self.check(&Self::named(name, config)?).await?;
-        self.put(name, settings, Write::New(target)).await.map(|(info, _)| info)
+        self.put(name, settings, Write::New(target), until).await.map(|(info, _)| info)
     }
 
     /// Creates a connector or replaces its configuration; tells whether it is new.
-    pub async fn put_config(&self, name: &str, config: ConfigMap) -> Answer<(ConnectorInfo, bool)> {
+    pub async fn put_config(&self, name: &str, config: ConfigMap, until: Until) -> Answer<(ConnectorInfo, bool)> {
         let settings = self.check(&Self::named(name, config)?).await?;
-        self.put(name, settings, Write::Any).await
+        self.put(name, settings, Write::Any, until).await
     }
 
     /// Merges a patch into the configuration; null removes a key.
@@ -227,10 +248,10 @@ impl Controller {
             }
         }
         let settings = self.check(&Self::named(name, config)?).await?;
-        self.put(name, settings, Write::Any).await.map(|(info, _)| info)
+        self.put(name, settings, Write::Any, Until::Kafkas).await.map(|(info, _)| info)
     }
 
-    async fn put(&self, name: &str, settings: Settings, write: Write) -> Answer<(ConnectorInfo, bool)> {
+    async fn put(&self, name: &str, settings: Settings, write: Write, until: Until) -> Answer<(ConnectorInfo, bool)> {
         let one_at_a_time = self.change().await?;
         let new = !self.all.lock().await.contains_key(name);
         let tasks_before = self.task_ids(name);
@@ -246,7 +267,9 @@ impl Controller {
         let configured = self.configure(&mut *self.all.lock().await, name, settings, target)?;
         drop(one_at_a_time);
         // As in Kafka Connect, the connector exists even if it cannot be started.
-        stage::during("starting the connector", configured.done()).await??;
+        if until == Until::Started || self.carries_out() {
+            stage::during("starting the connector", configured.done()).await??;
+        }
         let mut info = self.info(name).await?;
         if self.services.worker.distributed.is_some() {
             // Kafka Connect's distributed workers answer before the tasks are made anew, its standalone ones after that.
@@ -270,10 +293,12 @@ impl Controller {
             Direction::Source => ConnectorType::Source,
             Direction::Sink => ConnectorType::Sink,
         };
-        let new = || Connector { kind, handle: Handle::new(name.into(), self.services.clone()), told: None };
+        let new = || {
+            let before = self.leaving().get(name).cloned();
+            Connector { kind, handle: Handle::new(name.into(), self.services.clone(), before), told: None }
+        };
         let c = all.entry(name.to_owned()).or_insert_with(new);
         c.kind = kind;
-        self.services.statuses.describe(name, kind, plugin.info.class(), plugin.info.version);
         let configured = c.handle.configure(settings.clone(), target)?;
         c.told = Some((settings, target));
         Ok(configured)
@@ -320,7 +345,7 @@ impl Controller {
         }
         drop(one_at_a_time);
         // Pause and resume answer before they are carried out.
-        if target == Target::Stopped {
+        if target == Target::Stopped && self.carries_out() {
             stage::during(format!("stopping connector {name}"), queued.done()).await?;
         }
         Ok(())
@@ -329,12 +354,45 @@ impl Controller {
     /// Deletes a connector. Its offsets and its consumer group stay.
     pub async fn delete(&self, name: &str) -> Answer<()> {
         let one_at_a_time = self.change().await?;
-        let handle = self.handle(name, || format!("Connector {name} not found")).await?;
+        self.handle(name, || format!("Connector {name} not found")).await?;
         self.services.configs.remove_connector(name).await?;
-        self.all.lock().await.remove(name);
+        let stopped = self.part_with(&mut *self.all.lock().await, name);
         drop(one_at_a_time);
-        stage::during(format!("stopping connector {name}"), stop(&self.services, name, &handle)).await;
+        if let Some(stopped) = stopped.filter(|_| self.carries_out()) {
+            stage::during(format!("stopping connector {name}"), stopped.cancelled()).await;
+        }
         Ok(())
+    }
+
+    /// Whether requests are answered when they have been carried out: a distributed worker of Kafka Connect answers when
+    /// they are stored.
+    fn carries_out(&self) -> bool {
+        self.services.worker.distributed.is_none()
+    }
+
+    fn leaving(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, CancellationToken>> {
+        self.leaving.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Has a connector stopped that is no more; what is answered is cancelled when it has.
+    fn part_with(&self, all: &mut BTreeMap<String, Connector>, name: &str) -> Option<CancellationToken> {
+        let connector = all.remove(name)?;
+        let (services, own, stopped) = (self.services.clone(), name.to_owned(), CancellationToken::new());
+        {
+            let mut leaving = self.leaving();
+            leaving.retain(|_, stopped| !stopped.is_cancelled());
+            leaving.insert(own.clone(), stopped.clone());
+        }
+        services.statuses.remove(name);
+        let done = stopped.clone().drop_guard();
+        tokio::spawn(async move {
+            connector.handle.stop().await;
+            // Its last state has been set since.
+            services.statuses.remove(&own);
+            services.topics.reset(&own);
+            drop(done);
+        });
+        Some(stopped)
     }
 
     /// Restarts the connector's own part and waits for it.
@@ -393,19 +451,14 @@ impl Controller {
             self.stopping.store(true, Ordering::Release);
             all.values().map(|c| c.handle.clone()).collect()
         };
-        let stops = handles.iter().map(Handle::stop);
+        let stops = futures_util::future::join_all(handles.iter().map(Handle::stop));
+        let leaving: Vec<CancellationToken> = self.leaving().values().cloned().collect();
+        let left = futures_util::future::join_all(leaving.iter().map(CancellationToken::cancelled));
         let limit = self.services.worker.config.shutdown_timeout.0 + Duration::from_secs(10);
-        if tokio::time::timeout(limit, futures_util::future::join_all(stops)).await.is_err() {
+        if tokio::time::timeout(limit, async { tokio::join!(stops, left) }).await.is_err() {
             tracing::warn!("some connectors did not stop within {} s", limit.as_secs());
         }
     }
-}
-
-/// Stops a connector that is no more.
-async fn stop(services: &Services, name: &str, handle: &Handle) {
-    handle.stop().await;
-    services.statuses.remove(name);
-    services.topics.reset(name);
 }
 
 pub(crate) fn not_found(name: &str) -> Refusal {

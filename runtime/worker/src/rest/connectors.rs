@@ -16,7 +16,7 @@ use super::{
     offsets_body,
     server::Scheme,
 };
-use crate::storage::Target;
+use crate::{controller::Until, storage::Target};
 
 type Answer = Result<Response, ApiError>;
 
@@ -61,7 +61,7 @@ pub(super) async fn create(
         InitialState::Paused => Target::Paused,
         InitialState::Stopped => Target::Stopped,
     });
-    let info = api.controller.create(&request.name, request.config, target).await?;
+    let info = api.controller.create(&request.name, request.config, target, Until::Kafkas).await?;
     Ok(created(&info, scheme, &headers))
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn put_config(
     headers: HeaderMap,
     Sent(bytes): Sent,
 ) -> Answer {
-    let (info, new) = api.controller.put_config(&name, body::config(&bytes)?).await?;
+    let (info, new) = api.controller.put_config(&name, body::config(&bytes)?, Until::Kafkas).await?;
     Ok(if new { created(&info, scheme, &headers) } else { json(StatusCode::OK, &info) })
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use connect_api::{Error, Result, Settings};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{Actor, Services};
@@ -30,12 +31,19 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Starts the actor; nothing runs before [`Handle::configure`].
-    pub fn new(name: Arc<str>, services: Services) -> Self {
+    /// Starts the actor; nothing runs before [`Handle::configure`], nor before a connector of the same name, which was
+    /// deleted, has stopped or was given up.
+    pub fn new(name: Arc<str>, services: Services, before: Option<CancellationToken>) -> Self {
         let (commands, receiver) = mpsc::unbounded_channel();
         // Of the most severe level: no log filter takes from a line whose it is.
         let span = tracing::error_span!("connector", connector = %name);
-        tokio::spawn(Actor::new(name, services).run(receiver).instrument(span));
+        let life = async move {
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            Actor::new(name, services).run(receiver).await;
+        };
+        tokio::spawn(life.instrument(span));
         Self { commands }
     }
 

@@ -13,13 +13,14 @@ mod tasks;
 use std::{collections::BTreeMap, sync::Arc};
 
 use connect_api::{Error, Result, Settings};
+use connect_rest_model::ConnectorType;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     active_topics::ActiveTopics,
     plugin_threads::PluginThreads,
     providers::{Providers, Resolved},
-    registry::{ConnectorPlugin, Plugins},
+    registry::{ConnectorPlugin, Direction, Plugins},
     restart::Restarts,
     state::StateTopic,
     status::{State, Statuses},
@@ -154,6 +155,7 @@ impl Actor {
                     // Its tasks go on until there are others.
                     self.stop_connector().await;
                     (self.settings, self.target) = (settings, target);
+                    self.describe();
                     self.start(done).await;
                 }
                 Some(Command::Target(target, done)) => {
@@ -227,6 +229,18 @@ impl Actor {
         }
         self.waiting.push(waiter);
         self.answer(&Ok(()));
+    }
+
+    /// What is not known shows as FAILED when it is started.
+    fn describe(&self) {
+        let class = self.providers().connector_class(&self.settings);
+        if let Ok(plugin) = class.and_then(|class| self.services.plugins.connectors.find(&class)) {
+            let kind = match plugin.direction() {
+                Direction::Source => ConnectorType::Source,
+                Direction::Sink => ConnectorType::Sink,
+            };
+            self.services.statuses.describe(&self.name, kind, plugin.info.class(), plugin.info.version);
+        }
     }
 
     fn committed(&self) -> Vec<Settings> {
