@@ -70,6 +70,20 @@ pub fn is_readable(path: &Path) -> bool {
     format(path).is_some()
 }
 
+/// Whether its name begins with a dot, as those of files that an editor has open do; folders are read without them.
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Folders inside a folder, which are not looked into, in order; none where the path is no folder.
+pub fn subfolders(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten();
+    let inside = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut folders: Vec<PathBuf> = inside.filter(|p| p.is_dir() && !is_hidden(p)).collect();
+    folders.sort();
+    folders
+}
+
 /// The files that a path names: itself, or those that can be read in a folder, sorted.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if !path.is_dir() {
@@ -78,7 +92,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let fail = |message: String| FileError { file: path.display().to_string(), position: None, message };
     let entries = fs::read_dir(path).map_err(|e| fail(format!("cannot be listed: {e}")))?;
     let mut inside: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-    inside.retain(|p| p.is_file() && is_readable(p));
+    inside.retain(|p| p.is_file() && is_readable(p) && !is_hidden(p));
     inside.sort();
     if inside.is_empty() {
         return Err(fail("the folder holds no .yaml, .yml, .json or .properties file".into()));

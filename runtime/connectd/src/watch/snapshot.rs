@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use connect_files::is_readable;
+use connect_files::{is_hidden, is_readable};
 
 /// No connector file is as large as that.
 const LARGEST: u64 = 4 * 1024 * 1024;
@@ -44,7 +44,7 @@ impl Snapshot {
             Ok(entries) => entries,
             Err(e) => return drop(self.missing.insert(folder.to_owned(), format!("cannot be listed: {e}"))),
         };
-        for path in entries.into_iter().map(|entry| entry.path()).filter(|path| is_readable(path)) {
+        for path in entries.into_iter().map(|entry| entry.path()).filter(|path| is_readable(path) && !is_hidden(path)) {
             // A link whose target is away is a file that is gone; an unreadable one is there.
             match fs::metadata(&path) {
                 Ok(found) if found.is_file() => self.file(&path),
@@ -88,6 +88,7 @@ mod tests {
         symlink("..1", at("..data")).expect("link");
         symlink("..data/c.yaml", at("c.yaml")).expect("link");
         fs::write(at("notes.txt"), "ignored").expect("file");
+        fs::write(at(".c.yaml"), "an editor's").expect("file");
         let paths = [dir.path().to_owned()];
         let first = Snapshot::of(&paths);
         assert_eq!(first.files, BTreeMap::from([(at("c.yaml"), Ok(b"a: 1".to_vec()))]));
