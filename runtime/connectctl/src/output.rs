@@ -92,8 +92,8 @@ fn width() -> Option<usize> {
     let columns = env::var("COLUMNS").ok().and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
     let terminal = || {
         let out = io::stdout();
-        let size = if out.is_terminal() { terminal_size::terminal_size_of(out) } else { None };
-        size.map(|(width, _)| usize::from(width.0))
+        // Some terminals, as those of containers, do not know how wide they are.
+        out.is_terminal().then(|| terminal_size::terminal_size_of(out).map_or(80, |(width, _)| usize::from(width.0)))
     };
     columns.or_else(terminal)
 }

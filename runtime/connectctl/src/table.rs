@@ -6,6 +6,8 @@ use crate::output::visible;
 
 /// The first column is not cut shorter than this.
 const SHORTEST: usize = 12;
+/// It is cut to half of the terminal before any column goes, but not for that to fewer than these.
+const LONG: usize = 24;
 /// That many columns stay, however narrow the terminal.
 const MINIMUM: usize = 3;
 
@@ -66,12 +68,16 @@ impl Table {
         }
     }
 
-    /// The text, at most as wide as given: first optional columns go, from the right, then the cells of the first
-    /// column are cut, then further columns go.
+    /// The text, at most as wide as given: first cells of the first column that are longer than half of that are cut, then
+    /// optional columns go, from the right, then the first column is cut further, then further columns go.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut longest = usize::MAX;
         let mut table = self.layout(&shown, longest);
+        if let Some(w) = width.filter(|w| natural_width(&table) > *w) {
+            longest = LONG.max(w / 2);
+            table = self.layout(&shown, longest);
+        }
         while width.is_some_and(|w| natural_width(&table) > w) {
             if let Some(last) = shown.iter().rposition(|i| self.columns[*i].optional) {
                 shown.remove(last);
@@ -200,6 +206,18 @@ a-rather-lo…     1
 b             1000
 ";
         assert_eq!(table().render(Some(18)), expected);
+    }
+
+    #[test]
+    fn a_very_long_name_hides_nothing_in_a_terminal() {
+        let mut t = Table::new([Column::text("NAME"), Column::text("STATE"), Column::text("WORKER").optional()]);
+        t.row(["x".repeat(300), "RUNNING".into(), "127.0.0.1:8083".into()]);
+        t.row(["y".into(), "FAILED".into(), "127.0.0.1:8083".into()]);
+        assert!(t.render(None).contains(&"x".repeat(300)), "in a pipe names are whole");
+        let text = t.render(Some(80));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], format!("{}…  RUNNING  127.0.0.1:8083", "x".repeat(39)));
+        assert_eq!(lines[2], format!("y{}FAILED   127.0.0.1:8083", " ".repeat(41)));
     }
 
     #[test]
