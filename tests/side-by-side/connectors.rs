@@ -88,8 +88,18 @@ pub fn lived(talk: &mut Talk<'_>) {
     talk.say("DELETE", "/connectors/c", None);
     talk.await_both("the status of c to go", |side| is_gone(side, "c"));
     shown(talk, "c");
+    renamed(talk);
     initial_states(talk);
     names(talk);
+}
+
+/// A patch that gives a connector's configuration the name of another.
+fn renamed(talk: &mut Talk<'_>) {
+    talk.say("PUT", "/connectors/renamed/config", Some(SOURCE));
+    talk.await_states("renamed", "RUNNING", &["RUNNING"]);
+    talk.say("PATCH", "/connectors/renamed/config", Some(r#"{"name":"zz"}"#));
+    talk.each(|side| drop(side.send("DELETE", "/connectors/renamed", None)));
+    talk.await_both("the status of renamed to go", |side| is_gone(side, "renamed"));
 }
 
 fn steered(talk: &mut Talk<'_>) {
