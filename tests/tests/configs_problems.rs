@@ -58,3 +58,35 @@ fn all_problems_of_a_worker_and_its_connectors_are_said_at_once() {
     }
     assert!(said.lines().all(|line| line.starts_with("connectd: ")), "a line each:\n{said}");
 }
+
+#[test]
+fn problems_of_a_distributed_workers_topics_and_clients_are_said_with_all_others() {
+    let dir = tempfile::tempdir().expect("folder");
+    let worker = file(
+        dir.path(),
+        "worker.properties",
+        "bootstrap.servers=h:9092\ngroup.id=g\nkey.converter=StringConverter\nvalue.converter=JsonConverter\n\
+         value.converter.schema.enable=false\nconfig.storage.topic=one\noffset.storage.topic=one\n\
+         status.storage.topic=one\noffset.flush.interval.ms=abc\nsecurity.protocol=FOO\nproducer.acks=0\n\
+         producer.lingr.ms=5\nconsumer.auto.offset.reset=foo\n",
+    );
+    let connectors = dir.path().join("connectors");
+    std::fs::create_dir_all(connectors.join("inside")).expect("folder");
+    file(&connectors, ".hidden.properties", "name=hidden\n");
+    file(&connectors, "c.yaml", "name: c\nconnector.class: file-sink\ntopics: t\nfile: /tmp/out\n");
+    let said = check(&["-c", &worker, &connectors.to_string_lossy()]);
+    for part in [
+        "worker.properties: offset.storage.topic: the topic one is the one of config.storage.topic, too",
+        "offset.flush.interval.ms",
+        "worker.properties: security.protocol: FOO is none of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL",
+        "worker.properties: consumer.auto.offset.reset: ",
+        "has no effect; did you mean value.converter.schemas.enable?",
+        "it is ignored; did you mean producer.linger.ms?",
+        "producer.acks=0: records that Kafka loses count as stored",
+        "connectors: folders inside are not looked into: inside; ",
+    ] {
+        assert!(said.contains(part), "{part} is missing:\n{said}");
+    }
+    assert_eq!(said.matches("FOO").count(), 1, "once:\n{said}");
+    assert!(!said.contains("hidden"), "{said}");
+}

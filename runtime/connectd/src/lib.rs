@@ -99,6 +99,12 @@ fn complain(code: u8, problems: &[String]) -> ExitCode {
     ExitCode::from(code)
 }
 
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("connectd: warning: {warning}");
+    }
+}
+
 async fn start(
     args: args::Args,
     plugins: Arc<Plugins>,
@@ -122,7 +128,8 @@ async fn start(
     }
     let judge = load::Judge { plugins: &plugins, worker: config.as_ref(), providers: &loaded.providers };
     let declared = load::connectors(&args.connectors, judge);
-    let warnings = load::worker_warnings(&loaded);
+    let mut warnings = load::worker_warnings(&loaded, &plugins);
+    warnings.extend(args.connectors.iter().filter_map(|folder| load::not_looked_into(folder)));
     if args.check {
         if embedded {
             registry(&mut settings, "http://127.0.0.1");
@@ -133,9 +140,8 @@ async fn start(
             }
             Ok(worker)
         });
-        for warning in warnings.iter().chain(&declared.warnings) {
-            eprintln!("connectd: warning: {warning}");
-        }
+        warn(&warnings);
+        warn(&declared.warnings);
         return match (worker, declared.problems.is_empty()) {
             (Ok(_), true) => {
                 eprintln!("connectd: all files are right ({} connectors)", declared.connectors.len());
@@ -161,7 +167,10 @@ async fn start(
     }
     let worker = match load::worker(settings, &loaded, embedded, &plugins) {
         Ok(worker) => worker,
-        Err(problems) => return complain(WORKER, &problems),
+        Err(problems) => {
+            warn(&warnings);
+            return complain(WORKER, &problems);
+        }
     };
     let connectors = if args.watch {
         // What is wrong is said when it is taken up, and mended while it is watched.

@@ -15,9 +15,8 @@ use connect_api::{
 use connect_files::{
     ConnectorFile, Tree,
     connector::{from_documents, line_of},
-    files, read, read_worker,
+    files, read, read_worker, subfolders,
 };
-use connect_kafka::Role;
 use connect_rest_model::ConfigMap;
 use connect_worker::{
     Plugins, Worker,
@@ -92,8 +91,10 @@ pub(crate) fn worker(
         Err(problems) => (None, problems.iter().map(|p| (p.key.clone(), p.text.clone())).collect()),
     };
     // What is wrong with other settings is said in the same round.
-    let mut others = [addresses(&settings), converters(&settings, plugins)].concat();
-    others.extend(worker.iter().flat_map(clients));
+    let others = [addresses(&settings), converters(&settings, plugins)].concat();
+    // What would fail every client only once connectors run.
+    let clients = Worker::client_problems(&settings).into_iter().map(|p| (p.key, p.text));
+    let mut others: Vec<(String, String)> = others.into_iter().chain(clients).collect();
     let reached = worker.as_ref().and_then(|w| Surface::read(w).err()).unwrap_or_default();
     others.extend(reached.iter().map(|p| (p.key.clone(), p.text.clone())));
     others.retain(|(key, _)| !problems.iter().any(|(k, _)| k == key));
@@ -115,10 +116,23 @@ pub(crate) fn worker(
 }
 
 /// Sentences about worker settings without effect, with the places where they stand.
-pub(crate) fn worker_warnings(loaded: &Loaded) -> Vec<String> {
-    let unknown = Worker::unknown_keys(&loaded.resolved.settings).into_iter().map(|p| (p.key, p.text));
-    let all = unknown.chain(loaded.resolved.unresolved.iter().cloned());
+pub(crate) fn worker_warnings(loaded: &Loaded, plugins: &Plugins) -> Vec<String> {
+    let settings = &loaded.resolved.settings;
+    let unknown = Worker::unknown_keys(settings).into_iter().map(|p| (p.key, p.text));
+    let below = unknown_keys::of_worker(plugins, settings);
+    let all = unknown.chain(below).chain(loaded.resolved.unresolved.iter().cloned());
     all.map(|(key, text)| format!("{}: {text}", place(loaded.file.as_deref(), &loaded.set, &key))).collect()
+}
+
+/// A sentence about folders inside a folder of connectors.
+pub(crate) fn not_looked_into(folder: &Path) -> Option<String> {
+    let inside = subfolders(folder);
+    let names: Vec<String> =
+        inside.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("{}: folders inside are not looked into: {names}; name them, too, to have them read", folder.display())
+    })
 }
 
 fn addresses(settings: &Settings) -> Vec<(String, String)> {
@@ -141,18 +155,6 @@ fn addresses(settings: &Settings) -> Vec<(String, String)> {
         }
     }
     problems
-}
-
-/// What would fail every client only once connectors run.
-fn clients(worker: &Worker) -> Vec<(String, String)> {
-    let roles = [Role::Producer, Role::Consumer, Role::Admin];
-    let own = worker.own_client(Role::Admin, "check").map(drop);
-    let all = roles.map(|role| worker.client(role, &Settings::new(), "check").map(drop));
-    let mut problems: Vec<String> = std::iter::once(own).chain(all).filter_map(|r| Some(r.err()?.one_line())).collect();
-    problems.dedup();
-    // They begin with the key.
-    let key = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
-    problems.into_iter().map(|text| (key(&text), text)).collect()
 }
 
 fn converters(settings: &Settings, plugins: &Plugins) -> Vec<(String, String)> {

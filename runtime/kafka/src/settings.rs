@@ -122,7 +122,7 @@ const TABLE: &[(&str, &[Role], Rule)] = &[
     ("auto.include.jmx.reporter", ALL, Inert(METRICS)),
     ("config.providers", ALL, Inert("references are resolved by the worker")),
     // Security
-    ("security.protocol", ALL, By("security.protocol", lower_case)),
+    ("security.protocol", ALL, By("security.protocol", protocol)),
     ("security.providers", ALL, Refused(NO_PLUGIN)),
     ("sasl.mechanism", ALL, By("sasl.mechanism", mechanism)),
     ("sasl.jaas.config", ALL, Joined),
@@ -419,8 +419,12 @@ fn mechanism(v: &str) -> Result<String, String> {
     Err(format!("{v} is none of {}; Kerberos (GSSAPI) is not built in", known.join(", ")))
 }
 
-fn lower_case(v: &str) -> Result<String, String> {
-    Ok(v.to_ascii_lowercase())
+fn protocol(v: &str) -> Result<String, String> {
+    let known = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+    match known.iter().find(|k| k.eq_ignore_ascii_case(v)) {
+        Some(known) => Ok(known.to_ascii_lowercase()),
+        None => Err(format!("{v} is none of {}", known.join(", "))),
+    }
 }
 
 fn number(v: &str) -> Result<i64, String> {

@@ -4,12 +4,13 @@ use connect_api::{
     Settings,
     config::{ConfigDef, split_list},
 };
-use connect_kafka::Role;
+use connect_kafka::{Role, settings as client};
 
 use crate::{
     framework::{self, CONVERTERS},
-    registry::{Direction, Plugins, nearest},
+    registry::{AnyConverter, Direction, Plugins, nearest},
     topic_creation,
+    worker_config::{WITH_PREFIX, clients_part},
 };
 
 /// Client overrides by their prefixes.
@@ -42,6 +43,30 @@ pub fn find(plugins: &Plugins, settings: &Settings) -> Vec<(String, String)> {
         found.all.extend(topic_creation::without_effect(settings));
     }
     found.all
+}
+
+/// Keys of a worker below the prefixes of its converters and clients that have no effect, each with a sentence that says
+/// why.
+pub fn of_worker(plugins: &Plugins, settings: &Settings) -> Vec<(String, String)> {
+    let nothing = ConfigDef::default();
+    let mut found = Found { definition: &nothing, all: Vec::new() };
+    for (class_key, _) in CONVERTERS {
+        // A converter that is not set or not known is told of as an error.
+        let Some(Ok(plugin)) = settings.get(class_key).map(|class| plugins.converters.find(class)) else { continue };
+        found.converter(settings, &format!("{class_key}."), &plugin);
+    }
+    for (role, prefix) in WITH_PREFIX.into_iter().filter(|(_, prefix)| !prefix.is_empty()) {
+        found.warnings(role, prefix, &clients_part(settings, role, prefix));
+    }
+    found.all
+}
+
+/// The sentence about a client's setting without effect.
+pub(crate) fn client_warning(role: Role, prefix: &str, warning: &client::Problem) -> String {
+    let key = warning.key.as_str();
+    let near = if client::is_known(role, key) { None } else { nearest(key, client::known_keys(role)) };
+    let hint = near.map(|n| format!("; did you mean {prefix}{n}?")).unwrap_or_default();
+    format!("{prefix}{key}{}{hint}", warning.reason)
 }
 
 fn names(definition: &ConfigDef, prefix: &str) -> Vec<String> {
@@ -86,10 +111,14 @@ impl Found<'_> {
             };
             // A class that there is not was told of by validation.
             let Ok(plugin) = plugins.converters.find(class) else { continue };
-            let known = names(&plugin.definition, &prefix);
-            for key in given.iter().filter(|k| !known.contains(k)) {
-                self.unknown(key, plugin.info.name, known.clone());
-            }
+            self.converter(settings, &prefix, &plugin);
+        }
+    }
+
+    fn converter(&mut self, settings: &Settings, prefix: &str, plugin: &AnyConverter) {
+        let known = names(&plugin.definition, prefix);
+        for key in self.below(settings, prefix).iter().filter(|k| !known.contains(k)) {
+            self.unknown(key, plugin.info.name, known.clone());
         }
     }
 
@@ -126,17 +155,18 @@ impl Found<'_> {
 
     /// Overrides of a client's settings.
     fn client(&mut self, settings: &Settings, role: Role, prefix: &str) {
-        // What is refused was told of by validation.
-        let Ok(translated) = connect_kafka::translate(role, &settings.prefixed(prefix)) else { return };
-        for warning in translated.warnings {
-            let key = warning.key.as_str();
-            let near = if connect_kafka::settings::is_known(role, key) {
-                None
-            } else {
-                nearest(key, connect_kafka::settings::known_keys(role))
-            };
-            let hint = near.map(|n| format!("; did you mean {prefix}{n}?")).unwrap_or_default();
-            self.add(&format!("{prefix}{key}"), format!("{prefix}{key}{}{hint}", warning.reason));
+        self.warnings(role, prefix, &settings.prefixed(prefix));
+    }
+
+    fn warnings(&mut self, role: Role, prefix: &str, java: &Settings) {
+        // What is refused is told of as an error; the rest is judged without it.
+        let mut java = java.clone();
+        if let Err(problems) = connect_kafka::translate(role, &java) {
+            java = java.iter().filter(|(k, _)| !problems.iter().any(|p| p.key == *k)).collect();
+        }
+        let Ok(translated) = connect_kafka::translate(role, &java) else { return };
+        for warning in &translated.warnings {
+            self.add(&format!("{prefix}{}", warning.key), client_warning(role, prefix, warning));
         }
     }
 }
@@ -165,6 +195,30 @@ mod tests {
                 "consumer.override.x: consumer.override.x is not a setting of Kafka's Consumer client; it is ignored",
             ]
         );
+    }
+
+    #[test]
+    fn keys_of_a_workers_converters_and_clients_are_told_with_the_nearest_name() {
+        let settings = Settings::from([
+            ("value.converter", "JsonConverter"),
+            ("value.converter.schema.enable", "false"),
+            ("key.converter", "none-such"),
+            ("key.converter.x", "1"),
+            ("producer.lingr.ms", "5"),
+            ("producer.acks", "0"),
+            ("consumer.auto.offset.reset", "foo"),
+            ("consumer.max.poll.record", "5"),
+            ("admin.listeners", "http://:1"),
+        ]);
+        let texts: Vec<String> = of_worker(&plugins().converter::<connect_converters::JsonConverter>(), &settings)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
+        assert_eq!(texts.len(), 4, "{texts:?}");
+        assert!(texts[0].ends_with("has no effect; did you mean value.converter.schemas.enable?"), "{texts:?}");
+        assert!(texts.iter().any(|t| t.ends_with("; did you mean producer.linger.ms?")), "{texts:?}");
+        assert!(texts.iter().any(|t| t.starts_with("producer.acks=0: ")), "{texts:?}");
+        assert!(texts.iter().any(|t| t.ends_with("; did you mean consumer.max.poll.records?")), "{texts:?}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
         tls,
     },
     restart::{Policy, RestartConfig},
+    unknown_keys,
 };
 
 connect_api::config_enum! {
@@ -303,6 +304,28 @@ impl Worker {
         unknown
     }
 
+    /// What every client would be refused for, each once, whatever else is wrong.
+    pub fn client_problems(settings: &Settings) -> Vec<Problem> {
+        let mut all: Vec<Problem> = Vec::new();
+        for (role, prefix) in WITH_PREFIX {
+            let translated = connect_kafka::translate(role, &clients_part(settings, role, prefix));
+            let from = |key: &str| match settings.contains(&format!("{prefix}{key}")) {
+                true => format!("{prefix}{key}"),
+                false => key.to_owned(),
+            };
+            for p in translated.err().into_iter().flatten() {
+                let key = from(&p.key);
+                if !all.iter().any(|known| known.key == key) {
+                    all.push(Problem { text: format!("{key}: {}", p.reason), key });
+                }
+            }
+            let late = late_heartbeat(&settings.prefixed(prefix), from)
+                .filter(|_| role == Role::Consumer && !prefix.is_empty());
+            all.extend(late.map(|text| Problem { key: format!("{prefix}heartbeat.interval.ms"), text }));
+        }
+        all
+    }
+
     /// Settings of a client of this connector: the worker's addresses, the worker's settings under the
     /// role's prefix, then the connector's overrides (config.md §7).
     pub fn client(&self, role: Role, connector: &Settings, id: &str) -> Result<ClientSettings> {
@@ -328,8 +351,10 @@ impl Worker {
             let e = cause.context("Failed to construct kafka consumer");
             return Err(e.exception("org.apache.kafka.common.KafkaException"));
         }
-        for warning in &translated.warnings {
-            tracing::warn!("{}{}", from(&warning.key), warning.reason);
+        // Those of the worker are told when it is started.
+        let own = |key: &str| connector.contains(&format!("{overrides}{key}"));
+        for warning in translated.warnings.iter().filter(|warning| own(&warning.key)) {
+            tracing::warn!("{}", unknown_keys::client_warning(role, overrides, warning));
         }
         Ok(translated)
     }
@@ -341,31 +366,39 @@ impl Worker {
         java.set("client.id", id);
         if role == Role::Admin {
             // Only the admin client sees the worker's settings without prefix.
-            java.extend(&self.own_client_settings());
+            java.extend(&clients_part(&self.settings, role, ""));
         }
         java.set("bootstrap.servers", self.config.bootstrap_servers.join(","));
-        // admin.listeners and what is below is about the REST API, although it begins like a setting of the client.
-        let own = self.settings.prefixed(prefix);
-        java.extend(&own.iter().filter(|(k, _)| role != Role::Admin || !k.starts_with("listeners")).collect());
+        java.extend(&clients_part(&self.settings, role, prefix));
         java.extend(&connector.prefixed(overrides));
         java
     }
 
-    fn own_client_settings(&self) -> Settings {
-        // Java's clients read this one, too; it is the worker's, whoever else is told of it.
-        let own = |k: &str| client::is_known(Role::Admin, k) && k != "config.providers";
-        self.settings.iter().filter(|(k, _)| own(k)).collect()
-    }
-
     /// Settings of the worker's own clients, without any prefix.
     pub fn own_client(&self, role: Role, id: &str) -> Result<ClientSettings> {
-        let mut java = self.own_client_settings();
+        let mut java = clients_part(&self.settings, role, "");
         java.set("client.id", id).set("bootstrap.servers", self.config.bootstrap_servers.join(","));
         connect_kafka::translate(role, &java).map_err(|problems| {
             let texts: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.key, p.reason)).collect();
             Error::fatal(texts.join("; "))
         })
     }
+}
+
+/// Where worker settings of clients stand: those of the worker's own clients without a prefix.
+pub(crate) const WITH_PREFIX: [(Role, &str); 4] =
+    [(Role::Admin, ""), (Role::Producer, "producer."), (Role::Consumer, "consumer."), (Role::Admin, "admin.")];
+
+/// The worker's settings that are for clients, below a prefix or without one.
+pub(crate) fn clients_part(settings: &Settings, role: Role, prefix: &str) -> Settings {
+    if prefix.is_empty() {
+        // Java's clients read this one, too; it is the worker's, whoever else is told of it.
+        let own = |k: &str| client::is_known(Role::Admin, k) && k != "config.providers";
+        return settings.iter().filter(|(k, _)| own(k)).collect();
+    }
+    // admin.listeners and what is below is about the REST API, although it begins like a setting of the client.
+    let own = settings.prefixed(prefix);
+    own.iter().filter(|(k, _)| role != Role::Admin || !k.starts_with("listeners")).collect()
 }
 
 /// Where the worker and a connector have their settings of a role.
@@ -431,6 +464,25 @@ mod tests {
         assert!(problems(&[("offset.flush.interval.ms", "x")])[0].contains("Not a number of type LONG"));
         let all = Worker::read(Settings::new(), false).expect_err("nothing is set");
         assert_eq!(all.len(), 3, "{all:?}");
+    }
+
+    #[test]
+    fn what_clients_would_be_refused_for_is_named_once_whatever_else_is_wrong() {
+        let found = |extra: &[(&str, &str)]| -> Vec<(String, String)> {
+            Worker::client_problems(&settings(extra)).into_iter().map(|p| (p.key, p.text)).collect()
+        };
+        assert_eq!(found(&[("offset.flush.interval.ms", "abc"), ("producer.acks", "0")]), []);
+        let all = found(&[
+            ("offset.flush.interval.ms", "abc"),
+            ("consumer.auto.offset.reset", "foo"),
+            ("security.protocol", "FOO"),
+        ]);
+        let keys: Vec<&str> = all.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["security.protocol", "consumer.auto.offset.reset"], "{all:?}");
+        assert!(all[0].1.starts_with("security.protocol: FOO is none of PLAINTEXT, "), "{all:?}");
+        assert!(all[1].1.contains("foo"), "{all:?}");
+        let late = found(&[("consumer.session.timeout.ms", "6000"), ("consumer.heartbeat.interval.ms", "6000")]);
+        assert!(late.len() == 1 && late[0].0 == "consumer.heartbeat.interval.ms", "{late:?}");
     }
 
     #[test]
