@@ -69,7 +69,7 @@ fn references_are_resolved_at_start_and_values_are_nowhere_to_be_seen() {
     wrong["name"] = "in".into();
     wrong["tasks.max"] = place.reference("bad").into();
     let (code, answer) = connectd.send("PUT", "/connector-plugins/FileStreamSource/config/validate", Some(&wrong));
-    assert_eq!((code, &answer["error_count"]), (200, &json!(1)), "{answer}");
+    assert_eq!((code, &answer["error_count"]), (200, &json!(2)), "{answer}");
     let entry = |name: &str| {
         let all = answer["configs"].as_array().expect("configs");
         all.iter().find(|c| c["value"]["name"] == name).expect("entry")["value"].clone()
@@ -77,7 +77,8 @@ fn references_are_resolved_at_start_and_values_are_nowhere_to_be_seen() {
     assert_eq!(entry("topic")["value"], place.reference("topic"));
     let text =
         format!("Invalid value {} for configuration tasks.max: Not a number of type INT", place.reference("bad"));
-    assert_eq!(entry("tasks.max")["errors"], json!([text]));
+    let null = "Invalid value null for configuration tasks.max: Value must be non-null";
+    assert_eq!(entry("tasks.max")["errors"], json!([text, null]));
     let gone = json!({
         "connector.class": "FileStreamSource", "name": "in", "topic": format!("${{file:{}:x}}", place.path("gone"))
     });
