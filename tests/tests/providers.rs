@@ -77,8 +77,8 @@ fn references_are_resolved_at_start_and_values_are_nowhere_to_be_seen() {
     assert_eq!(entry("topic")["value"], place.reference("topic"));
     let text =
         format!("Invalid value {} for configuration tasks.max: Not a number of type INT", place.reference("bad"));
-    let null = "Invalid value null for configuration tasks.max: Value must be non-null";
-    assert_eq!(entry("tasks.max")["errors"], json!([text, null]));
+    let second = "Invalid value null for configuration tasks.max: Value must be non-null";
+    assert_eq!(entry("tasks.max")["errors"], json!([text, second]));
     let gone = json!({
         "connector.class": "FileStreamSource", "name": "in", "topic": format!("${{file:{}:x}}", place.path("gone"))
     });
