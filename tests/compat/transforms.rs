@@ -371,13 +371,6 @@ const DELIBERATE: &[Deliberate] = &[
         },
     },
     Deliberate {
-        reason: "regular expressions: another engine describes what is wrong",
-        is: |_, java, own| {
-            let start = |answer| text(answer, "message").split("Invalid regex: ").next().map(str::to_owned);
-            text(java, "message").contains("Invalid regex: ") && start(java) == start(own)
-        },
-    },
-    Deliberate {
         reason: "TimestampRouter: a wrong pattern is found when the settings are read, not with the first record",
         is: |case, java, own| {
             case.class.ends_with("TimestampRouter")

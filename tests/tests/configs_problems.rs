@@ -72,6 +72,8 @@ fn problems_of_a_distributed_workers_topics_and_clients_are_said_with_all_others
     );
     let connectors = dir.path().join("connectors");
     std::fs::create_dir_all(connectors.join("inside")).expect("folder");
+    std::fs::write(connectors.join("inside/c.yaml"), "name: c").expect("a file");
+    std::fs::create_dir_all(connectors.join("data")).expect("folder");
     file(&connectors, ".hidden.properties", "name=hidden\n");
     file(&connectors, "c.yaml", "name: c\nconnector.class: file-sink\ntopics: t\nfile: /tmp/out\n");
     let said = check(&["-c", &worker, &connectors.to_string_lossy()]);

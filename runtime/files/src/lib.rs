@@ -75,11 +75,13 @@ pub fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// Folders inside a folder, which are not looked into, in order; none where the path is no folder.
+/// Folders inside a folder that have files which could be read, but are not looked into; in order. None where the path is
+/// no folder.
 pub fn subfolders(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten();
     let inside = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut folders: Vec<PathBuf> = inside.filter(|p| p.is_dir() && !is_hidden(p)).collect();
+    let mut folders: Vec<PathBuf> =
+        inside.filter(|p| p.is_dir() && !is_hidden(p) && files(p).is_ok_and(|found| !found.is_empty())).collect();
     folders.sort();
     folders
 }

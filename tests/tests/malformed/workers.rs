@@ -57,7 +57,7 @@ pub(crate) const WORKERS: &[Case] = cases![
         ),
         ["sasl.jaas.config: it does not end with a semicolon"]
     ),
-    ("protocol.yaml", worker!("security.protocol: TLS\n"), ["security.protocol: Invalid value \"tls\""]),
+    ("protocol.yaml", worker!("security.protocol: TLS\n"), ["security.protocol: TLS is none of PLAINTEXT, SSL"]),
     (
         "converters.yaml",
         "offset.storage.file.filename: o\n",
