@@ -32,7 +32,7 @@ connect_api::config! {
         /// Topic that every change goes to besides, as a template over the alarm: `name`, `source`, `severity`, `status`,
         /// `priority`, `connector` and `labels`, such as `alarms-{{labels.zone}}`. Characters that a topic cannot have
         /// become underscores. An alarm whose topic changes is cleared in the old one.
-        copy_topic: Option<TemplateText> = Key::new("copy.topic"),
+        copy_topic: Option<Template> = Key::new("copy.topic"),
         /// What is written when an alarm is over. `tombstone`: a null value, which compaction removes after
         /// `delete.retention.ms`, so that who was away for longer never hears of it. `marker`: the last record with its
         /// field `cleared` true, which stays; for readers that know the field. `both`: the marker for who reads
@@ -43,7 +43,7 @@ connect_api::config! {
         registered_topic: String = Key::new("registered.topic").default("alarms").topic(),
         /// What the alarms' source field says, as a template. At its start a source clears the alarms of its own
         /// that are no longer among what it watches, so two sources must not have the same.
-        source: TemplateText = Key::new("source").default("{{connector}}"),
+        source: Template = Key::new("source").default("{{connector}}"),
         /// Priority of each severity, as `SEVERITY:PRIORITY` separated by commas, with priorities P1_LIFE, P2_PROPERTY,
         /// P3_PRODUCTIVITY, P4_DIAGNOSTIC, and CLEAR for severities that clear the alarm. The severity `*` stands
         /// for all others; one that is not found is an error of the record. A priority alone is for all severities.
@@ -69,7 +69,7 @@ connect_api::config! {
     pub struct RecordConfig {
         /// Name of the alarm, as a template over the record, such as `{{value.group}}.{{value.device}}`. Default: the
         /// record's key.
-        name: Option<TemplateText> = Key::new("name").high(),
+        name: Option<Template> = Key::new("name").high(),
         /// Expression that holds when the record raises the alarm, such as `value.temperature > 90`. Where only
         /// this one is given, every other record clears the alarm. A record without value always does.
         raise: Option<ExpressionText> = Key::new("raise").high(),
@@ -127,14 +127,11 @@ impl RecordAlarmConfig {
     }
 }
 
-/// A template as a setting. Where it inserts null is an error, but for prose.
+/// A template of what a person should read: it inserts nothing for null.
 #[derive(Debug, Clone)]
-pub struct TemplateText<const PROSE: bool = false>(Template);
+pub struct ProseText(Template);
 
-/// A template of what a person should read.
-pub type ProseText = TemplateText<true>;
-
-impl<const PROSE: bool> Deref for TemplateText<PROSE> {
+impl Deref for ProseText {
     type Target = Template;
 
     fn deref(&self) -> &Template {
@@ -142,11 +139,11 @@ impl<const PROSE: bool> Deref for TemplateText<PROSE> {
     }
 }
 
-impl<const PROSE: bool> ConfigType for TemplateText<PROSE> {
+impl ConfigType for ProseText {
     const KIND: KeyType = KeyType::String;
 
     fn parse(text: &str) -> Result<Self, String> {
-        Template::parse(text, if PROSE { Escape::Prose } else { Escape::None }).map(Self).map_err(|e| e.to_string())
+        Template::parse(text, Escape::Prose).map(Self).map_err(|e| e.to_string())
     }
 }
 

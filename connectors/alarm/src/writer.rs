@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use connect_api::{Record, Result, Schema, Topic, Value};
+use connect_api::{Record, Result, Schema, Topic, Value, template::Template};
 
-use crate::{
-    Alarm, AlarmConfig, Audit, Change,
-    config::{ClearWith, TemplateText},
-    engine::NamedChange,
-    routing, schemas,
-};
+use crate::{Alarm, AlarmConfig, Audit, Change, config::ClearWith, engine::NamedChange, routing, schemas};
 
 /// Makes the records of changes; one per task.
 #[derive(Debug, Clone)]
 pub struct Writer {
     audit: Audit,
     topic: Topic,
-    copy: Option<TemplateText>,
+    copy: Option<Template>,
     clear: ClearWith,
     connector: Arc<str>,
 }

@@ -4,9 +4,9 @@ use std::ops::Deref;
 
 use connect_api::{
     Settings,
-    config::{Config, ConfigDef, ConfigType, Key, KeyType, Problems, Reader},
+    config::{Config, ConfigDef, Key, Problems, Reader},
     config_enum,
-    template::{Escape, Template},
+    template::Template,
 };
 use connect_kafka::{Role, translate};
 
@@ -20,29 +20,6 @@ config_enum! {
         Earliest = "earliest",
         /// With the first one that comes.
         Latest = "latest",
-    }
-}
-
-/// A template as a setting.
-#[derive(Debug, Clone)]
-pub struct TopicTemplate(Template);
-
-impl Deref for TopicTemplate {
-    type Target = Template;
-
-    fn deref(&self) -> &Template {
-        &self.0
-    }
-}
-
-impl ConfigType for TopicTemplate {
-    const KIND: KeyType = KeyType::String;
-
-    fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("String must be non-empty".into());
-        }
-        Template::parse(text, Escape::None).map(Self).map_err(|e| e.to_string())
     }
 }
 
@@ -72,7 +49,10 @@ connect_api::config! {
         group: Option<String> = Key::new("source.group.id"),
         /// Template of the topic that records go to. Names: topic and cluster, the alias. The record's topic for
         /// transforms is this one.
-        target: TopicTemplate = Key::new("target.topic").default(SAME),
+        target: Template = Key::new("target.topic").default(SAME).check(|target: &Template| match target.source() {
+            "" => Err("String must be non-empty".into()),
+            _ => Ok(()),
+        }),
         /// Whether records keep the number of their partition; else the key decides, as for other records. The target must
         /// have as many partitions.
         keep_partition: bool = Key::new("target.partition.keep").default("true"),

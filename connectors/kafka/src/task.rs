@@ -151,13 +151,18 @@ impl KafkaTask {
 
     /// Converts what was read. Records come off `raw` only when they are in `ready`, or reported.
     async fn convert(&mut self) -> Result<()> {
+        // Records come in runs of a partition.
+        let mut run: Option<Run> = None;
         while let Some(raw) = self.raw.front() {
-            let place = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
-            let Some(place) = self.places.get(&place).cloned() else {
-                return Err(Error::fatal(format!("{}-{} was not asked for", raw.topic, raw.partition)));
+            if !run.as_ref().is_some_and(|run| run.has(raw)) {
+                run = None;
+            }
+            let run = match &mut run {
+                Some(run) => run,
+                none => none.insert(Run::of(raw, &self.places, &mut self.targets, &self.config)?),
             };
-            let target = target(&mut self.targets, &self.config, &raw.topic)?;
-            let source = Some((place, position::offset(raw.offset)));
+            let target = run.target.clone();
+            let source = Some((run.place.clone(), position::offset(raw.offset)));
             match self.converters.read(raw, &target).await {
                 Ok(mut record) => {
                     record.partition = Some(raw.partition).filter(|_| self.config.keep_partition);
@@ -175,6 +180,31 @@ impl KafkaTask {
             self.raw.pop_front();
         }
         Ok(())
+    }
+}
+
+/// What records of one partition have in common.
+struct Run {
+    of: TopicPartition,
+    place: Arc<OffsetMap>,
+    target: Topic,
+}
+
+impl Run {
+    fn of(
+        raw: &RawRecord,
+        places: &BTreeMap<TopicPartition, Arc<OffsetMap>>,
+        targets: &mut BTreeMap<Topic, Topic>,
+        config: &KafkaSourceConfig,
+    ) -> Result<Self> {
+        let of = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
+        let place = places.get(&of).cloned();
+        let place = place.ok_or_else(|| Error::fatal(format!("{}-{} was not asked for", raw.topic, raw.partition)))?;
+        Ok(Self { target: target(targets, config, &raw.topic)?, of, place })
+    }
+
+    fn has(&self, raw: &RawRecord) -> bool {
+        self.of.partition == raw.partition && self.of.topic == raw.topic
     }
 }
 

@@ -7,7 +7,6 @@ use connect_api::{
     json::base64,
     template::{Escape, Template},
 };
-use connector_alarm::config::TemplateText;
 use connector_http::{Joined, ListenConfig, config::positive, header::HeaderName};
 
 use crate::{
@@ -58,7 +57,7 @@ connect_api::config! {
         /// trigger, keys, severity, message, key; for the others: value (the alert or object as it was sent), body
         /// (what it was sent in), key, message. Characters that a topic cannot have become underscores, as in
         /// {{group}}.{{device_id}}.{{topic}}.{{rule}}.{{trigger}}.
-        topic: Option<TemplateText> = Key::new("webhook.topic").check(not_empty),
+        topic: Option<Template> = Key::new("webhook.topic").check(not_empty),
         /// For json: JSON Pointer to a list in the body whose objects become the records, such as /events; without it the
         /// body itself.
         items_pointer: Option<String> = Key::new("webhook.items.pointer").check(pointer),
@@ -66,7 +65,7 @@ connect_api::config! {
         /// HealthBot's records have the identity of the alarm as their key, alerts their fingerprint.
         key_pointer: Option<String> = Key::new("webhook.key.pointer").check(pointer),
         /// For json: template of the record's key in place of a pointer, such as {{value.site}}-{{value.id}}.
-        key_template: Option<TemplateText> = Key::new("webhook.key.template").check(not_empty),
+        key_template: Option<Template> = Key::new("webhook.key.template").check(not_empty),
         /// For json: JSON Pointer to what becomes the record's value; without it the object as it was sent.
         value_pointer: Option<String> = Key::new("webhook.value.pointer").check(pointer),
         /// For json: template of the record's value in place of a pointer, which makes JSON: what it inserts is
@@ -149,7 +148,7 @@ impl WebhookSettings {
     /// The template of the topic of records; none if there are no records.
     pub fn topic(&self) -> connect_api::Result<Option<Template>> {
         match &self.topic {
-            Some(template) => Ok(Some(Template::clone(template))),
+            Some(template) => Ok(Some(template.clone())),
             None if self.emits_alarms() => Ok(None),
             None => Template::parse(TOPIC, Escape::None).map(Some),
         }
@@ -167,7 +166,7 @@ impl WebhookSettings {
             Format::Grafana => Bodies::Alerts(Dialect::Grafana),
             Format::Json => Bodies::Json(JsonReading {
                 items: self.items_pointer.clone(),
-                key: place(&self.key_pointer, self.key_template.as_deref().cloned()),
+                key: place(&self.key_pointer, self.key_template.clone()),
                 value: place(&self.value_pointer, self.value_template.as_deref().cloned()),
                 timestamp: self.timestamp_pointer.clone(),
             }),
@@ -257,7 +256,7 @@ fn pointer(pointer: &Option<String>) -> Result<(), String> {
     }
 }
 
-fn not_empty(template: &Option<TemplateText>) -> Result<(), String> {
+fn not_empty(template: &Option<Template>) -> Result<(), String> {
     match template {
         Some(template) if template.source().is_empty() => Err("String must be non-empty".into()),
         _ => Ok(()),

@@ -94,11 +94,6 @@ impl Assigned {
         found.map(|(_, end)| end).map_err(|e| self.failed(&doing, e))
     }
 
-    /// Whether the cluster could not be reached when last tried.
-    pub fn brokers_down(&self) -> bool {
-        self.consumer.context().brokers_down()
-    }
-
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&BaseConsumer<Context>) -> T + Send + 'static,

@@ -8,7 +8,7 @@
 //! - [`controller`]: what should run, with [`connector_offsets`]; [`supervisor`]: what runs, one actor per connector
 //! - [`plugin_threads`]: where the code of plugins runs
 //! - [`task`]: puts a task together; [`source_runner`], [`sink_runner`]: run one task each
-//! - [`pipeline`]: converters and transforms; [`tolerance`]: retry, dead letters; [`error_log`]: what is
+//! - [`converters`]: records as bytes; [`pipeline`]: converters and transforms in order; [`tolerance`]: retry, dead letters; [`error_log`]: what is
 //!   logged of them
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
 //! - `batch_size`: batches that fit where topics take small ones only
@@ -29,6 +29,7 @@ mod batch_size;
 pub mod cluster;
 pub mod connector_offsets;
 pub mod controller;
+pub mod converters;
 pub mod distributed;
 pub mod error_log;
 pub mod framework;

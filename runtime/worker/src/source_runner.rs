@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     active_topics::TaskTopics,
+    converters::Encoded,
     error_log,
     offsets::{OnWay, Refused, Tracker, Walk},
-    pipeline::{Encoded, Passed, Pipeline},
+    pipeline::{Passed, Pipeline},
     progress::Activity,
     status::{TaskStatus, Trouble},
     storage::SourceOffsets,
@@ -274,18 +275,18 @@ async fn send(
     let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
     let mut new_topics: Vec<Topic> = Vec::new();
     let mut failure = None;
-    let mut all: Option<Arc<OnWay>> = None;
+    // One for each segment, unless the log is to tell each record.
+    let mut report: Option<Arc<OnWay>> = None;
     for (i, record) in records.into_iter().enumerate() {
         let segment = walk.segment(i);
         let shown = record.source.clone().filter(|_| pipeline.tolerance.tells_records());
         let source = record.source;
         let outcome = match pipeline.encode(record.record, shown.clone()).await {
             Ok(Passed::On(written)) => {
-                let report = match all.as_ref().filter(|all| shown.is_none() && all.is_of(segment)) {
-                    Some(of_segment) => of_segment.clone(),
-                    None => OnWay::new(segment, shown.clone()),
-                };
-                all = Some(report.clone());
+                if shown.is_some() || !report.as_ref().is_some_and(|report| report.is_of(segment)) {
+                    report = None;
+                }
+                let report = report.get_or_insert_with(|| OnWay::new(segment, shown.clone()));
                 let mut unsent = written.further.len();
                 segment.more(unsent);
                 let mut outcome = Ok(());
@@ -298,7 +299,7 @@ async fn send(
                         None => Ok(()),
                     };
                     outcome = match there {
-                        Ok(()) => match deliver(producer, encoded, &report).await {
+                        Ok(()) => match deliver(producer, encoded, report).await {
                             // A record that can never be sent, such as one that is too large.
                             Err(e) if e.class() == ErrorClass::Data && pipeline.tolerance.tolerates() => {
                                 let refused = Refused::new(segment, shown.clone(), encoded.raw(), e);
@@ -357,7 +358,9 @@ async fn settle(tolerance: &Tolerance, refused: Refused) -> Result<()> {
         Failure { stage: Stage::KafkaProduce, class: PRODUCING_TASK.to_owned(), error: refused.error.clone() };
     let shown = tolerance.tells_records().then(|| error_log::sent(&refused.record, refused.source.as_ref()));
     tolerance.decide_about(failure, Some(&refused.record), shown).await?;
-    tracing::warn!("a record was skipped, as errors.tolerance says: {}", refused.error.one_line());
+    if !tolerance.logs() {
+        tracing::warn!("a record was skipped, as errors.tolerance says: {}", refused.error.one_line());
+    }
     refused.tolerated();
     Ok(())
 }

@@ -11,8 +11,9 @@ use connect_kafka::{Admin, Consumer, Producer, Role, TopicSpec, consumer::Option
 use tokio::sync::Notify;
 
 use crate::{
+    converters::Converters,
     framework::{CommonConfig, SinkOnlyConfig},
-    pipeline::{Chain, Converters, Pipeline},
+    pipeline::{Chain, Pipeline},
     progress::Activity,
     registry::{ConnectorPlugin, TaskStart},
     sink_runner::SinkRunner,

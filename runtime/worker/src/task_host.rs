@@ -15,8 +15,8 @@ use tokio::sync::{Notify, oneshot};
 use tracing::Instrument;
 
 use crate::{
+    converters::{self, Converters},
     error_log,
-    pipeline::{self, Converters},
     plugin_threads::PluginThreads,
     registry::Plugins,
     state::StateTopic,
@@ -123,7 +123,7 @@ impl TaskHost for Host {
     }
 
     fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
-        pipeline::converter(&self.plugins, &self.worker, &self.settings, key, role)
+        converters::converter(&self.plugins, &self.worker, &self.settings, key, role)
     }
 
     fn refused(&self, why: &str) {

@@ -220,6 +220,11 @@ impl Tolerance {
         self
     }
 
+    /// Whether failures are logged, each in a line of its own.
+    pub fn logs(&self) -> bool {
+        self.log
+    }
+
     /// Whether failures are logged with the record of a source as a whole.
     pub fn tells_records(&self) -> bool {
         self.log && self.log_messages

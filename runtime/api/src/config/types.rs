@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::KeyType;
+use crate::template::{Escape, Template};
 
 /// A type that a configuration value can be read into.
 pub trait ConfigType: Sized {
@@ -123,6 +124,15 @@ impl ConfigType for ClassName {
 
     fn parse(text: &str) -> Result<Self, String> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A template of a name or an identifier: where it inserts null is an error.
+impl ConfigType for Template {
+    const KIND: KeyType = KeyType::String;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Template::parse(text, Escape::None).map_err(|e| e.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use connect_kafka::{ClientSettings, Role};
 
 use super::{Trial, course::Course};
 use crate::{
-    pipeline::{self, Converters},
+    converters::{self, Converters},
     registry::Plugins,
     state::StateTopic,
     storage::SourceOffsets,
@@ -100,6 +100,6 @@ impl TaskHost for TrialHost {
     }
 
     fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
-        pipeline::converter(&self.plugins, &self.worker, &self.settings, key, role)
+        converters::converter(&self.plugins, &self.worker, &self.settings, key, role)
     }
 }

@@ -17,8 +17,9 @@ use super::{
     late,
 };
 use crate::{
+    converters::Converters,
     framework::{CONVERTERS, CommonConfig},
-    pipeline::{Chain, Converters, Pipeline},
+    pipeline::{Chain, Pipeline},
     supervisor::Services,
     tolerance::{Failure, Task, Tolerance},
     worker_config::Worker,
