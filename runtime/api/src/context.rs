@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Converter, Error, OffsetMap, PartitionOffset, Result, Role, Settings, SinkRecord, SourceRecord, State, Table,
-    TopicPartition,
+    Converter, Counter, Error, Gauge, Meters, OffsetMap, PartitionOffset, Result, Role, Settings, SinkRecord,
+    SourceRecord, State, Summary, Table, TopicPartition,
 };
 
 /// What a connector gets.
@@ -62,6 +62,11 @@ pub trait TaskHost: Send + Sync {
     fn converter(&self, key: &str, role: Role) -> Result<Box<dyn Converter>> {
         let _ = role;
         Err(Error::fatal(format!("there are no converters here for {key}")))
+    }
+
+    /// Where [`TaskContext::counter`] and its likes are kept. The default, for hosts that show no metrics, forgets them.
+    fn meters(&self) -> Meters {
+        Meters::default()
     }
 
     /// See [`SourceContext::refused`].
@@ -162,6 +167,24 @@ impl TaskContext {
     /// below it, or else the one that its records are written with.
     pub fn converter(&self, key: &str, role: Role) -> Result<Box<dyn Converter>> {
         self.0.host.converter(key, role)
+    }
+
+    /// A count of the task, or of a transform in it, that the worker's page `/metrics` shows under this name, which ends in
+    /// `_total` by Prometheus's custom, with these labels beside `connector` and `task`. What asks again with the same name
+    /// and labels gets the same count; it begins anew with the task. To be asked for once, not for each record, and with
+    /// labels of few values.
+    pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Counter {
+        self.0.host.meters().counter(name, help, labels)
+    }
+
+    /// As [`TaskContext::counter`], a value that goes up and down.
+    pub fn gauge(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
+        self.0.host.meters().gauge(name, help, labels)
+    }
+
+    /// As [`TaskContext::counter`], observations such as times in seconds: the page has their number and their sum.
+    pub fn summary(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Summary {
+        self.0.host.meters().summary(name, help, labels)
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`SourceBatch`], [`Receipt`], [`Outcome`]: how a source learns what became of its records
 //! - [`Converter`], [`Transform`], [`Predicate`] and their plugin traits
 //! - [`SourceContext`], [`SinkContext`], [`State`], [`Table`]: what the worker offers
+//! - [`Counter`], [`Gauge`], [`Summary`]: what a plugin shows on the page `/metrics`
 //! - [`SourceTrial`], [`SinkTrial`]: test calls, without consequences
 //! - [`Error`]: one type, classified by what the worker must do
 //! - [`java_regex`]: what Java says of a wrong regular expression
@@ -24,6 +25,7 @@ mod error;
 pub mod java_regex;
 pub mod json;
 pub mod logical;
+mod meters;
 mod plugin;
 mod projector;
 mod receipt;
@@ -51,6 +53,7 @@ pub use connector::{
 };
 pub use context::{ConnectorContext, SinkContext, SinkRequest, SourceContext, TaskContext, TaskHost};
 pub use error::{Error, ErrorClass, Result};
+pub use meters::{Counter, Gauge, Meter, MeterLabels, MeterValue, Meters, Summary};
 pub use plugin::{
     Converter, ConverterPlugin, Predicate, PredicatePlugin, Prepare, RecordMeta, Role, SchemaAndValue, Step, Transform,
     TransformPlugin,

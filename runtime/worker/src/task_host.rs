@@ -7,8 +7,8 @@ use std::{
 };
 
 use connect_api::{
-    Converter, Error, OffsetMap, Result, Row, Schema, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table,
-    TableWriter, TaskHost, Value, async_trait,
+    Converter, Error, Meters, OffsetMap, Result, Row, Schema, Settings, SinkRecord, SinkRequest, SourceRecord, State,
+    Table, TableWriter, TaskHost, Value, async_trait,
 };
 use connect_kafka::{ClientSettings, CompactedLog, Cut, RawRecord, Role};
 use tokio::sync::{Notify, oneshot};
@@ -124,6 +124,10 @@ impl TaskHost for Host {
 
     fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
         converters::converter(&self.plugins, &self.worker, &self.settings, key, role)
+    }
+
+    fn meters(&self) -> Meters {
+        self.status.meters().clone()
     }
 
     fn refused(&self, why: &str) {

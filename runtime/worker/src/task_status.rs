@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connect_api::{Error, TopicPartition, time};
+use connect_api::{Error, Meters, TopicPartition, time};
 use connect_rest_model as model;
 
 use crate::{
@@ -46,6 +46,7 @@ pub enum Trouble {
 #[derive(Debug)]
 pub struct TaskStatus {
     counts: Counts,
+    meters: Meters,
     /// Records of each partition that a sink has not put yet, where that is known.
     lags: Mutex<Option<Vec<(TopicPartition, u64)>>>,
     /// Bytes sent and received.
@@ -129,6 +130,7 @@ impl TaskStatus {
             Times { began: now, state: State::Unassigned, since: now, running: Duration::ZERO, paused: Duration::ZERO };
         Self {
             counts: Counts::default(),
+            meters: Meters::default(),
             lags: Mutex::default(),
             traffic: Default::default(),
             last_record: AtomicI64::default(),
@@ -149,6 +151,11 @@ impl TaskStatus {
     /// The counters.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What the task and its transforms count themselves.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// Counts a batch of records that was read.

@@ -1,6 +1,8 @@
 //! The page that Prometheus reads.
 
-use connect_api::TopicPartition;
+use std::collections::BTreeMap;
+
+use connect_api::{Meter, MeterValue, Meters, TopicPartition};
 use connect_rest_model::ConnectorType;
 
 pub use super::text::MEDIA_TYPE;
@@ -40,6 +42,7 @@ pub fn page(statuses: &Statuses, version: &str, build: &str) -> String {
     values(&mut text, CLIENT, &tasks, |t| vec![("clientid", client(t))]);
     lags(&mut text, of(ConnectorType::Sink));
     values(&mut text, OWN, &tasks, place);
+    meters(&mut text, tasks.iter().map(|t| (place(t), t.task.status.meters())));
     values(&mut text, PROCESS, [&process], |_| Vec::new());
     text.finish()
 }
@@ -114,6 +117,39 @@ fn lags<'a>(text: &mut Text, tasks: impl Iterator<Item = &'a Counted>) {
     text.family((LAG.0, Kind::Gauge, LAG.1), all.iter().map(|(labels, lag)| (borrowed(labels), *lag)));
 }
 
+/// What connectors and transforms count themselves. What has a name of the worker's, or another type than what had the
+/// name first, is left out: Prometheus would refuse the page.
+fn meters<'a>(text: &mut Text, tasks: impl IntoIterator<Item = (Owned, &'a Meters)>) {
+    let mut by_name: BTreeMap<&'static str, Vec<(Owned, Meter)>> = BTreeMap::new();
+    for (place, meters) in tasks {
+        for meter in meters.all() {
+            let labels = place.clone().into_iter().chain(meter.labels.iter().cloned()).collect();
+            by_name.entry(meter.name).or_default().push((labels, meter));
+        }
+    }
+    by_name.retain(|name, _| !text.has(name));
+    for (name, all) in by_name {
+        let mut first = None;
+        for (labels, meter) in all {
+            let (kind, values) = read(&meter.value);
+            if *first.get_or_insert(kind) == kind {
+                text.lines((name, kind, meter.help), &borrowed(&labels), &values);
+            }
+        }
+    }
+}
+
+fn read(value: &MeterValue) -> (Kind, Vec<(&'static str, f64)>) {
+    match value {
+        MeterValue::Counter(counter) => (Kind::Counter, vec![("", counter.value() as f64)]),
+        MeterValue::Gauge(gauge) => (Kind::Gauge, vec![("", gauge.value())]),
+        MeterValue::Summary(summary) => {
+            let (count, sum) = summary.value();
+            (Kind::Summary, vec![("_sum", sum), ("_count", count as f64)])
+        }
+    }
+}
+
 fn program(text: &mut Text, worker: &str, told: [&str; 2], started: Option<f64>) {
     for ((name, about, label), value) in PROGRAM.into_iter().zip(told.map(Some).into_iter().chain([None])) {
         let mut labels = vec![("clientid", worker)];
@@ -124,5 +160,37 @@ fn program(text: &mut Text, worker: &str, told: [&str; 2], started: Option<f64>)
             }
             None => text.family((name, Kind::Gauge, about), started.map(|at| (labels, at))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meters_of_all_tasks_are_one_family_each() {
+        let (a, b) = (connect_api::Meters::default(), connect_api::Meters::default());
+        a.counter("sent_total", "Sent.", &[("to", "x")]).add(2);
+        a.summary("took_seconds", "Took.", &[]).observe(0.5);
+        b.counter("sent_total", "Sent.", &[("to", "y")]).add(3);
+        b.gauge("took_seconds", "Of another type.", &[]).set(1.0);
+        b.gauge("process_open_fds", "A name of the worker's.", &[]).set(1.0);
+        let mut text = Text::default();
+        text.family(("process_open_fds", Kind::Gauge, "Files."), [(vec![], 9.0)]);
+        meters(&mut text, [("a", &a), ("b", &b)].map(|(c, all)| (vec![("connector", c.to_owned())], all)));
+        let expected = "\
+# HELP process_open_fds Files.
+# TYPE process_open_fds gauge
+process_open_fds 9
+# HELP sent_total Sent.
+# TYPE sent_total counter
+sent_total{connector=\"a\",to=\"x\"} 2
+sent_total{connector=\"b\",to=\"y\"} 3
+# HELP took_seconds Took.
+# TYPE took_seconds summary
+took_seconds_sum{connector=\"a\"} 0.5
+took_seconds_count{connector=\"a\"} 1
+";
+        assert_eq!(text.finish(), expected);
     }
 }

@@ -24,6 +24,11 @@ Reading the page costs no record anything: tasks count a few numbers a batch, an
 ";
 
 const LEFT_OUT: &str = "
+## Of connectors and transforms
+
+Some connectors and transforms count more; their names are on the pages of their plugins and in the guides. Labels:
+`connector`, `task`, and what is said there.
+
 ## What is left out
 
 - `kafka_connect_worker_rebalance_*` and `kafka_connect_coordinator_*`: one worker holds the group, so nothing is

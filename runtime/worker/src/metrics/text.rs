@@ -1,6 +1,6 @@
 //! Prometheus's text format, version 0.0.4.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
 /// The media type of a page.
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -12,6 +12,8 @@ pub enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// The number of observations and their sum.
+    Summary,
 }
 
 impl Kind {
@@ -20,6 +22,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Summary => "summary",
         }
     }
 }
@@ -31,31 +34,48 @@ pub(super) type Label<'a> = (&'static str, &'a str);
 #[derive(Debug, Default)]
 pub(super) struct Text {
     page: String,
+    names: HashSet<&'static str>,
 }
 
 impl Text {
     /// Adds a metric with its values; without any it is left out.
     pub fn family<'a>(
         &mut self,
-        (name, kind, about): (&str, Kind, &str),
+        (name, kind, about): (&'static str, Kind, &str),
         values: impl IntoIterator<Item = (Vec<Label<'a>>, f64)>,
     ) {
-        let mut begun = false;
         for (labels, value) in values {
-            // Writing to a string cannot fail.
-            if !std::mem::replace(&mut begun, true) {
-                let about = about.replace('\\', "\\\\").replace('\n', "\\n");
-                let _ = write!(self.page, "# HELP {name} {about}\n# TYPE {name} {}\n", kind.name());
-            }
-            self.page.push_str(name);
+            self.lines((name, kind, about), &labels, &[("", value)]);
+        }
+    }
+
+    /// Adds what one bearer of a metric has: values by what is added to the metric's name.
+    pub fn lines(
+        &mut self,
+        (name, kind, about): (&'static str, Kind, &str),
+        labels: &[Label<'_>],
+        values: &[(&str, f64)],
+    ) {
+        // Writing to a string cannot fail, here and below.
+        if self.names.insert(name) {
+            let about = about.replace('\\', "\\\\").replace('\n', "\\n");
+            let _ = write!(self.page, "# HELP {name} {about}\n# TYPE {name} {}\n", kind.name());
+        }
+        for (suffix, value) in values {
+            let _ = write!(self.page, "{name}{suffix}");
             for (i, (label, value)) in labels.iter().enumerate() {
                 let _ = write!(self.page, "{}{label}=\"{}\"", if i == 0 { '{' } else { ',' }, escaped(value));
             }
             if !labels.is_empty() {
                 self.page.push('}');
             }
-            let _ = writeln!(self.page, " {}", number(value));
+            let _ = writeln!(self.page, " {}", number(*value));
         }
+    }
+
+    /// Whether there is a metric of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     /// The page.
