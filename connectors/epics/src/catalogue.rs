@@ -5,7 +5,7 @@
 //! that comes or goes concerns one task, which goes on with all its others.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     hash::{Hash, Hasher},
     str::FromStr,
     sync::Arc,
@@ -13,7 +13,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_api::{Error, Result, Table, TaskContext, Value};
+use connect_api::{Error, Feed, FeedEvent, Result, TaskContext, Topic};
+use indexmap::IndexMap;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
@@ -134,7 +135,7 @@ impl Catalogue {
             None => None,
         };
         let commands = match config.command_topic() {
-            Some(topic) => Some(Commands::follow(topic, &config, context).await?),
+            Some(topic) => Some(Commands::follow(topic, &config, share, context).await?),
             None => None,
         };
         Ok(Catalogue { config, share, fixed, file, commands, settling: None })
@@ -151,13 +152,10 @@ impl Catalogue {
             wanted.problems.extend(file.problem().map(str::to_owned));
         }
         if let Some(commands) = &mut self.commands {
-            commands.refresh(&self.config, self.share, &mut wanted.bad);
-            for (key, command) in commands.current() {
-                match &command.channel {
-                    Ok(channel) => all.push(channel.clone()),
-                    Err(reason) => wanted.problems.push(format!("the command {key} is not understood: {reason}")),
-                }
-            }
+            all.extend(commands.channels.values().cloned());
+            wanted.bad = std::mem::take(&mut commands.bad);
+            let told = |(key, reason): (&Arc<str>, &String)| format!("the command {key} is not understood: {reason}");
+            wanted.problems.extend(commands.misunderstood.iter().map(told));
         }
         for channel in all {
             if let Err(reason) = unique.add(&channel) {
@@ -203,75 +201,109 @@ async fn changed_file(file: &mut Option<ChannelFile>) {
 }
 
 async fn changed_commands(commands: &mut Option<Commands>) {
-    let is_followed = match commands {
-        Some(commands) => commands.table.changed().await,
-        None => false,
-    };
-    // The reader ends with the task.
-    if !is_followed {
-        std::future::pending().await
+    match commands {
+        Some(commands) => commands.changed().await,
+        None => std::future::pending().await,
     }
 }
 
-/// The command topic and what was understood of it.
+/// A channel as commands name it: topic and name.
+type Place = (Topic, Arc<str>);
+
+/// The channels of the command topic.
 struct Commands {
     topic: Arc<str>,
-    table: Table,
-    known: HashMap<Arc<str>, Command>,
-    /// The keys in the order of the topic.
-    order: Vec<Arc<str>>,
-}
-
-struct Command {
-    value: Bytes,
-    channel: std::result::Result<Arc<ChannelSpec>, String>,
+    feed: Feed,
+    config: Arc<EpicsConfig>,
+    share: Share,
+    /// In the order in which they came.
+    channels: IndexMap<Place, Arc<ChannelSpec>>,
+    /// Keys of commands that cannot be understood, with the reasons.
+    misunderstood: BTreeMap<Arc<str>, String>,
+    /// Those that were not told yet.
+    bad: Vec<BadCommand>,
 }
 
 impl Commands {
-    async fn follow(topic: &str, config: &EpicsConfig, context: &TaskContext) -> Result<Commands> {
+    async fn follow(topic: &str, config: &Arc<EpicsConfig>, share: Share, context: &TaskContext) -> Result<Commands> {
         let limit = Duration::from_secs(config.command.load_timeout.unsigned_abs());
-        let client = config.command_client();
-        let read = timeout(limit, context.table_of_bytes(topic, &client)).await;
-        let table = read.map_err(|_| {
-            Error::fatal(format!(
+        let mut commands = Commands {
+            topic: topic.into(),
+            feed: context.feed(topic, &config.command_client()).await?,
+            config: config.clone(),
+            share,
+            channels: IndexMap::new(),
+            misunderstood: BTreeMap::new(),
+            bad: Vec::new(),
+        };
+        context.note(Some(format!("the commands of topic {topic} are being read")));
+        let read = timeout(limit, commands.read_all()).await;
+        context.note(None);
+        match read {
+            Ok(true) => Ok(commands),
+            Ok(false) => Err(Error::retriable(format!("reading commands from topic {topic}: the reader has ended"))),
+            Err(_) => Err(Error::fatal(format!(
                 "reading commands from topic {topic}: not done within the {} s of command.load.timeout.seconds; is \
                  kafka at command.bootstrap.servers?",
                 limit.as_secs()
-            ))
-        })??;
-        Ok(Commands { topic: topic.into(), table, known: HashMap::new(), order: Vec::new() })
-    }
-
-    /// Takes up what the topic says now. What has not changed is not read again.
-    fn refresh(&mut self, config: &EpicsConfig, share: Share, bad: &mut Vec<BadCommand>) {
-        let mut before = std::mem::take(&mut self.known);
-        self.order.clear();
-        let mut maker = Maker::new(&config.monitor);
-        for (key, row) in self.table.snapshot() {
-            let Value::Bytes(value) = row.value else { continue };
-            let command = match before.remove(&key).filter(|command| command.value == value) {
-                Some(same) => same,
-                None => {
-                    let channel = commands::entry(&key, &value)
-                        .and_then(|entry| maker.make(entry))
-                        .and_then(|mut one| one.pop().ok_or_else(|| "it names no channel".to_owned()))
-                        .map(Arc::new);
-                    if let Err(reason) = &channel
-                        && share.owns(&self.topic, &key)
-                    {
-                        let (topic, key, value) = (self.topic.clone(), key.clone(), value.clone());
-                        bad.push(BadCommand { topic, key, value, reason: reason.clone() });
-                    }
-                    Command { value, channel }
-                }
-            };
-            self.order.push(key.clone());
-            self.known.insert(key, command);
+            ))),
         }
     }
 
-    fn current(&self) -> impl Iterator<Item = (&Arc<str>, &Command)> {
-        self.order.iter().filter_map(|key| Some((key, self.known.get(key)?)))
+    /// Reads what the topic held; `false` if its reader ended before.
+    async fn read_all(&mut self) -> bool {
+        while let Some(event) = self.feed.next().await {
+            match event {
+                FeedEvent::Records(records) => self.take(records),
+                FeedEvent::CaughtUp => return true,
+            }
+        }
+        false
+    }
+
+    /// Resolves when a command has come; cancel-safe.
+    async fn changed(&mut self) {
+        match self.feed.next().await {
+            Some(FeedEvent::Records(records)) => self.take(records),
+            Some(FeedEvent::CaughtUp) => {}
+            // The reader ends with the task.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn take(&mut self, records: Vec<(Arc<str>, Option<Bytes>)>) {
+        let config = self.config.clone();
+        let mut maker = Maker::new(&config.monitor);
+        for (key, value) in records {
+            self.misunderstood.remove(&key);
+            let place = commands::place(&key).map(|(topic, channel)| (Topic::from(topic), Arc::from(channel)));
+            let Some(value) = value else {
+                if let Ok(place) = place {
+                    self.channels.shift_remove(&place);
+                }
+                continue;
+            };
+            let made = commands::entry(&key, &value)
+                .and_then(|entry| maker.make(entry))
+                .and_then(|mut one| one.pop().ok_or_else(|| "it names no channel".to_owned()));
+            match (place, made) {
+                (Ok(place), Ok(channel)) => {
+                    self.channels.insert(place, Arc::new(channel));
+                }
+                (place, made) => {
+                    let reason = place.map(|place| self.channels.shift_remove(&place)).err().or(made.err());
+                    self.misunderstand(key, value, reason.unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    fn misunderstand(&mut self, key: Arc<str>, value: Bytes, reason: String) {
+        if self.share.owns(&self.topic, &key) {
+            let (topic, key, reason) = (self.topic.clone(), key.clone(), reason.clone());
+            self.bad.push(BadCommand { topic, key, value, reason });
+        }
+        self.misunderstood.insert(key, reason);
     }
 }
 

@@ -14,13 +14,9 @@ struct Key {
 /// The entry of a record that is no tombstone, such as `{"topic":"T","channel":"C"}` with `{"mask":"va","outkey":"K"}`.
 /// Beside what epics2kafka knows, the value takes all that can be set for a channel.
 pub(crate) fn entry(key: &str, value: &[u8]) -> Result<Entry, String> {
-    let Key { topic, channel } = serde_json::from_str(key)
-        .map_err(|e| format!("its key is not of the form {{\"topic\":\"T\",\"channel\":\"C\"}}: {e}"))?;
+    let (topic, channel) = place(key)?;
     let entry: Entry = serde_json::from_slice(value)
         .map_err(|e| format!("its value is not of the form {{\"mask\":\"va\",\"outkey\":\"K\"}}: {e}"))?;
-    if topic.is_empty() || channel.is_empty() {
-        return Err("its key has an empty topic or channel".into());
-    }
     if !entry.name.is_empty() || entry.topic.is_some() {
         return Err("name and topic of the channel belong into its key".into());
     }
@@ -29,6 +25,16 @@ pub(crate) fn entry(key: &str, value: &[u8]) -> Result<Entry, String> {
         return Err("ranges are not for commands: each channel has a record of its own".into());
     }
     Ok(Entry { name: channel, topic: Some(topic), ..entry })
+}
+
+/// Topic and name of the channel that a record is about.
+pub(crate) fn place(key: &str) -> Result<(String, String), String> {
+    let Key { topic, channel } = serde_json::from_str(key)
+        .map_err(|e| format!("its key is not of the form {{\"topic\":\"T\",\"channel\":\"C\"}}: {e}"))?;
+    if topic.is_empty() || channel.is_empty() {
+        return Err("its key has an empty topic or channel".into());
+    }
+    Ok((topic, channel))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use connect_api::TaskContext;
+use connect_api::{Counter, TaskContext};
 
 use crate::board::Missing;
 
@@ -14,6 +14,7 @@ const NAMED: usize = 5;
 pub(crate) struct Notes {
     context: TaskContext,
     parts: Mutex<[Option<String>; 3]>,
+    coalesced: Counter,
 }
 
 #[derive(Clone, Copy)]
@@ -25,7 +26,9 @@ enum Part {
 
 impl Notes {
     pub(crate) fn new(context: TaskContext) -> Notes {
-        Notes { context, parts: Mutex::default() }
+        let help = "Values that were replaced by newer ones before they could be written.";
+        let coalesced = context.counter("tocsin_epics_coalesced_values_total", help, &[]);
+        Notes { context, parts: Mutex::default(), coalesced }
     }
 
     /// Which channels are not connected.
@@ -48,6 +51,7 @@ impl Notes {
 
     /// How many values were replaced by newer ones before they could be written.
     pub(crate) fn coalesced(&self, count: u64) {
+        self.coalesced.add(count.saturating_sub(self.coalesced.value()));
         let text = format!("{count} values were replaced by newer ones before they could be written");
         self.set(Part::Coalesced, (count > 0).then_some(text));
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Converter, Counter, Error, Gauge, Meters, OffsetMap, PartitionOffset, Result, Role, Settings, SinkRecord,
+    Converter, Counter, Error, Feed, Gauge, Meters, OffsetMap, PartitionOffset, Result, Role, Settings, SinkRecord,
     SourceRecord, State, Summary, Table, TopicPartition,
 };
 
@@ -30,10 +30,10 @@ pub trait TaskHost: Send + Sync {
     /// See [`TaskContext::table`].
     async fn table(&self, topic: &str) -> Result<Table>;
 
-    /// See [`TaskContext::table_of_bytes`]. The default, for hosts that have no use for it, is an error.
-    async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
+    /// See [`TaskContext::feed`]. The default, for hosts that have no use for it, is an error.
+    async fn feed(&self, topic: &str, client: &Settings) -> Result<Feed> {
         let _ = client;
-        Err(Error::fatal(format!("topic {topic} cannot be read as bytes here")))
+        Err(Error::fatal(format!("topic {topic} cannot be followed here")))
     }
 
     /// See [`SourceContext::offset`].
@@ -143,11 +143,11 @@ impl TaskContext {
         self.0.host.table(topic).await
     }
 
-    /// As [`TaskContext::table`], but read without the task's converters: keys are UTF-8 text, values bytes. `client`
-    /// are settings of the reader beside those of the task's consumers, such as the `bootstrap.servers` of another
-    /// cluster.
-    pub async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
-        self.0.host.table_of_bytes(topic, client).await
+    /// A compacted topic from its beginning on, record by record, without converters: keys are UTF-8 text, values bytes.
+    /// `client` are settings of the reader beside those of the task's consumers, such as the `bootstrap.servers` of another
+    /// cluster. A topic that is missing has no records, and is followed as soon as it exists.
+    pub async fn feed(&self, topic: &str, client: &Settings) -> Result<Feed> {
+        self.0.host.feed(topic, client).await
     }
 
     /// Says in the task's status what a person should know of it although it is no failure, such as what is missing of

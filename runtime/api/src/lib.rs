@@ -8,7 +8,7 @@
 //! - [`Connector`], [`SourceConnector`], [`SourceTask`], [`SinkConnector`], [`SinkTask`]: connectors
 //! - [`SourceBatch`], [`Receipt`], [`Outcome`]: how a source learns what became of its records
 //! - [`Converter`], [`Transform`], [`Predicate`] and their plugin traits
-//! - [`SourceContext`], [`SinkContext`], [`State`], [`Table`]: what the worker offers
+//! - [`SourceContext`], [`SinkContext`], [`State`], [`Table`], [`Feed`]: what the worker offers
 //! - [`Counter`], [`Gauge`], [`Summary`]: what a plugin shows on the page `/metrics`
 //! - [`SourceTrial`], [`SinkTrial`]: test calls, without consequences
 //! - [`Error`]: one type, classified by what the worker must do
@@ -63,7 +63,7 @@ pub use receipt::{Outcome, Receipt, ReceiptSlip, SourceBatch};
 pub use record::{Header, Headers, OffsetMap, Origin, Record, SinkRecord, SourceRecord, TimestampType, Topic};
 pub use schema::{Field, Schema, SchemaBuilder, Type};
 pub use structure::Struct;
-pub use table::{Row, State, Table, TableWriter};
+pub use table::{Feed, FeedEvent, Row, State, Table, TableWriter};
 pub use text::{float32, float64};
 pub use trial::{Check, Reading, Rendered, Rendering, SinkTrial, SourceTrial};
 pub use validate::validate;

@@ -1,4 +1,4 @@
-//! Compacted topics as tables, and keyed state: what tasks remember across restarts.
+//! Compacted topics as tables or record by record, and keyed state: what tasks remember across restarts.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use indexmap::IndexMap;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{Headers, Result, Schema, Value};
 
@@ -106,6 +106,32 @@ impl TableWriter {
             }
         }
         self.changes.send_modify(|n| *n += 1);
+    }
+}
+
+/// What [`Feed::next`] gives.
+#[derive(Debug)]
+pub enum FeedEvent {
+    /// Records in the order of the topic's partitions: keys, and values or tombstones.
+    Records(Vec<(Arc<str>, Option<Bytes>)>),
+    /// Everything that the topic held when the feed began has been given; comes once.
+    CaughtUp,
+}
+
+/// A compacted topic followed record by record, for tasks that keep of it only what they need. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Feed(mpsc::Receiver<FeedEvent>);
+
+impl Feed {
+    /// A feed and the end that fills it, which waits when this many events are not taken yet.
+    pub fn new(most: usize) -> (Self, mpsc::Sender<FeedEvent>) {
+        let (sender, receiver) = mpsc::channel(most);
+        (Self(receiver), sender)
+    }
+
+    /// What comes next; `None` when nothing follows the topic any more. Cancel-safe.
+    pub async fn next(&mut self) -> Option<FeedEvent> {
+        self.0.recv().await
     }
 }
 

@@ -7,11 +7,11 @@ use std::{
 };
 
 use connect_api::{
-    Converter, Error, Meters, OffsetMap, Result, Row, Schema, Settings, SinkRecord, SinkRequest, SourceRecord, State,
-    Table, TableWriter, TaskHost, Value, async_trait,
+    Converter, Error, Feed, FeedEvent, Headers, Meters, OffsetMap, Result, Row, SchemaAndValue, Settings, SinkRecord,
+    SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, async_trait,
 };
 use connect_kafka::{ClientSettings, CompactedLog, Cut, RawRecord, Role};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::Instrument;
 
 use crate::{
@@ -64,14 +64,12 @@ impl TaskHost for Host {
         let id = format!("connector-table-{}-{topic}", self.connector);
         let settings = self.worker.client(Role::Consumer, &self.settings, &id)?;
         let doing = format!("reading topic {topic}, which the task follows as a table");
-        patiently(&self.status, &doing, table(&settings, topic, Some(self.converters.clone()))).await
+        patiently(&self.status, &doing, table(&settings, topic, self.converters.clone())).await
     }
 
-    async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
-        let id = format!("connector-table-{}-{topic}", self.connector);
-        let settings = self.worker.client(Role::Consumer, &overridden(&self.settings, client), &id)?;
-        let doing = format!("reading topic {topic}, which the task follows");
-        patiently(&self.status, &doing, table(&settings, topic, None)).await
+    async fn feed(&self, topic: &str, client: &Settings) -> Result<Feed> {
+        let id = format!("connector-feed-{}-{topic}", self.connector);
+        feed(&self.worker.client(Role::Consumer, &overridden(&self.settings, client), &id)?, topic)
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
@@ -171,48 +169,59 @@ pub(crate) async fn patiently<T>(status: &TaskStatus, doing: &str, work: impl Fu
     }
 }
 
-/// Follows a topic as a table; answers when everything that it holds has been read. Without converters keys are text and
-/// values bytes.
-pub(crate) async fn table(
-    settings: &ClientSettings,
-    topic: &str,
-    converters: Option<Arc<Converters>>,
-) -> Result<Table> {
+/// Follows a topic as a table; answers when everything that it holds has been read.
+pub(crate) async fn table(settings: &ClientSettings, topic: &str, converters: Arc<Converters>) -> Result<Table> {
     let (log, batches) = CompactedLog::follow(settings, topic)?;
     let (table, writer) = Table::new();
     let (replayed, wait) = oneshot::channel();
-    tokio::spawn(follow(log, batches, converters, writer, replayed).in_current_span());
+    let filled = Filled { converters, writer, replayed: Some(replayed) };
+    tokio::spawn(follow(log, batches, filled).in_current_span());
     // The follower ends with its last table; it cannot end before it has answered.
     wait.await.map_err(|_| Error::retriable(format!("reading topic {topic} as a table")))?;
     Ok(table)
 }
 
-async fn follow(
-    log: CompactedLog,
-    mut batches: tokio::sync::mpsc::Receiver<Vec<RawRecord>>,
-    converters: Option<Arc<Converters>>,
-    writer: TableWriter,
-    replayed: oneshot::Sender<()>,
-) {
+/// Events of a feed that wait for the task, each a batch of Kafka's.
+const EVENTS: usize = 4;
+
+/// Follows a topic record by record.
+pub(crate) fn feed(settings: &ClientSettings, topic: &str) -> Result<Feed> {
+    let (log, batches) = CompactedLog::follow(settings, topic)?;
+    let (feed, events) = Feed::new(EVENTS);
+    tokio::spawn(follow(log, batches, events).in_current_span());
+    Ok(feed)
+}
+
+/// Where the records of a topic go that is followed.
+trait Destination: Send {
+    /// Takes a batch.
+    fn take(&mut self, batch: Vec<RawRecord>) -> impl Future<Output = ()> + Send;
+
+    /// Takes that everything which the topic held has been given.
+    fn caught_up(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Resolves when nobody wants to know any more.
+    fn closed(&self) -> impl Future<Output = ()> + Send;
+}
+
+async fn follow(log: CompactedLog, mut batches: mpsc::Receiver<Vec<RawRecord>>, mut to: impl Destination) {
     let mut ready = log.caught_up();
-    let mut replayed = Some(replayed);
+    let mut replayed = false;
     loop {
         tokio::select! {
             biased;
             batch = batches.recv() => match batch {
-                Some(batch) => apply(converters.as_deref(), &writer, batch).await,
+                Some(batch) => to.take(batch).await,
                 None => return,
             },
-            true = reached(&mut ready), if replayed.is_some() => {
+            true = reached(&mut ready), if !replayed => {
                 while let Ok(batch) = batches.try_recv() {
-                    apply(converters.as_deref(), &writer, batch).await;
+                    to.take(batch).await;
                 }
-                if let Some(done) = replayed.take() {
-                    // The task may have been stopped meanwhile.
-                    let _ = done.send(());
-                }
+                to.caught_up().await;
+                replayed = true;
             }
-            () = writer.closed() => return,
+            () = to.closed() => return,
         }
     }
 }
@@ -222,37 +231,74 @@ pub(crate) async fn reached(caught_up: &mut tokio::sync::watch::Receiver<bool>) 
     caught_up.wait_for(|reached| *reached).await.is_ok()
 }
 
-async fn apply(converters: Option<&Converters>, writer: &TableWriter, batch: Vec<RawRecord>) {
-    for raw in batch {
-        let read = match converters {
-            Some(converters) => converted(converters, &raw).await,
-            None => as_it_is(&raw),
-        };
-        // A table serves what can be read; a record of another format is no reason to stop alarms.
-        match read {
-            Ok((key, _, Value::Null)) => writer.put(key, None),
-            Ok((key, schema, value)) => {
-                let row = Row { schema, value, headers: connect_api::Headers::new(), timestamp: raw.timestamp };
-                writer.put(key, Some(row));
+/// A table that is filled.
+struct Filled {
+    converters: Arc<Converters>,
+    writer: TableWriter,
+    replayed: Option<oneshot::Sender<()>>,
+}
+
+impl Destination for Filled {
+    async fn take(&mut self, batch: Vec<RawRecord>) {
+        for raw in batch {
+            // A table serves what can be read; a record of another format is no reason to stop alarms.
+            match self.converters.read_pair(&raw).await {
+                Ok((key, value)) => {
+                    let SchemaAndValue { schema, value } = value;
+                    let timestamp = raw.timestamp;
+                    let row = (!value.is_null()).then_some(Row { schema, value, headers: Headers::new(), timestamp });
+                    self.writer.put(key.value.to_string(), row);
+                }
+                Err(e) => passed_over("as a table", &raw, &e),
             }
-            Err(e) => tracing::warn!(
-                "topic {} as a table: the record at partition {} offset {} cannot be read: {}",
-                raw.topic,
-                raw.partition,
-                raw.offset,
-                e.one_line()
-            ),
         }
+    }
+
+    async fn caught_up(&mut self) {
+        if let Some(replayed) = self.replayed.take() {
+            // The task may have been stopped meanwhile.
+            let _ = replayed.send(());
+        }
+    }
+
+    async fn closed(&self) {
+        self.writer.closed().await;
     }
 }
 
-async fn converted(converters: &Converters, raw: &RawRecord) -> Result<(String, Option<Schema>, Value)> {
-    let (key, value) = converters.read_pair(raw).await?;
-    Ok((key.value.to_string(), value.schema, value.value))
+impl Destination for mpsc::Sender<FeedEvent> {
+    async fn take(&mut self, batch: Vec<RawRecord>) {
+        let mut records = Vec::with_capacity(batch.len());
+        for raw in batch {
+            match key_text(&raw) {
+                Ok(key) => records.push((key.into(), raw.value)),
+                Err(e) => passed_over("that a task follows", &raw, &e),
+            }
+        }
+        // Whether it is still wanted shows in `closed`, here and below.
+        let _ = self.send(FeedEvent::Records(records)).await;
+    }
+
+    async fn caught_up(&mut self) {
+        let _ = self.send(FeedEvent::CaughtUp).await;
+    }
+
+    async fn closed(&self) {
+        mpsc::Sender::closed(self).await;
+    }
 }
 
-fn as_it_is(raw: &RawRecord) -> Result<(String, Option<Schema>, Value)> {
+fn key_text(raw: &RawRecord) -> Result<&str> {
     let key = raw.key.as_deref().ok_or_else(|| Error::data("it has no key"))?;
-    let key = std::str::from_utf8(key).map_err(|e| Error::data("its key is no text in UTF-8").caused_by(e))?;
-    Ok((key.to_owned(), None, raw.value.clone().map_or(Value::Null, Value::Bytes)))
+    std::str::from_utf8(key).map_err(|e| Error::data("its key is no text in UTF-8").caused_by(e))
+}
+
+fn passed_over(what: &str, raw: &RawRecord, error: &Error) {
+    tracing::warn!(
+        "topic {} {what}: the record at partition {} offset {} cannot be read: {}",
+        raw.topic,
+        raw.partition,
+        raw.offset,
+        error.one_line()
+    );
 }

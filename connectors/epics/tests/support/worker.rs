@@ -6,11 +6,11 @@ use std::{
 };
 
 use connect_api::{
-    CancellationToken, Error, OffsetMap, Result, Row, Settings, SinkRecord, SourceContext, SourceRecord, SourceTask,
-    State, Table, TableWriter, TaskContext, TaskHost, async_trait, config::Config,
+    Bytes, CancellationToken, Error, Feed, FeedEvent, OffsetMap, Result, Row, Settings, SinkRecord, SourceContext,
+    SourceRecord, SourceTask, State, Table, TableWriter, TaskContext, TaskHost, async_trait, config::Config,
 };
 use connector_alarm::{Alarm, AlarmConfig, Change, Writer, engine::NamedChange};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::LONG;
 
@@ -19,6 +19,13 @@ pub struct Worker {
     tables: Mutex<HashMap<String, (Table, TableWriter)>>,
     pub reports: Mutex<Vec<Error>>,
     note: Mutex<Option<String>>,
+    commands: Mutex<Commands>,
+}
+
+#[derive(Default)]
+struct Commands {
+    all: Vec<(Arc<str>, Option<Bytes>)>,
+    feeds: Vec<mpsc::Sender<FeedEvent>>,
 }
 
 impl Worker {
@@ -55,13 +62,13 @@ impl Worker {
     /// Puts a command into its topic, or a tombstone.
     pub fn command(&self, topic: &str, channel: &str, value: Option<&str>) {
         let key = format!(r#"{{"topic":"{topic}","channel":"{channel}"}}"#);
-        let row = value.map(|value| Row {
-            schema: None,
-            value: connect_api::Value::Bytes(value.to_owned().into()),
-            headers: connect_api::Headers::new(),
-            timestamp: None,
-        });
-        self.with_table("commands", |_, writer| writer.put(key, row));
+        let record = (Arc::from(key), value.map(|value| value.to_owned().into()));
+        let mut commands = self.commands.lock().expect("no test thread has panicked");
+        for feed in &commands.feeds {
+            // A task that has ended wants no more.
+            let _ = feed.try_send(FeedEvent::Records(vec![record.clone()]));
+        }
+        commands.all.push(record);
     }
 
     /// What the task says of itself.
@@ -90,8 +97,14 @@ impl TaskHost for Worker {
         Ok(self.with_table(topic, |table, _| table.clone()))
     }
 
-    async fn table_of_bytes(&self, topic: &str, _client: &Settings) -> Result<Table> {
-        Ok(self.with_table(topic, |table, _| table.clone()))
+    async fn feed(&self, _topic: &str, _client: &Settings) -> Result<Feed> {
+        let mut commands = self.commands.lock().expect("no test thread has panicked");
+        let (feed, sender) = Feed::new(100);
+        for event in [FeedEvent::Records(commands.all.clone()), FeedEvent::CaughtUp] {
+            sender.try_send(event).expect("room");
+        }
+        commands.feeds.push(sender);
+        Ok(feed)
     }
 
     async fn offset(&self, _partition: &OffsetMap) -> Result<Option<OffsetMap>> {

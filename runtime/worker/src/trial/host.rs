@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connect_api::{
-    Converter, Error, OffsetMap, Result, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table, TaskHost,
+    Converter, Error, Feed, OffsetMap, Result, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table, TaskHost,
     async_trait,
 };
 use connect_kafka::{ClientSettings, Role};
@@ -64,13 +64,13 @@ impl TaskHost for TrialHost {
     }
 
     async fn table(&self, topic: &str) -> Result<Table> {
-        task_host::table(&self.reader()?, topic, Some(self.converters.clone())).await
+        task_host::table(&self.reader()?, topic, self.converters.clone()).await
     }
 
-    async fn table_of_bytes(&self, topic: &str, client: &Settings) -> Result<Table> {
+    async fn feed(&self, topic: &str, client: &Settings) -> Result<Feed> {
         let settings = task_host::overridden(&self.settings, client);
         let id = format!("connector-test-reader-{}", self.connector);
-        task_host::table(&self.worker.client(Role::Consumer, &settings, &id)?, topic, None).await
+        task_host::feed(&self.worker.client(Role::Consumer, &settings, &id)?, topic)
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
