@@ -72,7 +72,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::follow::{Followed, News};
+    use crate::{
+        follow::{Followed, News},
+        input::Input,
+    };
 
     /// A file with one line, written to so many seconds after the first one of a test.
     fn file(path: &Path, second: u64) -> File {
@@ -81,6 +84,10 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + second);
         file.set_modified(time).expect("time");
         file
+    }
+
+    fn input(file: File, path: &Path) -> Input {
+        Input::new(file, path, true).expect("input")
     }
 
     #[test]
@@ -108,7 +115,7 @@ mod tests {
     fn a_file_that_is_rotated_twice_between_two_looks_knows_what_was_passed_over() {
         let dir = tempfile::tempdir().expect("folder");
         let (path, older) = (dir.path().join("log"), |n: u8| dir.path().join(format!("log.{n}")));
-        let mut followed = Followed::new(file(&path, 0), 0, 100).expect("followed");
+        let mut followed = Followed::new(input(file(&path, 0), &path), 0, 100).expect("followed");
         assert_eq!(followed.check(&path, Duration::ZERO).expect("look"), None);
         fs::rename(&path, older(2)).expect("rename");
         file(&path, 1);
@@ -118,7 +125,7 @@ mod tests {
         let former = followed.into_former().expect("former").expect("it has lost its name");
         assert_eq!(former.passed_over(&path, &current).expect("folder"), [Passed::Renamed(older(1))]);
 
-        let kept = Followed::new(current, 0, 100).expect("followed");
+        let kept = Followed::new(input(current, &path), 0, 100).expect("followed");
         assert!(kept.into_former().expect("former").is_none(), "it has its name");
     }
 

@@ -3,13 +3,14 @@
 use std::{
     fs::{self, File, Metadata},
     io,
-    os::unix::fs::{DirEntryExt, FileExt, MetadataExt},
+    os::unix::fs::{DirEntryExt, MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use crate::{
     between::Former,
+    input::Input,
     lines::{Lines, Piece},
     place::{Head, Identity, Place, has_fingerprint},
 };
@@ -19,7 +20,7 @@ const CHUNK: usize = 128 * 1024;
 /// A file that is read from some place on.
 #[derive(Debug)]
 pub struct Followed {
-    file: File,
+    input: Input,
     device: u64,
     inode: u64,
     head: Head,
@@ -30,6 +31,8 @@ pub struct Followed {
     read: u64,
     /// Whether the last read came to the end of the file.
     at_end: bool,
+    /// Whether that end was in the middle of compressed data, and was told.
+    told_cut: bool,
     /// Length and time of the last change when the beginning was last looked at.
     seen: (u64, i64, i64),
     stage: Stage,
@@ -62,12 +65,14 @@ pub enum News {
 
 impl Followed {
     /// Reads a file from a position on. Lines are taken up to so many bytes.
-    pub fn new(file: File, position: u64, limit: usize) -> io::Result<Self> {
-        let metadata = file.metadata()?;
+    pub fn new(input: Input, position: u64, limit: usize) -> io::Result<Self> {
+        let metadata = input.file().metadata()?;
+        let known = if input.is_compressed() { metadata.len() } else { position };
         Ok(Self {
             device: metadata.dev(),
             inode: metadata.ino(),
-            head: Head::read(&file, position)?,
+            head: Head::read(input.file(), known)?,
+            told_cut: false,
             lines: Lines::new(limit),
             position,
             read: position,
@@ -75,7 +80,7 @@ impl Followed {
             seen: change(&metadata),
             stage: Stage::Following,
             successors: Vec::new(),
-            file,
+            input,
         })
     }
 
@@ -92,7 +97,7 @@ impl Followed {
 
     /// What is to be known of it when it is over and another one has its name; `None` if it had the name to the end.
     pub fn into_former(self) -> io::Result<Option<Former>> {
-        if self.successors.is_empty() { Ok(None) } else { Former::new(&self.file, self.successors).map(Some) }
+        if self.successors.is_empty() { Ok(None) } else { Former::new(self.input.file(), self.successors).map(Some) }
     }
 
     /// The bytes of a piece, until more is read.
@@ -113,9 +118,29 @@ impl Followed {
             },
             _ => self.lines.next_piece(),
         };
-        self.head.extend(self.lines.passed(length));
+        if !self.input.is_compressed() {
+            self.head.extend(self.lines.passed(length));
+        }
         self.position += length as u64;
         piece
+    }
+
+    /// Reads what is there, and then no more.
+    pub fn finish(&mut self) {
+        if self.stage != Stage::Over {
+            self.stage = Stage::Draining;
+        }
+    }
+
+    /// Length and time of the last change when it was last looked at.
+    pub fn seen(&self) -> (u64, i64, i64) {
+        self.seen
+    }
+
+    /// Whether its end turned out to be in the middle of compressed data, once.
+    pub fn is_newly_cut(&mut self) -> bool {
+        let is_cut = self.input.is_cut();
+        !std::mem::replace(&mut self.told_cut, is_cut) && is_cut
     }
 
     /// Whether nothing more is read of it.
@@ -129,10 +154,24 @@ impl Followed {
             // The last line may have no end.
             return Ok(true);
         }
-        let (file, at) = (&self.file, self.read);
-        let read = self.lines.fill(CHUNK, |room| file.read_at(room, at))?;
+        let (input, at) = (&mut self.input, self.read);
+        let mut is_on_its_way = false;
+        // Most looks find nothing, and need no room for it.
+        let read = if !input.has_more(at)? {
+            0
+        } else {
+            self.lines.fill(CHUNK, |room| {
+                let read = input.read_at(room, at)?;
+                is_on_its_way = read.is_none();
+                Ok::<_, io::Error>(read.unwrap_or(0))
+            })?
+        };
+        if is_on_its_way {
+            return Ok(true);
+        }
         self.read += read as u64;
-        self.at_end = read < CHUNK;
+        // What is unpacked comes in pieces of any size.
+        self.at_end = if self.input.is_compressed() { read == 0 } else { read < CHUNK };
         if read == 0 && self.stage == Stage::Draining {
             self.stage = Stage::Over;
             return Ok(true);
@@ -146,9 +185,10 @@ impl Followed {
         if !self.at_end || matches!(self.stage, Stage::Draining | Stage::Over) {
             return Ok(None);
         }
-        let metadata = self.file.metadata()?;
+        let metadata = self.input.file().metadata()?;
         let seen = std::mem::replace(&mut self.seen, change(&metadata));
-        if metadata.len() < self.read || (self.seen != seen && !self.head.matches(&self.file)?) {
+        let least = if self.input.is_compressed() { seen.0 } else { self.read };
+        if metadata.len() < least || (self.seen != seen && !self.head.matches(self.input.file())?) {
             self.stage = Stage::Over;
             return Ok(Some(News::Rewritten));
         }
@@ -185,7 +225,7 @@ fn change(metadata: &Metadata) -> (u64, i64, i64) {
 #[derive(Debug)]
 pub struct Found {
     /// The file.
-    pub file: File,
+    pub input: Input,
     /// From there on.
     pub position: u64,
     /// What somebody who knows the files should know.
@@ -202,51 +242,62 @@ pub enum Remark {
 }
 
 /// Opens the file of that name, or the one in which the task stood if that is in the same folder under another name.
-/// `None` if there is none.
-pub fn find(path: &Path, place: Option<&Place>) -> io::Result<Option<Found>> {
+/// `None` if there is none. Whether what is compressed is to be unpacked is `unpack`.
+pub fn find(path: &Path, place: Option<&Place>, unpack: bool) -> io::Result<Option<Found>> {
     let named = match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         // Opening a pipe would wait for its writer, and it has no positions.
         Ok(metadata) if !metadata.is_file() => {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
-        Ok(_) => Some(File::open(path)?),
+        Ok(_) => Some(Input::new(File::open(path)?, path, unpack)?),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(e),
     };
-    let Some(Place { position, identity }) = place.filter(|place| place.position > 0) else {
-        return Ok(named.map(|file| Found { file, position: 0, remark: None }));
+    let Some(place) = place.filter(|place| place.position > 0) else {
+        return Ok(named.map(|input| Found { input, position: 0, remark: None }));
     };
-    let lost = match (&named, identity) {
-        (Some(file), Some(identity)) if file.metadata()?.ino() == identity.inode => {
-            if holds(file, *position, identity)? { None } else { Some("it was cut off or written anew") }
-        }
-        (Some(file), None) => (file.metadata()?.len() < *position).then_some("it is shorter now"),
-        (_, Some(identity)) => {
-            if let Some((path, file)) = renamed(path, *position, identity) {
-                return Ok(Some(Found { file, position: *position, remark: Some(Remark::Renamed(path)) }));
+    let lost =
+        match (&named, &place.identity) {
+            (Some(input), Some(identity)) if input.file().metadata()?.ino() == identity.inode => {
+                if holds(input, place)? { None } else { Some("it was cut off or written anew") }
             }
-            Some("another file has its name, and under no other name is it in the same folder")
-        }
-        (None, None) => None,
+            (Some(input), None) => (!holds(input, place)?).then_some("it is shorter now"),
+            (_, Some(identity)) => {
+                if let Some((path, input)) = renamed(path, place, identity.inode, unpack) {
+                    let (position, remark) = (place.position, Some(Remark::Renamed(path)));
+                    return Ok(Some(Found { input, position, remark }));
+                }
+                Some("another file has its name, and under no other name is it in the same folder")
+            }
+            (None, None) => None,
+        };
+    let (position, remark) = lost.map_or((place.position, None), |why| (0, Some(Remark::Lost(why))));
+    Ok(named.map(|input| Found { input, position, remark }))
+}
+
+/// Whether a file, which has the inode of the place, is the one in which the task stood.
+pub fn holds(input: &Input, place: &Place) -> io::Result<bool> {
+    // How long the contents of a compressed file are shows when they are read.
+    let is_long_enough = input.is_compressed() || input.file().metadata()?.len() >= place.position;
+    let is_the_same = match &place.identity {
+        Some(identity) => has_fingerprint(input.file(), identity.head)?,
+        None => true,
     };
-    let (position, remark) = lost.map_or((*position, None), |why| (0, Some(Remark::Lost(why))));
-    Ok(named.map(|file| Found { file, position, remark }))
+    Ok(is_long_enough && is_the_same)
 }
 
-fn holds(file: &File, position: u64, identity: &Identity) -> io::Result<bool> {
-    Ok(file.metadata()?.len() >= position && has_fingerprint(file, identity.head)?)
-}
-
-/// What cannot be read in the folder is not the file: that one was read before.
-fn renamed(path: &Path, position: u64, identity: &Identity) -> Option<(PathBuf, File)> {
+/// The file with that inode in the folder of `path`, if it is the one in which the task stood. What cannot be read in the
+/// folder is not the file: that one was read before.
+pub fn renamed(path: &Path, place: &Place, inode: u64, unpack: bool) -> Option<(PathBuf, Input)> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    for entry in fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.ino() == identity.inode) {
+    for entry in fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.ino() == inode) {
         if entry.file_type().is_ok_and(|kind| kind.is_file())
             && let Ok(file) = File::open(entry.path())
-            && holds(&file, position, identity).unwrap_or(false)
+            && let Ok(input) = Input::new(file, path, unpack)
+            && holds(&input, place).unwrap_or(false)
         {
-            return Some((entry.path(), file));
+            return Some((entry.path(), input));
         }
     }
     None
