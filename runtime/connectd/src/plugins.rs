@@ -15,6 +15,7 @@ use connect_worker::Plugins;
 pub fn plugins() -> Plugins {
     let plugins = Plugins::new()
         .source::<connector_alert_stream::AlertStreamSource>()
+        .source::<connector_datagen::DatagenSource>()
         .source::<connector_epics::EpicsSource>()
         .source::<connector_exec::ExecSource>()
         .source::<connector_file::FileSource>()

@@ -22,12 +22,11 @@ use connect_api::{
     Topic, Value, logical,
 };
 
-pub use self::settings::{AvroConfig, BearerSource, CredentialsSource, SubjectStrategy};
-use self::{
-    decode::Decoder,
-    encode::Encoder,
-    names::Style,
-    node::{Kind, Node},
+use self::{decode::Decoder, encode::Encoder, names::Style};
+pub use self::{
+    node::{Kind, Name, Node, RecordField},
+    settings::{AvroConfig, BearerSource, CredentialsSource, SubjectStrategy},
+    to_connect::{default_value, latin1},
 };
 use crate::{SchemaRegistry, cache::Cache};
 

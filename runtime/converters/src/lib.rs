@@ -5,7 +5,8 @@
 //!   ([`Charset`]: how texts become bytes)
 //! - [`JsonConverter`]: JSON with or without the schema envelope (`json`, `json_schema`, `json_read`,
 //!   `json_typed`, `json_write`)
-//! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas
+//! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas, and
+//!   [`avro_tree`] for what is to be read from an Avro schema itself
 //! - [`SchemaRegistry`]: client of a schema registry, usable by itself
 //! - [`SimpleHeaderConverter`]: headers as readable texts, by the rules of [`connect_api::parse_value`]
 //! - `cache`: bounded maps that all of them use
@@ -35,6 +36,11 @@ pub use self::{
     simple_header::SimpleHeaderConverter,
     string::{StringConfig, StringConverter},
 };
+
+/// Avro schemas as trees that keep every attribute.
+pub mod avro_tree {
+    pub use crate::avro::{Kind, Name, Node, RecordField, default_value, latin1};
+}
 
 connect_api::config! {
     /// Settings of the converters that have none.

@@ -10,14 +10,17 @@ use serde_json::{Map as JsonMap, Value as Json};
 
 /// A schema with the attributes that Avro itself does not know.
 #[derive(Debug)]
-pub(crate) struct Node {
-    pub(crate) kind: Kind,
-    pub(crate) props: JsonMap<String, Json>,
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Attributes beside those of its kind.
+    pub props: JsonMap<String, Json>,
 }
 
 /// What a schema is.
 #[derive(Debug)]
-pub(crate) enum Kind {
+#[allow(missing_docs, reason = "the names are Avro's")]
+pub enum Kind {
     Null,
     Boolean,
     Int,
@@ -50,13 +53,14 @@ pub(crate) enum Kind {
 
 /// Name of a named type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
-    pub(crate) full: String,
+pub struct Name {
+    /// With the namespace.
+    pub full: String,
 }
 
 impl Name {
     /// The part behind the namespace.
-    pub(crate) fn short(&self) -> &str {
+    pub fn short(&self) -> &str {
         self.full.rsplit('.').next().unwrap_or(&self.full)
     }
 
@@ -67,22 +71,28 @@ impl Name {
 
 /// A field of a record.
 #[derive(Debug)]
-pub(crate) struct RecordField {
-    pub(crate) name: String,
-    pub(crate) doc: Option<String>,
-    pub(crate) default: Option<Json>,
-    pub(crate) node: Arc<Node>,
+pub struct RecordField {
+    /// Name.
+    pub name: String,
+    /// Documentation.
+    pub doc: Option<String>,
+    /// Default.
+    pub default: Option<Json>,
+    /// Schema.
+    pub node: Arc<Node>,
+    /// Attributes beside Avro's own.
+    pub props: JsonMap<String, Json>,
 }
 
 impl Node {
     /// Parses a schema.
-    pub(crate) fn parse(text: &str) -> Result<Arc<Node>> {
+    pub fn parse(text: &str) -> Result<Arc<Node>> {
         let json: Json = serde_json::from_str(text).map_err(|e| Error::data("parsing an Avro schema").caused_by(e))?;
         Parser { named: HashMap::new() }.node(&json, "")
     }
 
     /// Full name of a named type.
-    pub(crate) fn name(&self) -> Option<&Name> {
+    pub fn name(&self) -> Option<&Name> {
         match &self.kind {
             Kind::Fixed { name, .. } | Kind::Enum { name, .. } | Kind::Record { name, .. } => Some(name),
             _ => None,
@@ -90,7 +100,7 @@ impl Node {
     }
 
     /// Avro's name of the type.
-    pub(crate) fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &'static str {
         match self.kind {
             Kind::Null => "null",
             Kind::Boolean => "boolean",
@@ -111,12 +121,12 @@ impl Node {
     }
 
     /// The logical type, if it is one.
-    pub(crate) fn logical_type(&self) -> Option<&str> {
+    pub fn logical_type(&self) -> Option<&str> {
         self.props.get("logicalType")?.as_str()
     }
 
     /// An attribute that is a text.
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+    pub fn text(&self, name: &str) -> Option<&str> {
         self.props.get(name)?.as_str()
     }
 }
@@ -223,7 +233,10 @@ impl Parser {
     fn field(&mut self, json: &Json, namespace: &str) -> Result<RecordField> {
         let name = json.get("name").and_then(Json::as_str).ok_or_else(|| invalid("field without name", json))?;
         let kind = json.get("type").ok_or_else(|| invalid("field without type", json))?;
+        let own = ["name", "type", "doc", "default", "order", "aliases"];
+        let props = json.as_object().into_iter().flatten().filter(|(k, _)| !own.contains(&k.as_str()));
         Ok(RecordField {
+            props: props.map(|(k, v)| (k.clone(), v.clone())).collect(),
             name: name.to_owned(),
             doc: json.get("doc").and_then(Json::as_str).map(str::to_owned),
             default: json.get("default").cloned(),

@@ -271,8 +271,12 @@ fn decimal(node: &Node) -> Result<SchemaBuilder> {
     Ok(builder)
 }
 
-/// The value of a default, which Avro writes as JSON.
-fn default_value(schema: &Schema, node: &Node, json: &Json) -> Result<Value> {
+/// The value that Avro writes as this JSON, as it does in defaults: a union's is of its first member.
+///
+/// # Errors
+///
+/// If the JSON is of another type.
+pub fn default_value(schema: &Schema, node: &Node, json: &Json) -> Result<Value> {
     let wrong =
         || Error::data(format!("translating an Avro schema: {json} is no default of type {}", node.type_name()));
     if json.is_null() {
@@ -348,6 +352,6 @@ fn default_value(schema: &Schema, node: &Node, json: &Json) -> Result<Value> {
 }
 
 /// Avro writes bytes in JSON as a text of characters up to 255.
-pub(crate) fn latin1(text: &str) -> Option<Bytes> {
+pub fn latin1(text: &str) -> Option<Bytes> {
     text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>().map(Bytes::from)
 }

@@ -1,0 +1,420 @@
+//! What makes values: one maker per place of a schema or model, put together once.
+
+use std::sync::Arc;
+
+use connect_api::{BigDecimal, Error, Map, Result, Schema, Struct, Value, json::to_json, template::Template};
+use rand::{Rng, RngExt, distr::Distribution};
+use rand_distr::{Normal, weighted::WeightedIndex};
+use serde_json::{Map as JsonMap, Value as Json};
+
+use crate::{
+    pattern::Pattern,
+    random::{Random, uuid},
+};
+
+/// How deep records within themselves go.
+const DEEPEST: usize = 4;
+
+/// How often a text of an expression is made anew until it has the right length.
+const TRIES: usize = 1000;
+
+/// What makes the values of one place.
+#[derive(Debug, Clone)]
+pub enum Maker {
+    /// Always the same.
+    Constant(Value),
+    /// True so often.
+    Boolean(f64),
+    /// True and false in turn.
+    Alternating(bool),
+    /// A whole number between two, both included.
+    Whole(Whole, i64, i64),
+    /// A number that counts records.
+    Counting(Whole, Counting),
+    /// A number with a fraction; `true` for 32 bits.
+    Real(Real, bool),
+    /// A number rounded to so many places behind the point.
+    Rounded(Box<Maker>, i32),
+    /// One of these, by weight if they have weights.
+    Choice(Vec<Value>, Option<WeightedIndex<f64>>),
+    /// Letters and digits.
+    Letters(Length),
+    /// A text that matches an expression; the last is one of right length.
+    Pattern(Pattern, Length, Arc<str>),
+    /// A text of a template over the fields before it.
+    Template(Template),
+    /// A name of a person; `true` for an address of e-mail.
+    Name(bool),
+    /// The value as text between two others.
+    Between(Arc<str>, Box<Maker>, Arc<str>),
+    /// A UUID as text.
+    Uuid,
+    /// Bytes.
+    Bytes(Length),
+    /// So many zero bytes.
+    Zeros(usize),
+    /// A decimal number of at most so many digits, and its scale; `true` for a plain number.
+    Decimal(u32, i64, bool),
+    /// The clock.
+    Now(Clock),
+    /// A list.
+    Array(Box<Maker>, Length),
+    /// A map: keys and values.
+    Map(Box<Maker>, Box<Maker>, Length),
+    /// A record: a struct if there is a schema, else a map.
+    Record(Option<Schema>, Vec<(Arc<str>, Maker)>),
+    /// One of several members.
+    Union(Union),
+    /// A record that has begun further up, by its place in [`Draw::named`].
+    Reference(usize),
+}
+
+/// One of several members, each with the probability of being chosen.
+#[derive(Debug, Clone)]
+pub struct Union {
+    /// Of a struct that has a field for each member that is not null; none where the member itself is the value.
+    pub schema: Option<Schema>,
+    /// Members in order; none stands for null.
+    pub members: Vec<Option<Maker>>,
+    /// Probabilities; none for the same of each.
+    pub weights: Option<WeightedIndex<f64>>,
+    /// The member that ends records within themselves.
+    pub last: usize,
+}
+
+/// Types of whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub enum Whole {
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Date,
+    Time,
+    Timestamp,
+}
+
+/// Units of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Days since 1970; `true` for the logical type.
+    Days(bool),
+    /// Since midnight, so many in a millisecond; `true` for the logical type, whose unit is the millisecond.
+    OfDay(i64, bool),
+    /// Milliseconds since 1970 as the logical type.
+    Timestamp,
+    /// Since 1970, so many in a millisecond.
+    Since(i64),
+    /// Whole seconds since 1970.
+    Seconds,
+    /// RFC 3339.
+    Text,
+}
+
+/// Numbers that count records, from 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Counting {
+    /// What it goes back to.
+    pub start: f64,
+    /// The first one.
+    pub initial: f64,
+    /// Added with each record.
+    pub step: f64,
+    /// Where it goes back to the start.
+    pub restart: Option<f64>,
+}
+
+/// Shapes of numbers with a fraction.
+#[derive(Debug, Clone)]
+pub enum Real {
+    /// Between two, the second one excluded.
+    Uniform(f64, f64),
+    /// Around a mean, cut off at two bounds.
+    Normal(Normal<f64>, f64, f64),
+    /// A wave over so many records, with noise.
+    Sine {
+        /// Middle.
+        mean: f64,
+        /// Half of the distance between its lowest and highest point.
+        amplitude: f64,
+        /// Records of one wave.
+        period: f64,
+        /// Standard deviation of what is added.
+        noise: Option<Normal<f64>>,
+    },
+    /// A step from the one before, turned back at two bounds; the place of its state in [`Draw::walks`].
+    Walk(Normal<f64>, f64, f64, usize),
+    /// Counts records.
+    Counting(Counting),
+}
+
+/// How long something is: at least, and at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length(pub usize, pub usize);
+
+impl Length {
+    fn draw(self, random: &mut Random) -> usize {
+        random.random_range(self.0..=self.1)
+    }
+
+    fn has(self, length: usize) -> bool {
+        (self.0..=self.1).contains(&length)
+    }
+}
+
+/// All that a value is made from.
+pub struct Draw<'a> {
+    /// Random numbers of this record.
+    pub random: Random,
+    /// Number of the record, from 0.
+    pub iteration: u64,
+    /// Milliseconds since 1970.
+    pub now: i64,
+    /// Topic of the record.
+    pub topic: &'a str,
+    /// Where each walk is.
+    pub walks: &'a mut [f64],
+    /// Makers of the records that have themselves within.
+    pub named: &'a [Maker],
+    /// How many of those this is within.
+    pub depth: usize,
+}
+
+/// First names, as the mock of SAL has them.
+pub const NAMES: [&str; 10] =
+    ["James", "Mary", "John", "Patricia", "Robert", "Jennifer", "Michael", "Linda", "William", "Elizabeth"];
+
+const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+impl Maker {
+    /// A value.
+    ///
+    /// # Errors
+    ///
+    /// If a template cannot be filled in.
+    pub fn make(&self, draw: &mut Draw<'_>) -> Result<Value> {
+        Ok(match self {
+            Self::Constant(value) => value.clone(),
+            Self::Boolean(odds) => Value::Boolean(draw.random.random_bool(*odds)),
+            Self::Alternating(first) => Value::Boolean(*first == draw.iteration.is_multiple_of(2)),
+            Self::Whole(kind, least, most) => kind.value(draw.random.random_range(*least..=*most)),
+            Self::Counting(kind, counting) => kind.value(counting.whole(draw.iteration)),
+            Self::Real(real, false) => Value::Float64(real.make(draw)),
+            Self::Real(real, true) => Value::Float32(real.make(draw) as f32),
+            Self::Rounded(inner, places) => match inner.make(draw)? {
+                Value::Float64(v) => {
+                    let factor = 10_f64.powi(*places);
+                    Value::Float64((v * factor).round() / factor)
+                }
+                other => other,
+            },
+            Self::Choice(values, weights) => {
+                let index = match weights {
+                    Some(weights) => weights.sample(&mut draw.random),
+                    None => draw.random.random_range(0..values.len()),
+                };
+                values[index].clone()
+            }
+            Self::Letters(length) => {
+                let length = length.draw(&mut draw.random);
+                let mut letter = || char::from(LETTERS[draw.random.random_range(0..LETTERS.len())]);
+                Value::from((0..length).map(|_| letter()).collect::<String>())
+            }
+            Self::Pattern(pattern, length, known) => {
+                let mut tries = (0..TRIES).map(|_| pattern.make(&mut draw.random));
+                match tries.find(|text| length.has(text.chars().count())) {
+                    Some(text) => Value::from(text),
+                    None => Value::String(known.clone()),
+                }
+            }
+            Self::Template(template) => return Err(template_outside(template)),
+            Self::Name(mail) => {
+                let name = NAMES[draw.random.random_range(0..NAMES.len())];
+                if *mail {
+                    let number: u16 = draw.random.random_range(1..1000);
+                    Value::from(format!("{}{number}@example.org", name.to_lowercase()))
+                } else {
+                    Value::from(name)
+                }
+            }
+            Self::Between(before, inner, after) => {
+                let inner = inner.make(draw)?;
+                Value::from(format!("{before}{inner}{after}"))
+            }
+            Self::Uuid => Value::from(uuid(&mut draw.random)),
+            Self::Bytes(length) => {
+                let mut bytes = vec![0; length.draw(&mut draw.random)];
+                draw.random.fill_bytes(&mut bytes);
+                Value::Bytes(bytes.into())
+            }
+            Self::Zeros(length) => Value::Bytes(vec![0; *length].into()),
+            Self::Decimal(digits, scale, plain) => {
+                let most = 10_i64.pow(*digits) - 1;
+                let unscaled = draw.random.random_range(-most..=most);
+                if *plain {
+                    Value::Float64(unscaled as f64 / 10_f64.powi(*scale as i32))
+                } else {
+                    Value::Decimal(Arc::new(BigDecimal::new(unscaled.into(), *scale)))
+                }
+            }
+            Self::Now(clock) => clock.value(draw.now),
+            Self::Array(item, length) => {
+                let length = if draw.depth >= DEEPEST { 0 } else { length.draw(&mut draw.random) };
+                Value::array((0..length).map(|_| item.make(draw)).collect::<Result<_>>()?)
+            }
+            Self::Map(key, value, length) => {
+                let length = if draw.depth >= DEEPEST { 0 } else { length.draw(&mut draw.random) };
+                let entries = (0..length).map(|_| Ok((key.make(draw)?, value.make(draw)?)));
+                Value::Map(Arc::new(entries.collect::<Result<Map>>()?))
+            }
+            Self::Record(schema, fields) => record(schema.as_ref(), fields, draw)?,
+            Self::Union(union) => union.make(draw)?,
+            Self::Reference(place) => {
+                draw.depth += 1;
+                let made = draw.named[*place].make(draw);
+                draw.depth -= 1;
+                made?
+            }
+        })
+    }
+}
+
+fn template_outside(template: &Template) -> Error {
+    Error::fatal(format!("the template {:?} stands in no record", template.source()))
+}
+
+fn record(schema: Option<&Schema>, fields: &[(Arc<str>, Maker)], draw: &mut Draw<'_>) -> Result<Value> {
+    let mut values: Vec<Value> = Vec::with_capacity(fields.len());
+    for (_, maker) in fields {
+        values.push(match maker {
+            Maker::Template(template) => {
+                let before = fields.iter().zip(&values).map(|((name, _), value)| (name.to_string(), to_json(value)));
+                let mut names: JsonMap<String, Json> =
+                    [("iteration".to_owned(), draw.iteration.into()), ("topic".to_owned(), draw.topic.into())]
+                        .into_iter()
+                        .collect();
+                names.extend(before);
+                Value::from(template.render_names(&Json::Object(names))?)
+            }
+            other => other.make(draw)?,
+        });
+    }
+    match schema {
+        Some(schema) => Ok(Struct::from_values(schema, values)?.into_value()),
+        None => Ok(Value::map(fields.iter().map(|(name, _)| name.clone()).zip(values))),
+    }
+}
+
+impl Union {
+    fn make(&self, draw: &mut Draw<'_>) -> Result<Value> {
+        let chosen = match &self.weights {
+            _ if draw.depth >= DEEPEST => self.last,
+            Some(weights) => weights.sample(&mut draw.random),
+            None => draw.random.random_range(0..self.members.len()),
+        };
+        let Some(maker) = &self.members[chosen] else { return Ok(Value::Null) };
+        let value = maker.make(draw)?;
+        let Some(schema) = &self.schema else { return Ok(value) };
+        // Its fields are the members without null.
+        let index = self.members[..chosen].iter().flatten().count();
+        let mut values = vec![Value::Null; schema.fields().len()];
+        values[index] = value;
+        Ok(Struct::from_values(schema, values)?.into_value())
+    }
+}
+
+impl Real {
+    fn make(&self, draw: &mut Draw<'_>) -> f64 {
+        match self {
+            Self::Uniform(least, most) if least < most => draw.random.random_range(*least..*most),
+            Self::Uniform(least, _) => *least,
+            Self::Normal(normal, least, most) => normal.sample(&mut draw.random).clamp(*least, *most),
+            Self::Sine { mean, amplitude, period, noise } => {
+                let turn = (draw.iteration as f64 / period).fract() * std::f64::consts::TAU;
+                mean + amplitude * turn.sin() + noise.map_or(0.0, |noise| noise.sample(&mut draw.random))
+            }
+            Self::Walk(step, least, most, place) => {
+                let mut next = draw.walks[*place] + step.sample(&mut draw.random);
+                if next > *most {
+                    next = most - (next - most);
+                }
+                if next < *least {
+                    next = least + (least - next);
+                }
+                draw.walks[*place] = next.clamp(*least, *most);
+                draw.walks[*place]
+            }
+            Self::Counting(counting) => counting.real(draw.iteration),
+        }
+    }
+}
+
+impl Counting {
+    fn whole(&self, iteration: u64) -> i64 {
+        // 128 bits hold any product of two numbers of 64.
+        let (start, initial, step) = (self.start as i128, self.initial as i128, self.step as i128);
+        let way = initial - start + step * i128::from(iteration);
+        let way = self.restart.map_or(way, |restart| match restart as i128 - start {
+            0 => 0,
+            span => way % span,
+        });
+        (start + way) as i64
+    }
+
+    fn real(&self, iteration: u64) -> f64 {
+        let way = self.initial - self.start + self.step * iteration as f64;
+        self.start + self.restart.map_or(way, |restart| way % (restart - self.start))
+    }
+}
+
+impl Whole {
+    /// A number as a value of the type, whose range it is in.
+    pub fn value(self, n: i64) -> Value {
+        match self {
+            Self::Int8 => Value::Int8(n as i8),
+            Self::Int16 => Value::Int16(n as i16),
+            Self::Int32 => Value::Int32(n as i32),
+            Self::Int64 => Value::Int64(n),
+            Self::Float32 => Value::Float32(n as f32),
+            Self::Float64 => Value::Float64(n as f64),
+            Self::Date => Value::Date(n as i32),
+            Self::Time => Value::Time(n as i32),
+            Self::Timestamp => Value::Timestamp(n),
+        }
+    }
+
+    /// The least and the greatest number of the type.
+    pub fn range(self) -> (i64, i64) {
+        match self {
+            Self::Int8 => (i8::MIN.into(), i8::MAX.into()),
+            Self::Int16 => (i16::MIN.into(), i16::MAX.into()),
+            Self::Int32 | Self::Date => (i32::MIN.into(), i32::MAX.into()),
+            Self::Time => (0, connect_api::logical::DAY_MS.into()),
+            Self::Int64 | Self::Timestamp => (i64::MIN, i64::MAX),
+            // Whole numbers up to here have no gaps.
+            Self::Float32 => (-(1 << 24), 1 << 24),
+            Self::Float64 => (-(1 << 53), 1 << 53),
+        }
+    }
+}
+
+const DAY: i64 = connect_api::logical::DAY_MS as i64;
+
+impl Clock {
+    fn value(self, now: i64) -> Value {
+        match self {
+            Self::Days(true) => Value::Date(now.div_euclid(DAY) as i32),
+            Self::Days(false) => Value::Int32(now.div_euclid(DAY) as i32),
+            Self::OfDay(_, true) => Value::Time(now.rem_euclid(DAY) as i32),
+            Self::OfDay(1, false) => Value::Int32(now.rem_euclid(DAY) as i32),
+            Self::OfDay(parts, false) => Value::Int64(now.rem_euclid(DAY) * parts),
+            Self::Timestamp => Value::Timestamp(now),
+            Self::Since(parts) => Value::Int64(now * parts),
+            Self::Seconds => Value::Int64(now.div_euclid(1000)),
+            Self::Text => Value::from(connect_api::time::rfc3339(now)),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Ready simulations and schemas.
+
+pub mod calls;
+pub mod quickstart;
+pub mod salmock;
