@@ -125,7 +125,7 @@ mod tests {
         assert!(Pattern::parse("((a{1000}){1000}){1000}", None).is_err());
     }
 
-    fn text_regex(text: &str) -> connect_api::java_regex::JavaRegex {
-        connect_api::java_regex::JavaRegex::new(text).expect("expression")
+    fn text_regex(text: &str) -> regex::Regex {
+        regex::Regex::new(&format!("^(?:{text})$")).expect("expression")
     }
 }
