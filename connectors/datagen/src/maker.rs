@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use connect_api::{BigDecimal, Error, Map, Result, Schema, Struct, Value, json::to_json, template::Template};
+use connect_api::{BigDecimal, Map, Result, Schema, Struct, Value, json::to_json, template::Template};
 use rand::{Rng, RngExt, distr::Distribution};
 use rand_distr::{Normal, weighted::WeightedIndex};
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::{Value as Json, json};
 
 use crate::{
     pattern::Pattern,
@@ -181,6 +181,8 @@ pub struct Draw<'a> {
     pub named: &'a [Maker],
     /// How many of those this is within.
     pub depth: usize,
+    /// What templates know: an object with the fields that were made before.
+    pub names: Json,
 }
 
 /// First names, as the mock of SAL has them.
@@ -230,7 +232,7 @@ impl Maker {
                     None => Value::String(known.clone()),
                 }
             }
-            Self::Template(template) => return Err(template_outside(template)),
+            Self::Template(template) => Value::from(template.render_names(&draw.names)?),
             Self::Name(mail) => {
                 let name = NAMES[draw.random.random_range(0..NAMES.len())];
                 if *mail {
@@ -280,27 +282,34 @@ impl Maker {
             }
         })
     }
-}
 
-fn template_outside(template: &Template) -> Error {
-    Error::fatal(format!("the template {:?} stands in no record", template.source()))
+    /// Whether it is made of the fields before it.
+    fn is_templated(&self) -> bool {
+        match self {
+            Self::Template(_) => true,
+            Self::Between(_, inner, _) | Self::Array(inner, _) | Self::Map(_, inner, _) => inner.is_templated(),
+            Self::Union(union) => union.members.iter().flatten().any(Maker::is_templated),
+            _ => false,
+        }
+    }
 }
 
 fn record(schema: Option<&Schema>, fields: &[(Arc<str>, Maker)], draw: &mut Draw<'_>) -> Result<Value> {
+    let templated = fields.iter().any(|(_, maker)| maker.is_templated());
+    let outer = templated.then(|| {
+        let own = json!({"iteration": draw.iteration, "topic": draw.topic});
+        std::mem::replace(&mut draw.names, own)
+    });
     let mut values: Vec<Value> = Vec::with_capacity(fields.len());
-    for (_, maker) in fields {
-        values.push(match maker {
-            Maker::Template(template) => {
-                let before = fields.iter().zip(&values).map(|((name, _), value)| (name.to_string(), to_json(value)));
-                let mut names: JsonMap<String, Json> =
-                    [("iteration".to_owned(), draw.iteration.into()), ("topic".to_owned(), draw.topic.into())]
-                        .into_iter()
-                        .collect();
-                names.extend(before);
-                Value::from(template.render_names(&Json::Object(names))?)
-            }
-            other => other.make(draw)?,
-        });
+    for (name, maker) in fields {
+        let value = maker.make(draw)?;
+        if templated {
+            draw.names[&**name] = to_json(&value);
+        }
+        values.push(value);
+    }
+    if let Some(outer) = outer {
+        draw.names = outer;
     }
     match schema {
         Some(schema) => Ok(Struct::from_values(schema, values)?.into_value()),

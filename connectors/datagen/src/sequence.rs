@@ -151,6 +151,7 @@ impl Sequence {
                     walks: &mut walks,
                     named: &plan.named,
                     depth: 0,
+                    names: serde_json::Value::Null,
                 };
                 let value = plan.make(&mut draw)?;
                 (vec![(self.key_of(&value, number)?, value)], plan.schema.clone())

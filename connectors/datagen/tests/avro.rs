@@ -1,9 +1,7 @@
 //! Values of Avro schemas: whatever the schema, its values can be written in it and read by Avro's own library.
 
 use apache_avro::{Schema as Avro, reader::datum::GenericDatumReader, types::Value as AvroValue};
-use connect_api::{
-    Converter, ConverterPlugin, Role, Settings, Step, Topic, Value, config::Config as _, validate,
-};
+use connect_api::{Converter, ConverterPlugin, Role, Settings, Step, Topic, Value, config::Config as _, validate};
 use connect_converters::AvroConverter;
 use connect_embedded::Registry;
 use connector_datagen::{
@@ -21,7 +19,16 @@ const NOW: i64 = 1_700_000_000_123;
 fn make(plan: &Plan, iteration: u64) -> Value {
     let mut walks = plan.walks.clone();
     let random = of_iteration(11, "t", 0, iteration);
-    let mut draw = Draw { random, iteration, now: NOW, topic: "t", walks: &mut walks, named: &plan.named, depth: 0 };
+    let mut draw = Draw {
+        random,
+        iteration,
+        now: NOW,
+        topic: "t",
+        walks: &mut walks,
+        named: &plan.named,
+        depth: 0,
+        names: Json::Null,
+    };
     plan.make(&mut draw).expect("a value")
 }
 
