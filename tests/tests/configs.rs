@@ -60,6 +60,7 @@ fn every_connector_has_an_example() {
     let texts: String = all.iter().map(|p| fs::read_to_string(p).expect("text")).collect();
     for names in [
         &["alert-stream-source"][..],
+        &["datagen-source"],
         &["epics-source"],
         &["file-source", "FileStreamSource"],
         &["webhook-source"],

@@ -99,8 +99,9 @@ connect_api::config! {
         catch_up: Millis = Key::new("datagen.catch.up.ms").default("5000").low(),
         /// Most records of one batch. A batch of calls is whole in any case.
         batch_size: i32 = Key::new("batch.size").default("2000").low().at_least(1).at_most(1_000_000),
-        /// Base URLs of the schema registry, for datagen.schema.subject and the preset salmock. Default: those of the
-        /// connector's own value.converter.
+        /// Base URLs of the schema registry that schemas are taken from, for datagen.schema.subject. With the preset salmock
+        /// topics have the registry's schemas, of the subject TOPIC-value; without topics it takes all that have
+        /// sal_topic_type. What records are written with is the converter's matter.
         registry_urls: Vec<String> = Key::new("schema.registry.url").default(""),
         /// User and password for the registry as user:password.
         registry_user: Option<Secret> = Key::new("schema.registry.basic.auth.user.info").low(),
@@ -138,10 +139,6 @@ pub struct DatagenConfig {
     pub headers: Vec<(String, String)>,
     /// A key that nesting has made of a model.
     nested: Option<String>,
-    /// The registry of the connector's own value converter.
-    converter_registry: Vec<String>,
-    converter_user: Option<Secret>,
-    converter_token: Option<Secret>,
 }
 
 impl Deref for DatagenConfig {
@@ -164,19 +161,7 @@ impl Config for DatagenConfig {
         let headers = reader.below(HEADERS).iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let model = reader.below("datagen.model.");
         let nested = model.keys().find(|key| !["filename", "name"].contains(key)).map(str::to_owned);
-        let converter = reader.below("value.converter.");
-        let secret = |key: &str| converter.get(key).map(Secret::new);
-        let converter_registry = converter.get("schema.registry.url").map(connect_api::config::split_list);
-        let (converter_user, converter_token) = (secret("basic.auth.user.info"), secret("bearer.auth.token"));
-        let converter_registry = converter_registry.unwrap_or_default();
-        OwnConfig::read(reader).map(|own| Self {
-            own,
-            headers,
-            nested,
-            converter_registry,
-            converter_user,
-            converter_token,
-        })
+        OwnConfig::read(reader).map(|own| Self { own, headers, nested })
     }
 }
 
@@ -197,6 +182,11 @@ impl DatagenConfig {
                 problems.add(format!("{HEADERS}{name}"), e.to_string());
             }
         }
+        if self.has_registry()
+            && let Err(e) = self.registry()
+        {
+            problems.add("schema.registry.url", e.to_string());
+        }
         if self.nested.is_none() {
             spec::validate(self, problems);
         }
@@ -204,7 +194,7 @@ impl DatagenConfig {
 
     /// Whether a registry is known.
     pub fn has_registry(&self) -> bool {
-        !self.registry_urls.is_empty() || !self.converter_registry.is_empty()
+        !self.registry_urls.is_empty()
     }
 
     /// The registry.
@@ -213,22 +203,21 @@ impl DatagenConfig {
     ///
     /// If none is set, or its URL is none.
     pub fn registry(&self) -> Result<SchemaRegistry> {
-        let own = !self.registry_urls.is_empty();
-        let urls = if own { &self.registry_urls } else { &self.converter_registry };
-        if urls.is_empty() {
+        if !self.has_registry() {
             return Err(Error::fatal("schemas of a registry need schema.registry.url, the registry's base URL"));
         }
-        let (user, token) = match own {
-            true => (&self.registry_user, &self.registry_token),
-            false => (&self.converter_user, &self.converter_token),
-        };
-        let auth = match (user.as_ref().and_then(|u| u.reveal().split_once(':')), token) {
-            (Some((user, password)), _) => {
+        let auth = match (self.registry_user.as_ref().map(Secret::reveal), &self.registry_token) {
+            (Some(info), _) => {
+                let (user, password) = info.split_once(':').ok_or_else(|| {
+                    Error::fatal(
+                        "schema.registry.basic.auth.user.info has to be user and password, separated by a colon",
+                    )
+                })?;
                 RegistryAuth::Basic { user: user.to_owned(), password: Secret::new(password) }
             }
             (None, Some(token)) => RegistryAuth::Bearer(token.clone()),
             (None, None) => RegistryAuth::None,
         };
-        SchemaRegistry::new(RegistryOptions { auth, ..RegistryOptions::new(urls.clone()) })
+        SchemaRegistry::new(RegistryOptions { auth, ..RegistryOptions::new(self.registry_urls.clone()) })
     }
 }

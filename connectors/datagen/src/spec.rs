@@ -121,6 +121,10 @@ fn check(config: &DatagenConfig, spec: &Spec) -> Wrong {
     let (key, plan) = match &spec.source {
         Source::Schema(text, style) => ("schema.string", avro::plan(text, *style, config.form)),
         Source::Model(text, name) => ("datagen.model", model::plan(text, name.as_deref(), config.form)),
+        Source::Subject(subject, _) if !config.has_registry() => {
+            let problem = format!("the subject {subject} needs schema.registry.url, the registry's base URL");
+            return vec![("datagen.schema.subject".into(), problem)];
+        }
         _ => return Vec::new(),
     };
     let key = if config.streams.is_some() { "datagen.streams" } else { key };

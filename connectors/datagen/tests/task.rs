@@ -153,6 +153,11 @@ fn settings_that_do_not_fit_together_are_named() {
     assert_eq!(keys(&[("topics", "t"), model, ("datagen.rate", "1"), ("max.interval", "1")]), ["max.interval"]);
     assert_eq!(keys(&[("topics", "t"), model, ("schema.keyfield", "b")]), ["schema.keyfield"]);
     assert_eq!(keys(&[("topics", "t"), ("schema.string", "{}")]), ["schema.string"]);
+    assert_eq!(keys(&[("topics", "t"), ("datagen.schema.subject", "s")]), ["datagen.schema.subject"]);
+    let registry = ("schema.registry.url", "http://127.0.0.1:8081");
+    assert_eq!(keys(&[("topics", "t"), ("datagen.schema.subject", "s"), registry]), Vec::<String>::new());
+    let user = ("schema.registry.basic.auth.user.info", "nobody");
+    assert_eq!(keys(&[("datagen.preset", "salmock"), registry, user]), ["schema.registry.url"]);
     assert_eq!(keys(&[("datagen.preset", "calls"), ("schema.keyfield", "b")]), ["schema.keyfield"]);
     assert_eq!(keys(&[("datagen.preset", "calls"), model]), ["datagen.preset"]);
     assert_eq!(keys(&[("datagen.preset", "salmock"), ("topics", "nope")]), ["topics"]);
