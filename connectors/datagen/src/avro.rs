@@ -59,7 +59,7 @@ pub fn plan(text: &str, style: Style, form: Form) -> Result<Plan, Vec<String>> {
     };
     let maker = planner.maker(&node, schema.as_ref(), None, "the value", false);
     if planner.problems.is_empty() {
-        Ok(Plan { maker, named: planner.named, schema, walks: Vec::new() })
+        Plan::new(maker, planner.named, schema, Vec::new())
     } else {
         Err(planner.problems)
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How deep records within themselves go.
-const DEEPEST: usize = 4;
+pub const DEEPEST: usize = 4;
 
 /// How often a text of an expression is made anew until it has the right length.
 const TRIES: usize = 1000;
@@ -281,6 +281,27 @@ impl Maker {
                 made?
             }
         })
+    }
+
+    /// How many values it makes at most, and how many records that hold themselves it then begins.
+    pub fn size(&self) -> (f64, f64) {
+        let times = |n: f64, (own, within): (f64, f64)| (1.0 + n * own, n * within);
+        match self {
+            Self::Reference(_) => (1.0, 1.0),
+            Self::Letters(length) | Self::Bytes(length) => (1.0 + length.1 as f64 / 64.0, 0.0),
+            Self::Between(_, inner, _) => inner.size(),
+            Self::Array(item, length) => times(length.1 as f64, item.size()),
+            Self::Map(_, value, length) => times(length.1 as f64, value.size()),
+            Self::Record(_, fields) => {
+                let sizes = fields.iter().map(|(_, maker)| maker.size());
+                sizes.fold((1.0, 0.0), |all, one| (all.0 + one.0, all.1 + one.1))
+            }
+            Self::Union(union) => {
+                let sizes = union.members.iter().flatten().map(Maker::size);
+                sizes.fold((1.0, 0.0), |all, one| (all.0.max(one.0), all.1.max(one.1)))
+            }
+            _ => (1.0, 0.0),
+        }
     }
 
     /// Whether it is made of the fields before it.

@@ -58,7 +58,7 @@ pub fn plan(text: &str, name: Option<&str>, form: Form) -> Result<Plan, Vec<Stri
     match made {
         Some((maker, schema)) if reader.problems.is_empty() => {
             let schema = (form == Form::Struct).then_some(schema);
-            Ok(Plan { maker, named: Vec::new(), schema, walks: reader.walks })
+            Plan::new(maker, Vec::new(), schema, reader.walks)
         }
         _ => Err(reader.problems),
     }

@@ -2,7 +2,7 @@
 
 use connect_api::{Result, Schema, Value, config_enum};
 
-use crate::maker::{Draw, Maker};
+use crate::maker::{DEEPEST, Draw, Maker};
 
 config_enum! {
     /// What records are as values.
@@ -28,7 +28,27 @@ pub struct Plan {
     pub walks: Vec<f64>,
 }
 
+/// More values than a record needs: what is wrong is the length of a list within a list.
+const MOST_VALUES: f64 = 1_000_000.0;
+
 impl Plan {
+    /// Makers whose records are not too large.
+    ///
+    /// # Errors
+    ///
+    /// If a record could have more than a million values.
+    pub fn new(maker: Maker, named: Vec<Maker>, schema: Option<Schema>, walks: Vec<f64>) -> Result<Self, Vec<String>> {
+        let (own, within) = maker.size();
+        let most = own * (0..=DEEPEST as i32).map(|depth| within.powi(depth)).sum::<f64>();
+        if most > MOST_VALUES {
+            return Err(vec![format!(
+                "a record could have {most:.0} values, of a million that are possible: lists and maps within each other \
+                 have to be shorter, by length"
+            )]);
+        }
+        Ok(Self { maker, named, schema, walks })
+    }
+
     /// A value.
     ///
     /// # Errors

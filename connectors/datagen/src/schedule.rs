@@ -31,17 +31,17 @@ impl Schedule {
         self.pace == Pace::Unlimited
     }
 
-    /// How many records are due now, at most so many; they are not any more afterwards.
-    pub fn take(&mut self, now: Instant, most: usize) -> usize {
+    /// Whether a record is due now; it is not any more afterwards.
+    pub fn take(&mut self, now: Instant) -> bool {
+        if self.pace == Pace::Unlimited {
+            return true;
+        }
+        if self.next > now {
+            return false;
+        }
         match self.pace {
-            Pace::Unlimited => most,
-            Pace::UpTo(longest) => {
-                let due = usize::from(self.next <= now && most > 0);
-                if due > 0 {
-                    self.next = now + longest.mul_f64(rand::rng().random());
-                }
-                due
-            }
+            Pace::Unlimited => {}
+            Pace::UpTo(longest) => self.next = now + longest.mul_f64(rand::rng().random()),
             Pace::Steady(period) => {
                 if self.next + self.catch_up < now {
                     // Whole periods, so that the clock's beat stays.
@@ -49,14 +49,14 @@ impl Schedule {
                     let left_out = (behind.as_secs_f64() / period.as_secs_f64()).ceil();
                     self.next += period.mul_f64(left_out);
                 }
-                let mut due = 0;
-                while due < most && self.next <= now {
+                let due = self.next <= now;
+                if due {
                     self.next += period;
-                    due += 1;
                 }
-                due
+                return due;
             }
         }
+        true
     }
 }
 
@@ -66,18 +66,23 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn all(schedule: &mut Schedule, now: Instant) -> usize {
+        (0..100).take_while(|_| schedule.take(now)).count()
+    }
+
     #[test]
     fn a_late_task_makes_up_for_a_bounded_time_and_keeps_the_beat() {
         let begin = Instant::now();
         let mut schedule = Schedule::new(Pace::Steady(SECOND), begin, 5 * SECOND);
-        assert_eq!(schedule.take(begin, 100), 1, "the first is due at once");
-        assert_eq!(schedule.take(begin + SECOND / 2, 100), 0);
-        assert_eq!(schedule.take(begin + 3 * SECOND + SECOND / 2, 100), 3);
+        assert_eq!(all(&mut schedule, begin), 1, "the first is due at once");
+        assert_eq!(all(&mut schedule, begin + SECOND / 2), 0);
+        assert_eq!(all(&mut schedule, begin + 3 * SECOND + SECOND / 2), 3);
         assert_eq!(schedule.next(), begin + 4 * SECOND);
-        assert_eq!(schedule.take(begin + 1000 * SECOND, 100), 6, "from 995 to 1000");
+        assert_eq!(all(&mut schedule, begin + 1000 * SECOND), 6, "from 995 to 1000");
         assert_eq!(schedule.next(), begin + 1001 * SECOND);
-        assert_eq!(schedule.take(begin + 1003 * SECOND, 2), 2, "no more than a batch holds");
-        assert_eq!(schedule.take(begin + 1003 * SECOND, 2), 1);
+        let mut slow = Schedule::new(Pace::Steady(60 * SECOND), begin, 5 * SECOND);
+        assert_eq!(all(&mut slow, begin + 90 * SECOND), 0, "nothing was due within the last five seconds");
+        assert_eq!(slow.next(), begin + 120 * SECOND);
     }
 
     #[test]
@@ -86,7 +91,7 @@ mod tests {
         let mut schedule = Schedule::new(Pace::UpTo(SECOND), begin, 5 * SECOND);
         let mut now = begin;
         for _ in 0..100 {
-            assert_eq!(schedule.take(now, 100), 1);
+            assert!(schedule.take(now));
             assert!(schedule.next() >= now && schedule.next() <= now + SECOND);
             now = schedule.next() + SECOND;
         }

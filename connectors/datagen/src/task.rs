@@ -28,6 +28,9 @@ use crate::{
 /// How many schemas are fetched at a time.
 const AT_ONCE: usize = 16;
 
+/// How long making records may hold up everything else, such as a stop.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// The health of simulated calls lasts so long after the last one.
 const HEALTHY: Duration = Duration::from_secs(120);
 
@@ -92,33 +95,29 @@ impl DatagenTask {
         Ok(Self { context, sequences, most, first: 0, failed: None, receipts })
     }
 
-    /// All records that are due, up to the size of a batch.
+    /// All records that are due, up to the size of a batch or as many as can be made in a moment.
     fn due(&mut self, now: Instant) -> Vec<SourceRecord> {
-        let clock = time::now_ms();
+        let (began, clock) = (std::time::Instant::now(), time::now_ms());
         let count = self.sequences.len();
         // So that those without a limit leave room for each other.
         let unlimited = self.sequences.iter().filter(|s| s.schedule.unlimited() && !s.ended()).count();
         let share = (self.most / unlimited.max(1)).max(1);
         let mut records = Vec::new();
-        for i in 0..count {
-            if self.failed.is_some() || records.len() >= self.most {
-                break;
-            }
+        'all: for i in 0..count {
             let sequence = &mut self.sequences[(self.first + i) % count];
-            if sequence.ended() {
-                continue;
-            }
-            let room = self.most - records.len();
-            let room = if sequence.schedule.unlimited() { room.min(share) } else { room };
-            for _ in 0..sequence.schedule.take(now, room) {
-                if sequence.ended() {
+            let before = records.len();
+            while !sequence.ended() && !(sequence.schedule.unlimited() && records.len() - before >= share) {
+                if records.len() >= self.most || began.elapsed() > MOMENT {
+                    break 'all;
+                }
+                if !sequence.schedule.take(now) {
                     break;
                 }
                 match sequence.iteration(clock) {
                     Ok(made) => records.extend(made),
                     Err(error) => {
                         self.failed = Some(error);
-                        break;
+                        break 'all;
                     }
                 }
             }

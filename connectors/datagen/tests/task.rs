@@ -139,6 +139,17 @@ l: { kind: choice, weights: { a: -1 } }
 }
 
 #[test]
+fn records_that_would_have_no_end_of_values_are_refused() {
+    let model = "a: { kind: array, length: 5000, of: { kind: array, length: 5000, of: int } }";
+    let found = problems(&[("topics", "t"), ("datagen.model", model)]);
+    assert!(found[0].1.contains("could have 25005002 values") && found.len() == 1, "{found:?}");
+    let tree = json!({"type": "record", "name": "T", "fields": [
+        {"name": "t", "type": {"type": "array", "items": "T", "arg.properties": {"length": 100}}}]});
+    let found = problems(&[("topics", "t"), ("datagen.form", "map"), ("schema.string", &tree.to_string())]);
+    assert!(found[0].1.contains("by length") && found.len() == 1, "{found:?}");
+}
+
+#[test]
 fn settings_that_do_not_fit_together_are_named() {
     let model = ("datagen.model", "a: int");
     let keys = |more: &[(&str, &str)]| problems(more).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
@@ -200,7 +211,7 @@ async fn a_killed_task_goes_on_with_the_same_sequence() {
     let resumed = by_topic(&all);
     for topic in ["a", "b"] {
         let count = resumed[topic].len().min(expected[topic].len());
-        assert!(count >= 150, "{count}");
+        assert!(count >= 60, "{count}");
         assert_eq!(resumed[topic][..count], expected[topic][..count]);
     }
 }
@@ -318,9 +329,11 @@ async fn topics_are_divided_among_tasks_and_confluents_configuration_runs() {
 }
 
 #[tokio::test]
-async fn rows_without_limit_share_a_batch() {
-    let all = records(&settings(&[("topics", "a,b,c"), ("datagen.model", "x: int"), ("batch.size", "30")]), 30).await;
+async fn topics_without_limit_leave_room_for_each_other() {
+    let given = settings(&[("topics", "a,b,c"), ("datagen.model", "x: int"), ("batch.size", "30")]);
+    let all = records(&given, 600).await;
     for topic in ["a", "b", "c"] {
-        assert_eq!(all.iter().filter(|r| &*r.topic == topic).count(), 10);
+        let own = all.iter().filter(|r| &*r.topic == topic).count();
+        assert!(own >= 100, "{own} of {topic}");
     }
 }
