@@ -64,6 +64,12 @@ pub trait TaskHost: Send + Sync {
         Err(Error::fatal(format!("there are no converters here for {key}")))
     }
 
+    /// See [`TaskContext::converter_settings`].
+    fn converter_settings(&self, role: Role) -> Settings {
+        let _ = role;
+        Settings::new()
+    }
+
     /// Where [`TaskContext::counter`] and its likes are kept. The default, for hosts that show no metrics, forgets them.
     fn meters(&self) -> Meters {
         Meters::default()
@@ -167,6 +173,12 @@ impl TaskContext {
     /// below it, or else the one that its records are written with.
     pub fn converter(&self, key: &str, role: Role) -> Result<Box<dyn Converter>> {
         self.0.host.converter(key, role)
+    }
+
+    /// The settings of the converter of the task's records, without their prefix, such as its `schema.registry.url`:
+    /// the connector's, or the worker's where the connector names none.
+    pub fn converter_settings(&self, role: Role) -> Settings {
+        self.0.host.converter_settings(role)
     }
 
     /// A count of the task, or of a transform in it, that the worker's page `/metrics` shows under this name, which ends in

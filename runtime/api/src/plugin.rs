@@ -82,6 +82,15 @@ pub struct RecordMeta {
 
 /// Changes or drops records, one at a time, in the order of the stream.
 pub trait Transform: Send {
+    /// Work that must be awaited before this record can be changed, such as fetching a schema. It is asked for before
+    /// every [`Transform::apply`] until there is none, so it has to be remembered when it is done. An error that is
+    /// retriable is not the record's: it is tried again for as long as `errors.retry.timeout` says, then fails the task,
+    /// and transforms in front of this one do not see the record again.
+    fn prepare(&mut self, record: &Record) -> Option<Prepare> {
+        let _ = record;
+        None
+    }
+
     /// The changed record; `None` drops it.
     fn apply(&mut self, record: Record, meta: &RecordMeta) -> Result<Option<Record>>;
 

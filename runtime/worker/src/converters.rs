@@ -32,11 +32,7 @@ impl Converters {
     /// same place, never mixed (config.md §4).
     pub fn new(plugins: &Plugins, worker: &Worker, connector: &Settings) -> Result<Self> {
         let make = |role: Role, key: &str, default: &str| {
-            let (class, settings) = match connector.get(key) {
-                Some(class) => (class, connector.prefixed(&format!("{key}."))),
-                None => (default, worker.settings.prefixed(&format!("{key}."))),
-            };
-            named(plugins, role, key, class, settings)
+            named(plugins, role, key, connector.get(key).unwrap_or(default), below(worker, connector, key))
         };
         Ok(Self {
             key: make(Role::Key, "key.converter", &worker.config.key_converter.0)?,
@@ -109,6 +105,17 @@ fn named(
     }
     let inner = (plugin.build)(&settings, role).map_err(|e| e.context(format!("setting up the {key} {class}")))?;
     Ok(Named { inner, class: plugin.info.class().to_owned() })
+}
+
+/// The settings below a converter's key: the connector's where it names the class, else the worker's.
+fn below(worker: &Worker, connector: &Settings, key: &str) -> Settings {
+    let from = if connector.get(key).is_some() { connector } else { &worker.settings };
+    from.prefixed(&format!("{key}."))
+}
+
+/// The settings of the converter of a connector's records.
+pub fn settings(worker: &Worker, connector: &Settings, role: Role) -> Settings {
+    below(worker, connector, &format!("{}.converter", role.name()))
 }
 
 /// The converter that a connector's setting `key` names, else the one of its records.
@@ -263,10 +270,17 @@ mod tests {
         }
     }
 
+    impl Converters {
+        /// Converters of texts.
+        pub(crate) fn for_tests() -> Self {
+            let named = || Named { inner: Box::new(Texts) as Box<dyn Converter>, class: "Texts".into() };
+            Self { key: named(), value: named(), header: named() }
+        }
+    }
+
     #[tokio::test]
     async fn a_dead_letter_of_a_source_has_the_records_headers_and_what_cannot_be_converted_as_json() {
-        let named = || Named { inner: Box::new(Texts) as Box<dyn Converter>, class: "Texts".into() };
-        let converters = Converters { key: named(), value: named(), header: named() };
+        let converters = Converters::for_tests();
         let mut record = connect_api::SourceRecord::new("t").key(None, "k").value(None, Value::Int32(7)).record;
         for (key, value) in [("a", Value::from("x")), ("b", Value::Boolean(true)), ("c", Value::Null)] {
             record.headers.push(Header { key: key.into(), schema: None, value });

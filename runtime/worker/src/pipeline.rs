@@ -26,8 +26,12 @@ struct Link {
 /// The transforms of a task, in order, each with its condition.
 pub struct Chain {
     links: Vec<Link>,
+    /// What is on its way, each with the link that is next; the last comes first.
+    on_way: Vec<(usize, Record)>,
     /// What was made of the last record besides the answer.
     further: Vec<Record>,
+    /// Whether a link was not ready for the last record.
+    unprepared: bool,
 }
 
 impl Chain {
@@ -43,15 +47,39 @@ impl Chain {
             let transform = (plugin.build)(settings, context.clone()).await.map_err(failed)?;
             links.push(Link { transform, class: plugin.info.class().to_owned(), condition });
         }
-        Ok(Self { links, further: Vec::new() })
+        Ok(Self::of(links))
+    }
+
+    fn of(links: Vec<Link>) -> Self {
+        Self { links, on_way: Vec::new(), further: Vec::new(), unprepared: false }
     }
 
     /// The record after all transforms; `None` when one dropped it.
-    pub(crate) fn apply(&mut self, record: Record, meta: &RecordMeta) -> std::result::Result<Option<Record>, Failure> {
+    pub(crate) async fn apply(
+        &mut self,
+        record: Record,
+        meta: &RecordMeta,
+    ) -> std::result::Result<Option<Record>, Failure> {
         self.further.clear();
-        let first = self.pass(0, record, meta)?;
-        // What is left when the answer itself was dropped behind the transform that made several takes its place.
-        Ok(first.or_else(|| (!self.further.is_empty()).then(|| self.further.remove(0))))
+        self.on_way.clear();
+        self.on_way.push((0, record));
+        self.go_on(meta).await
+    }
+
+    /// Goes on with the last record where a link was not ready for it; links in front of it do not see it again.
+    async fn go_on(&mut self, meta: &RecordMeta) -> std::result::Result<Option<Record>, Failure> {
+        self.unprepared = false;
+        while let Some((at, record)) = self.on_way.pop() {
+            let passed = self.pass(at, record, meta).await?;
+            self.further.extend(passed);
+        }
+        // The answer comes first; what is left when it was dropped takes its place.
+        Ok((!self.further.is_empty()).then(|| self.further.remove(0)))
+    }
+
+    /// Whether the last failure was one of getting ready, which [`Chain::go_on`] may try again.
+    fn is_unprepared(&self) -> bool {
+        self.unprepared
     }
 
     /// What the last record became besides the answer.
@@ -64,7 +92,7 @@ impl Chain {
         self.links.iter().map(|link| link.class.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    fn pass(
+    async fn pass(
         &mut self,
         first: usize,
         mut record: Record,
@@ -78,11 +106,15 @@ impl Chain {
             {
                 continue;
             }
-            let changed = link.transform.apply(record, meta).map_err(failed)?;
-            for further in link.transform.further() {
-                let passed = self.pass(at + 1, further, meta)?;
-                self.further.extend(passed);
+            while let Some(work) = link.transform.prepare(&record) {
+                if let Err(error) = work.await {
+                    self.unprepared = error.class() == ErrorClass::Retriable;
+                    self.on_way.push((at, record));
+                    return Err(Failure { stage: Stage::Transformation, class: link.class.clone(), error });
+                }
             }
+            let changed = link.transform.apply(record, meta).map_err(failed)?;
+            self.on_way.extend(link.transform.further().into_iter().rev().map(|further| (at + 1, further)));
             match changed {
                 Some(changed) => record = changed,
                 None => return Ok(None),
@@ -151,8 +183,9 @@ impl Pipeline {
     pub async fn decode(&mut self, raw: &RawRecord) -> Result<Passed<SinkRecord>> {
         let began = Instant::now();
         let mut attempt = 0;
+        let mut tried = self.try_decode(raw).await;
         loop {
-            let failure = match self.try_decode(raw).await {
+            let failure = match tried {
                 Ok(Some(record)) => {
                     self.over();
                     return Ok(Passed::On(record));
@@ -163,16 +196,26 @@ impl Pipeline {
                 }
                 Err(failure) => failure,
             };
-            if !self.again(&failure, &mut attempt, began).await {
-                self.over();
-                self.tolerance.decide(failure, Some(raw)).await?;
-                return Ok(Passed::Tolerated);
-            }
+            let again = self.again(&failure, &mut attempt, began).await;
+            tried = match (again, self.chain.is_unprepared()) {
+                (true, true) => {
+                    let changed = self.chain.go_on(&meta(raw)).await;
+                    self.consumed(raw, changed)
+                }
+                (true, false) => self.try_decode(raw).await,
+                (false, true) => return Err(self.unprepared(failure)),
+                (false, false) => {
+                    self.over();
+                    self.tolerance.decide(failure, Some(raw)).await?;
+                    return Ok(Passed::Tolerated);
+                }
+            };
         }
     }
 
     /// As [`Pipeline::decode`], once and without a decision about what fails.
     pub(crate) async fn try_decode(&mut self, raw: &RawRecord) -> std::result::Result<Option<SinkRecord>, Failure> {
+        self.chain.unprepared = false;
         let c = &self.converters;
         let at = |role: Role| move |error: Error| c.failure(role, error);
         let key = c.read(Role::Key, &raw.topic, raw.key.as_ref()).await.map_err(at(Role::Key))?;
@@ -188,18 +231,27 @@ impl Pipeline {
             value: value.value,
             headers,
         };
+        let changed = self.chain.apply(record, &meta(raw)).await;
+        self.consumed(raw, changed)
+    }
+
+    /// What the transforms made of a record that was consumed there.
+    fn consumed(
+        &mut self,
+        raw: &RawRecord,
+        changed: std::result::Result<Option<Record>, Failure>,
+    ) -> std::result::Result<Option<SinkRecord>, Failure> {
+        let record = changed?;
+        if !self.chain.further().is_empty() {
+            let text = "the transforms make several records of one, which only sources can write";
+            return Err(Failure { stage: Stage::Transformation, class: self.chain.names(), error: Error::data(text) });
+        }
         let origin = Origin {
             topic: raw.topic.clone(),
             partition: raw.partition,
             offset: raw.offset,
             timestamp_type: raw.timestamp_type,
         };
-        let meta = RecordMeta { kafka_offset: Some(raw.offset) };
-        let record = self.chain.apply(record, &meta)?;
-        if !self.chain.further().is_empty() {
-            let text = "the transforms make several records of one, which only sources can write";
-            return Err(Failure { stage: Stage::Transformation, class: self.chain.names(), error: Error::data(text) });
-        }
         Ok(record.map(|record| SinkRecord { record, origin }))
     }
 
@@ -208,15 +260,30 @@ impl Pipeline {
     pub async fn encode(&mut self, record: Record, source: Option<SourcePosition>) -> Result<Passed<Written>> {
         // What the queue of dead letters gets; without transforms it is the record itself.
         let original = if self.chain.links.is_empty() { None } else { Some(record.clone()) };
-        let changed = match self.chain.apply(record, &RecordMeta::default()) {
-            Ok(Some(changed)) => changed,
-            Ok(None) => return Ok(Passed::Dropped),
-            Err(failure) => {
+        let began = Instant::now();
+        let mut attempt = 0;
+        let mut applied = self.chain.apply(record, &RecordMeta::default()).await;
+        let changed = loop {
+            let failure = match applied {
+                Ok(Some(changed)) => break changed,
+                Ok(None) => {
+                    self.over();
+                    return Ok(Passed::Dropped);
+                }
+                Err(failure) => failure,
+            };
+            if !self.chain.is_unprepared() {
+                self.over();
                 // Without transforms none fails, so there is the original.
                 self.failed(failure, original.as_ref(), source.as_ref()).await?;
                 return Ok(Passed::Tolerated);
             }
+            if !self.again(&failure, &mut attempt, began).await {
+                return Err(self.unprepared(failure));
+            }
+            applied = self.chain.go_on(&RecordMeta::default()).await;
         };
+        self.over();
         let further = self.chain.further();
         let began = Instant::now();
         let mut attempt = 0;
@@ -249,6 +316,12 @@ impl Pipeline {
         self.tolerance.decide_about(failure, Some(&raw), shown).await
     }
 
+    /// The error of a task whose transform does not get ready: the record has nothing wrong, so it is no dead letter.
+    fn unprepared(&mut self, failure: Failure) -> Error {
+        self.over();
+        self.tolerance.give_up(failure)
+    }
+
     /// Waits before an operation is tried again; `false` when it must not be.
     async fn again(&mut self, failure: &Failure, attempt: &mut u32, began: Instant) -> bool {
         if failure.error.class() != ErrorClass::Retriable {
@@ -274,9 +347,18 @@ impl Pipeline {
     }
 }
 
+fn meta(raw: &RawRecord) -> RecordMeta {
+    RecordMeta { kafka_offset: Some(raw.offset) }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::framework::CommonConfig;
 
     /// Makes three of one, or appends a letter to the topic; drops what comes from a topic.
     enum Test {
@@ -303,12 +385,16 @@ mod tests {
         }
     }
 
+    fn link(transform: impl Transform + 'static) -> Link {
+        Link { transform: Box::new(transform), class: "Test".into(), condition: None }
+    }
+
     #[test]
     fn what_a_transform_makes_besides_passes_those_that_follow() {
         let topics = |links: Vec<Test>| {
-            let link = |transform| Link { transform: Box::new(transform), class: "Test".into(), condition: None };
-            let mut chain = Chain { links: links.into_iter().map(link).collect(), further: Vec::new() };
-            let first = chain.apply(Record::new("t"), &RecordMeta::default()).expect("no transform fails");
+            let mut chain = Chain::of(links.into_iter().map(link).collect());
+            let applied = chain.apply(Record::new("t"), &RecordMeta::default()).now_or_never().expect("nothing waits");
+            let first = applied.expect("no transform fails");
             first.iter().chain(&chain.further()).map(|r| r.topic.to_string()).collect::<Vec<_>>()
         };
         let thrice = || Test::Thrice(Vec::new());
@@ -316,5 +402,73 @@ mod tests {
         assert_eq!(topics(vec![thrice(), Test::Drop("a")]), ["t", "b"]);
         assert_eq!(topics(vec![thrice(), Test::Drop("t"), Test::Append]), ["ax", "bx"], "the others are not lost");
         assert_eq!(topics(vec![thrice(), thrice()]).len(), 9);
+    }
+
+    /// Needs something for every topic, which cannot be had for so many times.
+    struct Needy {
+        failures: Arc<AtomicUsize>,
+        had: Arc<AtomicUsize>,
+    }
+
+    impl Transform for Needy {
+        fn prepare(&mut self, _: &Record) -> Option<connect_api::Prepare> {
+            let (failures, had) = (self.failures.clone(), self.had.clone());
+            (had.load(Ordering::Relaxed) == 0).then(|| -> connect_api::Prepare {
+                Box::pin(async move {
+                    match failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
+                        Ok(_) => Err(Error::retriable("away")),
+                        Err(_) => {
+                            had.store(1, Ordering::Relaxed);
+                            Ok(())
+                        }
+                    }
+                })
+            })
+        }
+
+        fn apply(&mut self, record: Record, _: &RecordMeta) -> Result<Option<Record>> {
+            assert_eq!(self.had.swap(0, Ordering::Relaxed), 1, "it is asked before every record");
+            Ok(Some(record))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_transform_has_to_wait_for_is_tried_again_without_those_in_front_of_it() {
+        let failures = Arc::new(AtomicUsize::new(2));
+        let needy = Needy { failures: failures.clone(), had: Arc::default() };
+        let mut chain = Chain::of(vec![link(Test::Append), link(Test::Thrice(Vec::new())), link(needy)]);
+        let meta = RecordMeta::default();
+        for applied in [chain.apply(Record::new("t"), &meta).await, chain.go_on(&meta).await] {
+            let failure = applied.expect_err("away");
+            assert_eq!((failure.error.class(), failure.stage), (ErrorClass::Retriable, Stage::Transformation));
+            assert!(chain.is_unprepared());
+        }
+        let first = chain.go_on(&meta).await.expect("there");
+        let topics: Vec<_> = first.iter().chain(&chain.further()).map(|r| r.topic.to_string()).collect();
+        assert_eq!((topics, chain.is_unprepared()), (vec!["tx".into(), "a".into(), "b".into()], false));
+    }
+
+    /// A pipeline over converters of bytes, as the connector's settings say.
+    fn pipeline(links: Vec<Link>, settings: &[(&str, &str)]) -> Pipeline {
+        let settings: Settings = settings.iter().copied().chain([("name", "c"), ("connector.class", "x")]).collect();
+        let config = <CommonConfig as connect_api::config::Config>::parse(&settings).expect("settings");
+        let status = Arc::<TaskStatus>::default();
+        let task = crate::tolerance::Task { connector: "c".into(), task: 0 };
+        let tolerance = Arc::new(Tolerance::new(task, &config, None, status.clone()));
+        Pipeline::new(Arc::new(Converters::for_tests()), Chain::of(links), tolerance, status)
+    }
+
+    #[tokio::test]
+    async fn a_transform_that_does_not_get_ready_fails_the_task_in_time_and_skips_nothing() {
+        let needy = |failures: usize| Needy { failures: Arc::new(AtomicUsize::new(failures)), had: Arc::default() };
+        let record = || connect_api::SourceRecord::new("t").value(None, "v").record;
+        let tolerant = ("errors.tolerance", "all");
+        let e = pipeline(vec![link(needy(1))], &[tolerant]).encode(record(), None).await.expect_err("no time");
+        assert_eq!(e.class(), ErrorClass::Fatal);
+        assert!(e.one_line().contains("errors.retry.timeout") && e.one_line().ends_with("away"), "{}", e.one_line());
+
+        let patient = [tolerant, ("errors.retry.timeout", "-1")];
+        let passed = pipeline(vec![link(needy(1))], &patient).encode(record(), None).await.expect("in the end");
+        assert!(matches!(passed, Passed::On(_)), "{passed:?}");
     }
 }

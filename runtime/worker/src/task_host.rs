@@ -124,6 +124,10 @@ impl TaskHost for Host {
         converters::converter(&self.plugins, &self.worker, &self.settings, key, role)
     }
 
+    fn converter_settings(&self, role: connect_api::Role) -> Settings {
+        converters::settings(&self.worker, &self.settings, role)
+    }
+
     fn meters(&self) -> Meters {
         self.status.meters().clone()
     }

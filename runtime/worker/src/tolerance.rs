@@ -278,14 +278,14 @@ impl Tolerance {
             self.status.bad(&failure.error);
             return Ok(());
         }
-        let way_out = match (self.tolerate, failure.error.class()) {
-            (_, ErrorClass::Fatal) => "",
-            (_, ErrorClass::Retriable) => "; errors.retry.timeout says how long to try again",
-            _ => "; errors.tolerance=all with errors.deadletterqueue.topic.name would set such records aside",
-        };
-        let class = if failure.stage == Stage::TaskPut { String::new() } else { format!(" in {}", failure.class) };
-        let what = Error::fatal(format!("{} failed{class}{place}{way_out}", failure.stage.doing()));
-        Err(what.caused_by(failure.error).context(failure.stage.end()))
+        Err(failed(failure, &place))
+    }
+
+    /// The error of a task that gives up although the record has nothing wrong, whatever is tolerated.
+    pub fn give_up(&self, mut failure: Failure) -> Error {
+        failure.error = self.secrets.conceal_error(failure.error);
+        self.status.counts().errors.failed();
+        failed(failure, "")
     }
 
     /// Waits until every dead letter is stored; to be called before offsets are committed.
@@ -298,6 +298,19 @@ impl Tolerance {
             None => Ok(()),
         }
     }
+}
+
+fn failed(failure: Failure, place: &str) -> Error {
+    let way_out = match failure.error.class() {
+        ErrorClass::Fatal => "",
+        ErrorClass::Retriable => "; errors.retry.timeout says how long to try again",
+        ErrorClass::Data => {
+            "; errors.tolerance=all with errors.deadletterqueue.topic.name would set such records aside"
+        }
+    };
+    let class = if failure.stage == Stage::TaskPut { String::new() } else { format!(" in {}", failure.class) };
+    let what = Error::fatal(format!("{} failed{class}{place}{way_out}", failure.stage.doing()));
+    what.caused_by(failure.error).context(failure.stage.end())
 }
 
 /// 300·2^(attempt−1) ms, a random time below the limit where that is longer.

@@ -102,4 +102,8 @@ impl TaskHost for TrialHost {
     fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
         converters::converter(&self.plugins, &self.worker, &self.settings, key, role)
     }
+
+    fn converter_settings(&self, role: connect_api::Role) -> Settings {
+        converters::settings(&self.worker, &self.settings, role)
+    }
 }

@@ -175,7 +175,7 @@ impl Trial {
     async fn written(&self, prepared: &mut Prepared, record: SourceRecord) -> Vec<TestRecord> {
         let from = place(&record);
         let chain = &mut prepared.pipeline.chain;
-        let (made, further) = match chain.apply(record.record.clone(), &RecordMeta::default()) {
+        let (made, further) = match chain.apply(record.record.clone(), &RecordMeta::default()).await {
             Ok(first) => (Ok(first), chain.further()),
             Err(failure) => (Err(failure), Vec::new()),
         };
