@@ -25,7 +25,7 @@ use connect_api::{
 use self::{decode::Decoder, encode::Encoder, names::Style};
 pub use self::{
     node::{Kind, Name, Node, RecordField},
-    settings::{AvroConfig, BearerSource, CredentialsSource, SubjectStrategy},
+    settings::{AvroConfig, AvroOptions, BearerSource, CredentialsSource, RegistryCredentials, SubjectStrategy},
     to_connect::{default_value, latin1},
 };
 use crate::{SchemaRegistry, cache::Cache};
@@ -67,39 +67,36 @@ struct Reader {
 
 /// The Connect schema of an Avro schema, for programs that embed `.avsc` files.
 ///
-/// Values of the schema are written in just this Avro schema, with all of its attributes, by every
-/// [`AvroConverter`] of the process that leaves enums enums.
+/// Values of the schema are written in just this text, with all of its attributes and blanks, by every
+/// [`AvroConverter`] of the process that leaves enums enums. The same text gives the same schema.
 pub fn connect_schema_from_avro(json: &str) -> Result<Schema> {
-    let parsed: serde_json::Value =
-        serde_json::from_str(json).map_err(|e| Error::fatal("parsing an Avro schema").caused_by(e))?;
-    let text = parsed.to_string();
-    apache_avro::Schema::parse_str(&text).map_err(|e| Error::fatal(format!("parsing an Avro schema: {e}")))?;
+    apache_avro::Schema::parse_str(json).map_err(|e| Error::fatal(format!("parsing an Avro schema: {e}")))?;
     let style = Style { enums: true, full_member_names: true, meta_data: true };
-    let node = Node::parse(&text)?;
+    let node = Node::parse(json)?;
     let schema = to_connect::connect_schema(&node, style)?;
     let schema = schema.ok_or_else(|| Error::fatal("the Avro schema stands for values without schema"))?;
-    to_avro::remember(&schema, text);
-    Ok(schema)
+    Ok(to_avro::remember(schema, json.to_owned()))
 }
 
 impl AvroConverter {
     /// A converter with these settings.
     pub fn new(config: &AvroConfig, role: Role) -> Result<Self> {
-        let limit = usize::try_from(config.cache_size).unwrap_or(0);
-        let enhanced = config.enhanced_support;
+        let options = &config.options;
+        let limit = usize::try_from(options.cache_size).unwrap_or(0);
+        let enhanced = options.enhanced_support;
         Ok(Self {
             shared: Arc::new(Shared {
                 registry: SchemaRegistry::new(config.registry_options()?)?,
                 style: Style {
                     enums: enhanced.unwrap_or(true),
                     full_member_names: enhanced.unwrap_or(false),
-                    meta_data: config.connect_meta_data,
+                    meta_data: options.connect_meta_data,
                 },
-                auto_register: config.auto_register_schemas,
-                use_latest: config.use_latest_version,
+                auto_register: options.auto_register_schemas,
+                use_latest: options.use_latest_version,
                 strategy: match role {
-                    Role::Key => config.key_strategy,
-                    Role::Value | Role::Header => config.value_strategy,
+                    Role::Key => options.key_strategy,
+                    Role::Value | Role::Header => options.value_strategy,
                 },
                 writers: Cache::new(limit),
                 readers: Cache::new(limit),

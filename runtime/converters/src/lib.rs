@@ -28,7 +28,10 @@ mod string;
 mod testing;
 
 pub use self::{
-    avro::{AvroConfig, AvroConverter, BearerSource, CredentialsSource, SubjectStrategy, connect_schema_from_avro},
+    avro::{
+        AvroConfig, AvroConverter, AvroOptions, BearerSource, CredentialsSource, RegistryCredentials, SubjectStrategy,
+        connect_schema_from_avro,
+    },
     bytes::ByteArrayConverter,
     charset::Charset,
     json::{DecimalFormat, JsonConfig, JsonConverter},

@@ -2,7 +2,7 @@
 
 use connect_api::{
     Error, Result,
-    config::{Key, Secret},
+    config::{Config, ConfigDef, Key, Reader, Secret},
 };
 
 use crate::{RegistryAuth, RegistryOptions};
@@ -41,9 +41,24 @@ connect_api::config_enum! {
 }
 
 connect_api::config! {
-    /// Settings of the Avro converter.
+    /// How a registry is told who asks.
     #[derive(Debug)]
-    pub struct AvroConfig {
+    pub struct RegistryCredentials {
+        /// Where user and password for the registry come from: the URL, or basic.auth.user.info.
+        credentials_source: CredentialsSource = Key::new("basic.auth.credentials.source").default("URL"),
+        /// User and password for the registry as user:password, with basic.auth.credentials.source=USER_INFO.
+        user_info: Option<Secret> = Key::new("basic.auth.user.info"),
+        /// Where the bearer token for the registry comes from.
+        bearer_source: BearerSource = Key::new("bearer.auth.credentials.source").default("STATIC_TOKEN"),
+        /// Bearer token for the registry.
+        bearer_token: Option<Secret> = Key::new("bearer.auth.token"),
+    }
+}
+
+connect_api::config! {
+    /// Settings of the Avro converter but for the credentials.
+    #[derive(Debug)]
+    pub struct AvroOptions {
         /// Base URLs of the schema registry, comma-separated; the next is asked when one does not answer.
         urls: Vec<String> = Key::new("schema.registry.url").high()
             .check(|urls: &Vec<String>| some_url(urls)),
@@ -58,14 +73,6 @@ connect_api::config! {
         /// How the subjects of value schemas are called.
         value_strategy: SubjectStrategy = Key::new("value.subject.name.strategy")
             .default("io.confluent.kafka.serializers.subject.TopicNameStrategy"),
-        /// Where user and password for the registry come from: the URL, or basic.auth.user.info.
-        credentials_source: CredentialsSource = Key::new("basic.auth.credentials.source").default("URL"),
-        /// User and password for the registry as user:password, with basic.auth.credentials.source=USER_INFO.
-        user_info: Option<Secret> = Key::new("basic.auth.user.info"),
-        /// Where the bearer token for the registry comes from.
-        bearer_source: BearerSource = Key::new("bearer.auth.credentials.source").default("STATIC_TOKEN"),
-        /// Bearer token for the registry.
-        bearer_token: Option<Secret> = Key::new("bearer.auth.token"),
         /// Whether Avro enums stay enums and members of unions go by their full names. When it is not set,
         /// enums stay enums and members go by their short names. Confluent's converter takes false for not
         /// set, which writes enums as strings.
@@ -82,10 +89,42 @@ fn some_url(urls: &[String]) -> Result<(), String> {
     if urls.is_empty() { Err("at least one URL is needed".into()) } else { Ok(()) }
 }
 
+/// Settings of the Avro converter.
+#[derive(Debug)]
+pub struct AvroConfig {
+    /// All but the credentials.
+    pub options: AvroOptions,
+    /// Credentials for the registry.
+    pub credentials: RegistryCredentials,
+}
+
+impl Config for AvroConfig {
+    fn definition() -> ConfigDef {
+        let mut definition = AvroOptions::definition();
+        definition.embed("", &RegistryCredentials::definition());
+        definition
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        // Both are read before any is judged, so that every problem is found.
+        let (options, credentials) = (AvroOptions::read(reader), RegistryCredentials::read(reader));
+        Some(Self { options: options?, credentials: credentials? })
+    }
+}
+
 impl AvroConfig {
     /// How to reach the registry.
     pub fn registry_options(&self) -> Result<RegistryOptions> {
-        let auth = match (self.credentials_source, &self.user_info, &self.bearer_token) {
+        let cache_size = usize::try_from(self.options.cache_size).unwrap_or(0);
+        let reach = RegistryOptions::new(self.options.urls.clone());
+        Ok(RegistryOptions { auth: self.credentials.auth()?, cache_size, ..reach })
+    }
+}
+
+impl RegistryCredentials {
+    /// What is sent to the registry.
+    pub fn auth(&self) -> Result<RegistryAuth> {
+        Ok(match (self.credentials_source, &self.user_info, &self.bearer_token) {
             (CredentialsSource::UserInfo, Some(info), _) => {
                 let (user, password) = info.reveal().split_once(':').ok_or_else(|| {
                     Error::fatal("basic.auth.user.info has to be user and password, separated by a colon")
@@ -97,8 +136,6 @@ impl AvroConfig {
             }
             (_, _, Some(token)) => RegistryAuth::Bearer(token.clone()),
             _ => RegistryAuth::None,
-        };
-        let cache_size = usize::try_from(self.cache_size).unwrap_or(0);
-        Ok(RegistryOptions { auth, cache_size, ..RegistryOptions::new(self.urls.clone()) })
+        })
     }
 }

@@ -18,12 +18,15 @@ use super::names::*;
 // Confluent's translation adds (`connect.name` and the like) would be a new version for each subject.
 static ORIGINS: Mutex<Vec<(Schema, String)>> = Mutex::new(Vec::new());
 
-/// Remembers the Avro schema that a Connect schema was made of.
-pub(crate) fn remember(schema: &Schema, text: String) {
+/// Remembers the Avro schema that a Connect schema was made of. The answer is the Connect schema to use: one for each
+/// text, since texts that differ in nothing but attributes of their own have schemas that are equal.
+pub(crate) fn remember(schema: Schema, text: String) -> Schema {
     let mut origins = ORIGINS.lock().unwrap_or_else(PoisonError::into_inner);
-    if !origins.iter().any(|(known, _)| known == schema) {
-        origins.push((schema.clone(), text));
+    if let Some((known, _)) = origins.iter().find(|(_, of)| *of == text) {
+        return known.clone();
     }
+    origins.push((schema.clone(), text));
+    schema
 }
 
 /// The compact text of the Avro schema for a Connect schema; none stands for values without schema.
@@ -31,7 +34,8 @@ pub(crate) fn avro_schema(schema: Option<&Schema>, style: Style) -> Result<Strin
     let Some(schema) = schema else { return Ok(ANYTHING_SCHEMA.to_owned()) };
     if style.enums {
         let origins = ORIGINS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, text)) = origins.iter().find(|(known, _)| known == schema) {
+        let same = origins.iter().find(|(known, _)| known.same(schema));
+        if let Some((_, text)) = same.or_else(|| origins.iter().find(|(known, _)| known == schema)) {
             return Ok(text.clone());
         }
     }
