@@ -13,6 +13,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "connectctl" => &["connect-api", "connect-files", "connect-rest-model"],
         "connector-alarm" | "connector-http" => &["connect-api"],
         "connector-datagen" => &["connect-api", "connect-converters", "connect-files"],
+        "connector-sal" => &["connect-api", "connect-converters"],
         "connector-kafka" => &["connect-api", "connect-kafka"],
         name if name.starts_with("connector-") => &["connect-api", "connector-alarm", "connector-http"],
         // The server, the end-to-end tests and the benches know everything.

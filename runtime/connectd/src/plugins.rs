@@ -38,6 +38,7 @@ pub fn plugins() -> Plugins {
         .converter::<ShortConverter>()
         .header_converter::<SimpleHeaderConverter>()
         .transform::<connector_alarm::AlarmTransform>()
+        .transform::<connector_sal::SalTransform>()
         .transform::<DropHeaders>()
         .transform::<Filter>()
         .transform::<InsertHeader>()
