@@ -1,6 +1,6 @@
 //! Framed Avro, read and written with the schemas that JLab's scripts have, independently of our converter.
 
-use std::io::Cursor;
+use std::{collections::HashMap, io::Cursor, sync::Mutex};
 
 use apache_avro::{Schema, types::Value};
 use serde_json::json;
@@ -11,19 +11,23 @@ pub const JLAB: &str = r#"{"type":"record","name":"ActiveAlarm","namespace":"org
     {"name":"acknowledged","type":"boolean","default":false}]}"#;
 
 /// A schema registry over plain HTTP.
-pub struct Registry(String);
+pub struct Registry {
+    url: String,
+    // What an id stands for never changes.
+    schemas: Mutex<HashMap<u32, Schema>>,
+}
 
 impl Registry {
     /// The registry at this URL.
     pub fn new(url: &str) -> Self {
-        Self(url.trim_end_matches('/').to_owned())
+        Self { url: url.trim_end_matches('/').to_owned(), schemas: Mutex::default() }
     }
 
     /// Registers a schema as a script does; its id.
     pub fn register(&self, subject: &str, schema: &str) -> u32 {
         let client = reqwest::blocking::Client::new();
         let answer = client
-            .post(format!("{}/subjects/{subject}/versions", self.0))
+            .post(format!("{}/subjects/{subject}/versions", self.url))
             .json(&json!({ "schema": schema }))
             .send()
             .expect("registry");
@@ -32,9 +36,13 @@ impl Registry {
     }
 
     fn schema(&self, id: u32) -> Schema {
-        let body: serde_json::Value =
-            reqwest::blocking::get(format!("{}/schemas/ids/{id}", self.0)).expect("registry").json().expect("json");
-        Schema::parse_str(body["schema"].as_str().expect("schema")).expect("avro")
+        let mut schemas = self.schemas.lock().expect("not poisoned");
+        let schema = schemas.entry(id).or_insert_with(|| {
+            let answer = reqwest::blocking::get(format!("{}/schemas/ids/{id}", self.url)).expect("registry");
+            let body: serde_json::Value = answer.json().expect("json");
+            Schema::parse_str(body["schema"].as_str().expect("schema")).expect("avro")
+        });
+        schema.clone()
     }
 
     /// Decodes a framed value with the reader's schema, which need not be the writer's.
