@@ -22,7 +22,7 @@ connect_api::config! {
         namespace: String = Key::new("namespace").default("lsst.sal").non_empty().topic(),
         /// How often it is looked for newer schemas of the topics that have come so far, and for those of topics that had none.
         refresh: Millis = Key::new("schemas.refresh.ms").default("30000").check(|every: &Millis| {
-            if every.0.is_zero() { Err("Value must be at least 1".into()) } else { Ok(()) }
+            if every.0.as_millis() < 100 { Err("Value must be at least 100".into()) } else { Ok(()) }
         }),
     }
 }

@@ -41,33 +41,24 @@ impl Schemas {
         Self(Arc::new(Shared { place, namespace, refresh, known: Mutex::default() }))
     }
 
-    /// The work after which [`Schemas::plan`] knows about the topic; `None` when it does.
-    pub fn prepare(&self, name: &str) -> Option<Prepare> {
+    /// How messages of this topic become records, or why they do not; `None` when that is not known.
+    pub fn plan(&self, name: &str) -> Option<Result<Arc<Plan>>> {
         let known = self.0.known();
-        let lately = |(_, at): &(Error, Instant)| at.elapsed() < self.0.refresh;
-        if known.plans.contains_key(name) || known.unknown.get(name).is_some_and(lately) {
-            return None;
+        if let Some(plan) = known.plans.get(name) {
+            return Some(Ok(plan.clone()));
         }
+        let (why, at) = known.unknown.get(name)?;
+        (at.elapsed() < self.0.refresh).then(|| Err(why.clone()))
+    }
+
+    /// The work after which [`Schemas::plan`] knows about the topic.
+    pub fn look(&self, name: &str) -> Prepare {
         let (shared, name) = (self.0.clone(), Arc::<str>::from(name));
-        Some(Box::pin(async move {
+        Box::pin(async move {
             let plan = shared.look(&name).await?.and_then(|text| Plan::new(&shared.subject(&name), &text));
             shared.learn(name, plan);
             Ok(())
-        }))
-    }
-
-    /// How messages of this topic become records.
-    ///
-    /// # Errors
-    ///
-    /// If the topic has no schema that can be used.
-    pub fn plan(&self, name: &str) -> Result<Arc<Plan>> {
-        let known = self.0.known();
-        match (known.plans.get(name), known.unknown.get(name)) {
-            (Some(plan), _) => Ok(plan.clone()),
-            (None, Some((e, _))) => Err(e.clone()),
-            (None, None) => Err(Error::retriable(format!("the schema of {name} has not been looked for"))),
-        }
+        })
     }
 
     /// Looks for newer schemas until it is dropped.
@@ -194,15 +185,19 @@ mod tests {
         Schemas::new(Place::Registry(registry), "lsst.sal".into(), refresh)
     }
 
+    fn plan(schemas: &Schemas) -> Result<Arc<Plan>> {
+        schemas.plan("a").expect("it is known")
+    }
+
     fn fields(schemas: &Schemas) -> Vec<String> {
-        let plan = schemas.plan("a").expect("a plan");
+        let plan = plan(schemas).expect("a plan");
         plan.schema().fields().iter().map(|f| f.name().to_owned()).collect()
     }
 
     /// Waits until the topic has this one field.
     async fn until(schemas: &Schemas, field: &str) {
         let there = async {
-            while !schemas.plan("a").is_ok_and(|_| fields(schemas) == [field]) {
+            while !schemas.plan("a").is_some_and(|plan| plan.is_ok() && fields(schemas) == [field]) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -214,10 +209,9 @@ mod tests {
         let server = MockServer::start().await;
         answer(&server, latest(&schema("x"))).await;
         let schemas = of(&server, Duration::from_millis(20));
-        assert_eq!(schemas.plan("a").expect_err("not yet").class(), ErrorClass::Retriable);
-        schemas.prepare("a").expect("work").await.expect("found");
-        assert!(schemas.prepare("a").is_none(), "it is known");
-        assert_eq!((fields(&schemas), &**schemas.plan("a").expect("a plan").topic()), (vec!["x".into()], "lsst.sal.a"));
+        assert!(schemas.plan("a").is_none(), "not yet");
+        schemas.look("a").await.expect("found");
+        assert_eq!((fields(&schemas), &**plan(&schemas).expect("a plan").topic()), (vec!["x".into()], "lsst.sal.a"));
 
         let following = tokio::spawn(schemas.clone().follow());
         answer(&server, ResponseTemplate::new(503)).await;
@@ -237,26 +231,25 @@ mod tests {
     async fn a_topic_without_schema_is_looked_for_again_later_and_a_registry_that_is_away_at_once() {
         let server = MockServer::start().await;
         answer(&server, ResponseTemplate::new(503)).await;
-        let schemas = of(&server, Duration::from_millis(50));
-        let away = schemas.prepare("a").expect("work").await.expect_err("away");
+        let schemas = of(&server, Duration::from_secs(2));
+        let away = schemas.look("a").await.expect_err("away");
         assert_eq!(away.class(), ErrorClass::Retriable);
 
         let refusal = json!({"error_code": 40401, "message": "Subject 'lsst.sal.a' not found."});
         answer(&server, ResponseTemplate::new(404).set_body_json(refusal)).await;
-        schemas.prepare("a").expect("it is not known yet").await.expect("that there is none is an answer");
-        let e = schemas.plan("a").expect_err("no schema");
+        assert!(schemas.plan("a").is_none(), "it is not known yet");
+        schemas.look("a").await.expect("that there is none is an answer");
+        let e = plan(&schemas).expect_err("no schema");
         assert!(e.class() == ErrorClass::Data && e.message().contains("lsst.sal.a"), "{e}");
 
         answer(&server, latest(&schema("x"))).await;
         let again = async {
-            loop {
-                match schemas.prepare("a") {
-                    Some(work) => break work.await,
-                    None => tokio::time::sleep(Duration::from_millis(5)).await,
-                }
+            while schemas.plan("a").is_some() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), again).await.expect("in time").expect("found");
+        tokio::time::timeout(Duration::from_secs(30), again).await.expect("in time");
+        schemas.look("a").await.expect("found");
         assert_eq!(fields(&schemas), ["x"]);
     }
 
@@ -265,7 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("folder");
         let schemas = Schemas::new(Place::Folder(dir.path().into()), "lsst.sal".into(), Duration::from_secs(60));
         for n in 0..UNKNOWN + 10 {
-            schemas.prepare(&format!("t{n}")).expect("work").await.expect("none");
+            schemas.look(&format!("t{n}")).await.expect("none");
         }
         assert_eq!(schemas.0.known().unknown.len(), 10);
     }
@@ -273,21 +266,14 @@ mod tests {
     #[tokio::test]
     async fn a_folder_is_as_good_as_a_registry() {
         let dir = tempfile::tempdir().expect("folder");
-        let schemas = Schemas::new(Place::Folder(dir.path().into()), "lsst.sal".into(), Duration::from_millis(20));
-        schemas.prepare("a").expect("work").await.expect("none");
-        let e = schemas.plan("a").expect_err("no file");
+        let schemas = Schemas::new(Place::Folder(dir.path().into()), "lsst.sal".into(), Duration::from_secs(2));
+        schemas.look("a").await.expect("none");
+        let e = plan(&schemas).expect_err("no file");
         assert!(e.message().contains("a.json or a.avsc"), "{e}");
         std::fs::write(dir.path().join("a.avsc"), schema("x")).expect("a file");
         let following = tokio::spawn(schemas.clone().follow());
-        let found = async {
-            while schemas.plan("a").is_err() {
-                if let Some(work) = schemas.prepare("a") {
-                    work.await.expect("found");
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), found).await.expect("in time");
+        schemas.look("a").await.expect("found");
+        assert_eq!(fields(&schemas), ["x"]);
         std::fs::write(dir.path().join("a.json"), schema("y")).expect("a file");
         until(&schemas, "y").await;
         following.abort();

@@ -1,6 +1,6 @@
 //! The `Sal` transform: SAL's plain-text messages as typed records.
 
-use std::{str, time::Instant};
+use std::{str, sync::Arc, time::Instant};
 
 use connect_api::{
     Counter, Error, PluginInfo, Prepare, Record, RecordMeta, Result, Summary, TaskContext, Transform, TransformPlugin,
@@ -9,7 +9,7 @@ use connect_api::{
 use tokio_util::sync::DropGuard;
 use tracing::Instrument;
 
-use crate::{SalConfig, message, schemas::Schemas};
+use crate::{SalConfig, message, plan::Plan, schemas::Schemas};
 
 /// The plugin behind `transforms.NAME.type=Sal`.
 #[derive(Debug)]
@@ -36,7 +36,13 @@ impl TransformPlugin for SalTransform {
         let over = context.stopping().child_token();
         let (following, end) = (schemas.clone().follow(), over.clone());
         tokio::spawn(async move { end.run_until_cancelled(following).await }.in_current_span());
-        Ok(Box::new(Sal { schemas, began: None, meters: Meters::of(context), _following: over.drop_guard() }))
+        Ok(Box::new(Sal {
+            schemas,
+            began: None,
+            next: None,
+            meters: Meters::of(context),
+            _following: over.drop_guard(),
+        }))
     }
 }
 
@@ -44,6 +50,8 @@ struct Sal {
     schemas: Schemas,
     /// When the record that is next was first looked at.
     began: Option<Instant>,
+    /// What is known about its schema.
+    next: Option<Result<Arc<Plan>>>,
     meters: Meters,
     _following: DropGuard,
 }
@@ -78,14 +86,15 @@ impl Transform for Sal {
         self.began.get_or_insert_with(Instant::now);
         // What is no message is told when the record is to be changed.
         let name = text(&record.value).and_then(message::name).ok()?;
-        self.schemas.prepare(name)
+        self.next = self.schemas.plan(name);
+        if self.next.is_some() { None } else { Some(self.schemas.look(name)) }
     }
 
     fn apply(&mut self, mut record: Record, _meta: &RecordMeta) -> Result<Option<Record>> {
         let now = Instant::now();
-        let began = self.began.take().unwrap_or(now);
+        let (began, plan) = (self.began.take().unwrap_or(now), self.next.take());
         let message = message::parse(text(&record.value)?)?;
-        let plan = self.schemas.plan(message.name)?;
+        let plan = plan.unwrap_or_else(|| Err(Error::fatal(format!("the schema of {} is not known", message.name))))?;
         let value = plan.record(&message.items, time::now_ms())?;
         (record.topic, record.partition) = (plan.topic().clone(), None);
         (record.key_schema, record.key) = (None, Value::Null);
