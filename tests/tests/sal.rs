@@ -108,7 +108,7 @@ fn messages_become_records_in_the_schemas_that_are_registered() {
     let id_of = |name: &str| ids.iter().find(|(n, _)| *n == name).expect("registered").1;
 
     let dir = tempfile::tempdir().expect("folder");
-    for topic in ["Dome_command", "Dome_event", "Dome_telemetry", "dead-sal", "active-alarms"] {
+    for topic in ["Dome_command", "Dome_event", "Dome_telemetry", "dead-sal", "active-alarms", "lsst.sal.Dome_wind"] {
         reader.create(topic, 1, &[]);
     }
     let worker = format!(
@@ -119,7 +119,7 @@ fn messages_become_records_in_the_schemas_that_are_registered() {
         dir.path().join("offsets").display()
     );
     let worker = file(dir.path(), "worker.properties", &worker);
-    let sal = example(dir.path(), &server.url(), "transforms.sal.schemas.refresh.ms: 300\nbatch.size: 200\n");
+    let sal = example(dir.path(), &server.url(), "transforms.sal.schemas.refresh.ms: 300\nbatch.size: 100\n");
     let alarms = format!("{EXAMPLES}/sal-alarms.yaml");
     let mut connectd = Connectd::start(&["-c", &worker, &sal, &alarms], &dir.path().join("log"));
 
@@ -225,7 +225,7 @@ fn messages_become_records_in_the_schemas_that_are_registered() {
     }
 
     // Each message comes at least once, in order, across kill -9 while they are made and while others come.
-    const MANY: usize = 8_000;
+    const MANY: usize = 4_000;
     let some = |part: usize| (100 + part * MANY / 2..100 + (part + 1) * MANY / 2).map(|n| wind(n, 1.0));
     write(&reader, "Dome_telemetry", some(0));
     let of = Decoder(&registry, topic("Dome_wind"));
