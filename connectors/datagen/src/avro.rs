@@ -16,7 +16,8 @@ use serde_json::Value as Json;
 
 use crate::{
     hints::{HINTS, Hints, USUAL},
-    maker::{Clock, Length, Maker, NAMES, Real, Union, Whole},
+    maker::{Length, Maker, NAMES, Union},
+    number::{Clock, Real, Whole},
     plan::{Form, Plan},
 };
 

@@ -4,7 +4,8 @@ use connect_api::Value;
 use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::{
-    maker::{Counting, Length, Maker, Whole},
+    maker::{Length, Maker},
+    number::{Counting, Whole},
     pattern::Pattern,
     random::of_iteration,
 };

@@ -6,7 +6,7 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`config`] | settings |
-//! | [`spec`] | what each topic gets: from settings, entries and presets |
+//! | [`spec`], `given` | what each topic gets: from settings, entries and presets |
 //! | [`discovery`] | which topics there are, and which of them a task has |
 //! | [`task`] | the task over its sequences, and what it counts |
 //! | [`sequence`] | the records of one topic, and source offsets |
@@ -14,15 +14,17 @@
 //! | [`plan`], [`maker`] | how values are made, put together once |
 //! | [`avro`], [`hints`] | from Avro schemas, with hints of Avro Random Generator, to makers |
 //! | [`model`] | from models in YAML to makers |
-//! | [`pattern`], [`random`] | texts of regular expressions, random numbers |
+//! | [`number`], [`pattern`], [`random`] | numbers and times, texts of regular expressions, chance |
 //! | [`preset`] | SAL's topics, telephone calls, ready schemas |
 
 pub mod avro;
 pub mod config;
 pub mod discovery;
+mod given;
 pub mod hints;
 pub mod maker;
 pub mod model;
+pub mod number;
 pub mod pattern;
 pub mod plan;
 pub mod preset;

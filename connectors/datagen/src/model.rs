@@ -11,7 +11,8 @@ use rand_distr::{Normal, weighted::WeightedIndex};
 
 use crate::{
     hints::USUAL,
-    maker::{Clock, Counting, Length, Maker, Real, Union, Whole},
+    maker::{Length, Maker, Union},
+    number::{Clock, Counting, Real, Whole},
     pattern::Pattern,
     plan::{Form, Plan},
 };

@@ -106,7 +106,10 @@ impl DatagenTask {
         'all: for i in 0..count {
             let sequence = &mut self.sequences[(self.first + i) % count];
             let before = records.len();
-            while !sequence.ended() && !(sequence.schedule.unlimited() && records.len() - before >= share) {
+            while !sequence.ended() {
+                if sequence.schedule.unlimited() && records.len() - before >= share {
+                    break;
+                }
                 if records.len() >= self.most || began.elapsed() > MOMENT {
                     break 'all;
                 }
