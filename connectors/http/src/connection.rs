@@ -1,11 +1,6 @@
 //! Serves the clients of a listener: accepts within a limit, reads requests within a time, stops gracefully.
 
-use std::{
-    convert::Infallible,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use connect_api::CancellationToken;
@@ -18,19 +13,17 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use openssl::ssl::Ssl;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tokio_openssl::SslStream;
 
 use crate::{
     listener::{Reply, Request, Routes},
     patience::Patience,
-    tls::Acceptor,
+    tls::{self, Acceptor},
 };
 
 /// How long requests may take to end after the listener was told to stop.
@@ -85,12 +78,7 @@ pub(crate) async fn accept(
 async fn secure(stream: TcpStream, routes: Arc<Routes>, limits: Limits, stopping: CancellationToken) {
     let client_timeout = limits.client_timeout;
     let Some(tls) = limits.tls else { return serve(stream, routes, client_timeout, stopping).await };
-    let handshake = async {
-        let mut stream = SslStream::new(Ssl::new(tls.context())?, stream)?;
-        Pin::new(&mut stream).accept().await?;
-        Ok::<_, openssl::ssl::Error>(stream)
-    };
-    match stopping.run_until_cancelled(timeout(client_timeout, handshake)).await {
+    match stopping.run_until_cancelled(timeout(client_timeout, tls::accept(&tls, stream))).await {
         Some(Ok(Ok(stream))) => serve(stream, routes, client_timeout, stopping).await,
         Some(Ok(Err(e))) => tracing::debug!(error = %e, "the TLS handshake of a webhook connection"),
         // Too slow, or the listener stops.

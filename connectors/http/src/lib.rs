@@ -11,7 +11,7 @@
 //! - [`status`]: from answers and transport failures to [`connect_api::Error`]
 //! - [`progress`]: which records of a slice were delivered
 //! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client;
-//!   `tls`: its certificates; `patience`: how long a client may take to read
+//!   [`tls`]: certificates of any listener; `patience`: how long a client may take to read
 
 pub mod client;
 pub mod config;
@@ -21,7 +21,7 @@ mod patience;
 pub mod progress;
 mod reach;
 pub mod status;
-mod tls;
+pub mod tls;
 
 pub use client::{Client, Keys, shown_url};
 pub use config::{AuthConfig, HttpConfig, Joined};

@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     config::positive,
     connection,
-    tls::{self, Acceptor},
+    tls::{self, Acceptor, PemFile, ServerFiles},
 };
 
 connect_api::config! {
@@ -59,6 +59,20 @@ impl ListenConfig {
             let text = "webhook.tls.client.ca.file needs webhook.tls.certificate.file and webhook.tls.key.file";
             problems.add("webhook.tls.client.ca.file", text);
         }
+    }
+
+    /// What accepts connections; none if the settings do not ask for TLS.
+    fn acceptor(&self) -> Result<Option<Acceptor>> {
+        let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) else { return Ok(None) };
+        let file = |setting, path| PemFile { setting, path };
+        let files = ServerFiles {
+            listener: "the webhook listener",
+            certificate: file("webhook.tls.certificate.file", certificate),
+            key: file("webhook.tls.key.file", key),
+            password: None,
+            client_ca: self.client_ca_file.as_deref().map(|path| file("webhook.tls.client.ca.file", path)),
+        };
+        tls::acceptor(&files).map(Some)
     }
 }
 
@@ -153,7 +167,7 @@ impl Listener {
             known.closed.cancelled().await;
         }
         running.retain(|_, known| known.listener.strong_count() > 0);
-        let (closed, tls) = (CancellationToken::new(), tls::acceptor(config)?);
+        let (closed, tls) = (CancellationToken::new(), config.acceptor()?);
         let listener = Self::bind(config, tls, closed.clone()).await.map_err(|e| bind_error(config, e, &running))?;
         if !config.listen.ends_with(":0") {
             running.insert(config.listen.clone(), Running { listener: Arc::downgrade(&listener.0), closed });
@@ -168,7 +182,7 @@ impl Listener {
         let address = &config.listen;
         let known = running.get(address).and_then(|known| known.listener.upgrade());
         let Some(shared) = known else {
-            tls::acceptor(config)?;
+            config.acceptor()?;
             let tried = bind_only(address).await.map_err(|e| bind_error(config, e, &running))?;
             return Ok(format!("{tried} is free; nothing listens there before the connector runs"));
         };
@@ -245,7 +259,7 @@ impl Shared {
 }
 
 /// Binds without listening, so that nobody can connect meanwhile; answers the address.
-async fn bind_only(address: &str) -> io::Result<SocketAddr> {
+pub async fn bind_only(address: &str) -> io::Result<SocketAddr> {
     let mut failure = None;
     for one in lookup_host(address).await? {
         let socket = if one.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -268,16 +282,21 @@ fn bind_error(config: &ListenConfig, e: io::Error, running: &BTreeMap<String, Ru
             "a connector of this worker has the port with webhook.listen={known}; write the same to share it, or take \
              another port"
         ),
-        (io::ErrorKind::AddrInUse, None) => {
-            "another program has the port; stop that, or set webhook.listen to a free one".into()
-        }
-        (io::ErrorKind::AddrNotAvailable, _) => "set webhook.listen to an address of this machine".into(),
-        (io::ErrorKind::PermissionDenied, _) => {
-            "set webhook.listen to a port from 1024 on, or let the worker's user have lower ones".into()
-        }
-        _ => "correct webhook.listen".into(),
+        (kind, _) => way_out(kind, "webhook.listen"),
     };
     Error::fatal(format!("listening on {listen} for webhooks: {way_out}")).caused_by(e)
+}
+
+/// What a person can do about an address, named by that setting, that cannot be listened on.
+pub fn way_out(kind: io::ErrorKind, setting: &str) -> String {
+    match kind {
+        io::ErrorKind::AddrInUse => format!("another program has the port; stop that, or set {setting} to a free one"),
+        io::ErrorKind::AddrNotAvailable => format!("set {setting} to an address of this machine"),
+        io::ErrorKind::PermissionDenied => {
+            format!("set {setting} to a port from 1024 on, or let the worker's user have lower ones")
+        }
+        _ => format!("correct {setting}"),
+    }
 }
 
 /// A path that is taken; dropping it gives the path back.

@@ -1,67 +1,107 @@
-//! TLS of the listener, through the OpenSSL that is linked anyway.
+//! TLS of listeners, through the OpenSSL that is linked anyway.
 
-use std::{fs, sync::Arc};
+use std::{fs, pin::Pin, sync::Arc};
 
 use connect_api::{Error, Result};
 use openssl::{
     error::ErrorStack,
     pkey::PKey,
-    ssl::{SslAcceptor, SslMethod, SslVerifyMode, SslVersion},
+    ssl::{self, Ssl, SslAcceptor, SslMethod, SslVerifyMode, SslVersion},
     x509::{X509, store::X509StoreBuilder},
 };
-
-use crate::ListenConfig;
+use tokio::net::TcpStream;
+pub use tokio_openssl::SslStream;
 
 /// Accepts connections.
-pub(crate) type Acceptor = Arc<SslAcceptor>;
+pub type Acceptor = Arc<SslAcceptor>;
 
-/// The acceptor of these settings; none if they do not ask for TLS. Errors are fatal and name the file.
-pub(crate) fn acceptor(config: &ListenConfig) -> Result<Option<Acceptor>> {
-    let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) else { return Ok(None) };
-    let prepare = |e: ErrorStack| Error::fatal("preparing TLS of the webhook listener").caused_by(e);
-    // No protocols to choose from: only HTTP/1.1 is spoken.
+/// A PEM file and the setting that names it.
+#[derive(Debug, Clone, Copy)]
+pub struct PemFile<'a> {
+    /// The setting, for errors.
+    pub setting: &'static str,
+    /// Where the file is.
+    pub path: &'a str,
+}
+
+/// What a listener shows to its clients and asks of them.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerFiles<'a> {
+    /// The listener, as errors call it.
+    pub listener: &'static str,
+    /// Its certificate and, behind that, its chain.
+    pub certificate: PemFile<'a>,
+    /// The key of the certificate.
+    pub key: PemFile<'a>,
+    /// What the key is encrypted with.
+    pub password: Option<&'a str>,
+    /// Authorities of clients: only those with a certificate of theirs are let in.
+    pub client_ca: Option<PemFile<'a>>,
+}
+
+/// The acceptor of these files. Errors are fatal and name the file.
+pub fn acceptor(files: &ServerFiles<'_>) -> Result<Acceptor> {
+    let doing = format!("preparing TLS of {}", files.listener);
+    let prepare = |e: ErrorStack| Error::fatal(doing.clone()).caused_by(e);
+    // No protocols to choose from: a listener speaks one.
     let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).map_err(prepare)?;
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(prepare)?;
-    let pem = read("webhook.tls.key.file", key)?;
-    // An encrypted key would ask whoever sits at the terminal.
-    let key = PKey::private_key_from_pem_callback(&pem, |_| Ok(0));
-    let key = key.map_err(wrong("webhook.tls.key.file", key_file(config), "an unencrypted private key"))?;
-    let mut chain = certificates("webhook.tls.certificate.file", certificate)?.into_iter();
+    let pem = files.key.read()?;
+    // Without a password, an encrypted key would ask whoever sits at the terminal.
+    let key = PKey::private_key_from_pem_callback(&pem, |room| {
+        let password = files.password.unwrap_or_default().as_bytes();
+        Ok(room.get_mut(..password.len()).map_or(0, |room| {
+            room.copy_from_slice(password);
+            password.len()
+        }))
+    });
+    let expected =
+        if files.password.is_some() { "a private key with that password" } else { "an unencrypted private key" };
+    let key = key.map_err(files.key.wrong(expected))?;
+    let mut chain = files.certificate.certificates()?.into_iter();
     for (n, one) in chain.by_ref().enumerate() {
         let set = if n == 0 { builder.set_certificate(&one) } else { builder.add_extra_chain_cert(one) };
-        set.map_err(wrong("webhook.tls.certificate.file", certificate, "a certificate that can be used"))?;
+        set.map_err(files.certificate.wrong("a certificate that can be used"))?;
     }
     let used = builder.set_private_key(&key).and_then(|()| builder.check_private_key());
-    used.map_err(wrong("webhook.tls.key.file", key_file(config), "the key of the certificate"))?;
-    if let Some(file) = &config.client_ca_file {
+    used.map_err(files.key.wrong("the key of the certificate"))?;
+    if let Some(file) = &files.client_ca {
         let mut store = X509StoreBuilder::new().map_err(prepare)?;
-        for one in certificates("webhook.tls.client.ca.file", file)? {
+        for one in file.certificates()? {
             builder.add_client_ca(&one).map_err(prepare)?;
             store.add_cert(one).map_err(prepare)?;
         }
         builder.set_cert_store(store.build());
         builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        // Without it, clients with certificates that resume a session are turned away.
+        builder.set_session_id_context(b"tocsin").map_err(prepare)?;
     }
-    Ok(Some(Arc::new(builder.build())))
+    Ok(Arc::new(builder.build()))
 }
 
-fn key_file(config: &ListenConfig) -> &str {
-    config.key_file.as_deref().unwrap_or_default()
+/// Shakes hands with a client; the caller bounds the time.
+pub async fn accept(acceptor: &Acceptor, stream: TcpStream) -> std::result::Result<SslStream<TcpStream>, ssl::Error> {
+    let mut stream = SslStream::new(Ssl::new(acceptor.context())?, stream)?;
+    Pin::new(&mut stream).accept().await?;
+    Ok(stream)
 }
 
-fn read(setting: &str, file: &str) -> Result<Vec<u8>> {
-    fs::read(file).map_err(|e| Error::fatal(format!("reading {file} ({setting})")).caused_by(e))
-}
-
-fn certificates(setting: &'static str, file: &str) -> Result<Vec<X509>> {
-    let found = X509::stack_from_pem(&read(setting, file)?).map_err(wrong(setting, file, "certificates"))?;
-    if found.is_empty() {
-        return Err(Error::fatal(format!("reading {file} ({setting}): there is no certificate in it")));
+impl PemFile<'_> {
+    fn read(&self) -> Result<Vec<u8>> {
+        fs::read(self.path).map_err(|e| Error::fatal(format!("reading {} ({})", self.path, self.setting)).caused_by(e))
     }
-    Ok(found)
-}
 
-fn wrong(setting: &str, file: &str, expected: &str) -> impl FnOnce(ErrorStack) -> Error + use<> {
-    let message = format!("reading {file} ({setting}): expected {expected}");
-    move |e| Error::fatal(message).caused_by(e)
+    fn certificates(&self) -> Result<Vec<X509>> {
+        let found = X509::stack_from_pem(&self.read()?).map_err(self.wrong("certificates"))?;
+        if found.is_empty() {
+            let text = format!("reading {} ({}): there is no certificate in it", self.path, self.setting);
+            return Err(Error::fatal(text));
+        }
+        Ok(found)
+    }
+
+    fn wrong(&self, expected: &str) -> impl FnOnce(ErrorStack) -> Error + use<> {
+        let message = format!("reading {} ({}): expected {expected}", self.path, self.setting);
+        move |e| Error::fatal(message).caused_by(e)
+    }
 }
