@@ -129,6 +129,18 @@ pub trait SourceTask: Send {
     /// back-off; every other one makes the task FAILED.
     async fn poll(&mut self) -> Result<SourceBatch>;
 
+    /// Whether what was polled comes again after a restart unless its offset was committed. If not, the worker takes time
+    /// for sending the rest of the batch in hand when it is to stop, and for what [`SourceTask::remaining`] returns.
+    fn rereads(&self) -> bool {
+        true
+    }
+
+    /// What was read and not polled yet, of a task whose source does not give it again. Asked for once, when the task is to
+    /// stop, after the last poll; reads nothing more.
+    async fn remaining(&mut self) -> Result<SourceBatch> {
+        Ok(SourceBatch::default())
+    }
+
     /// Stops the task and frees what it holds.
     async fn stop(&mut self) -> Result<()> {
         Ok(())

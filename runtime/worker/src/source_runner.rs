@@ -83,6 +83,9 @@ impl SourceRunner {
             cut: control.cut.clone(),
         };
         let result = self.pump(&control, &mut tracker, &mut committer).await;
+        if result.is_ok() && !self.task.rereads() {
+            self.send_remaining(&mut tracker).await;
+        }
         // A task that was given up has a successor by now.
         if !control.cut.is_cut() {
             self.commit_last(&mut tracker, &mut committer).await;
@@ -94,6 +97,21 @@ impl SourceRunner {
         self.producer.purge();
         self.status.given_up();
         result
+    }
+
+    /// Sends what the task has read and nobody will give it again.
+    async fn send_remaining(&mut self, tracker: &mut Tracker) {
+        let Self { task, pipeline, creator, producer, topics, status, .. } = self;
+        let sending = async {
+            let batch = task.remaining().await?;
+            producer.pass().await?;
+            send(pipeline, creator, producer, tracker, topics, status, batch).await
+        };
+        let sent = tokio::time::timeout(self.flush_timeout, sending).await;
+        let late = || Error::retriable(format!("kafka did not take it within {} ms", self.flush_timeout.as_millis()));
+        if let Err(e) = sent.unwrap_or_else(|_| Err(late())) {
+            tracing::warn!("stopping; some of what was read is lost: {}", e.one_line());
+        }
     }
 
     async fn commit_last(&mut self, tracker: &mut Tracker, committer: &mut Committer) {
@@ -173,9 +191,10 @@ impl SourceRunner {
                     self.status.polled(began.elapsed());
                     let _sending = self.status.doing(Activity::Sending);
                     let failure = tracker.failed_handle();
+                    let patience = if self.task.rereads() { Duration::ZERO } else { self.flush_timeout };
                     tokio::select! {
                         biased;
-                        () = control.stop.cancelled() => return Ok(()),
+                        () = stopped(&control.stop, patience) => return Ok(()),
                         sent = async {
                             self.producer.pass().await?;
                             send(&mut self.pipeline, &mut self.creator, &self.producer, tracker, &self.topics, &self.status, batch).await
@@ -198,6 +217,14 @@ impl SourceRunner {
                 Err(e) => return Err(e),
             }
         }
+    }
+}
+
+/// Resolves when the task was to stop that long ago.
+async fn stopped(stop: &CancellationToken, patience: Duration) {
+    stop.cancelled().await;
+    if !patience.is_zero() {
+        tokio::time::sleep(patience).await;
     }
 }
 
