@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_api::{
-    CancellationToken, Error, OffsetMap, Result, Row, Settings, SinkContext, SinkRecord, SinkRequest, SourceContext,
-    SourceRecord, State, Table, TableWriter, TaskContext, TaskHost,
+    CancellationToken, Error, MeterValue, Meters, OffsetMap, Result, Row, Settings, SinkContext, SinkRecord,
+    SinkRequest, SourceContext, SourceRecord, State, Table, TableWriter, TaskContext, TaskHost,
 };
 
 /// Offsets, tables and state in memory; takes reports of bad records as `errors.tolerance=all` does, unless
@@ -22,6 +22,9 @@ pub struct Host {
     reports: Mutex<Vec<(Option<i64>, Error)>>,
     intolerant: Mutex<bool>,
     requests: Mutex<Vec<SinkRequest>>,
+    rejected: Mutex<Vec<SourceRecord>>,
+    note: Mutex<Option<String>>,
+    meters: Meters,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,6 +64,22 @@ impl Host {
     /// Offset (of sink records) and error of each reported record, in order.
     pub fn reported(&self) -> Vec<(Option<i64>, Error)> {
         lock(&self.reports).clone()
+    }
+
+    /// What a source task reported as no proper record, in order.
+    pub fn rejected(&self) -> Vec<SourceRecord> {
+        lock(&self.rejected).clone()
+    }
+
+    /// What the task says of itself.
+    pub fn noted(&self) -> Option<String> {
+        lock(&self.note).clone()
+    }
+
+    /// The sum of the task's counts of this name, whatever their labels.
+    pub fn counted(&self, name: &str) -> u64 {
+        let value = |value: &MeterValue| if let MeterValue::Counter(counter) = value { counter.value() } else { 0 };
+        self.meters.all().iter().filter(|meter| meter.name == name).map(|meter| value(&meter.value)).sum()
     }
 
     /// What a sink task asked of its consumer, in order.
@@ -105,7 +124,8 @@ impl TaskHost for Host {
         Ok(self.committed(partition))
     }
 
-    async fn report_source(&self, _record: SourceRecord, error: Error) -> Result<()> {
+    async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()> {
+        lock(&self.rejected).push(record);
         self.report(None, error)
     }
 
@@ -115,6 +135,14 @@ impl TaskHost for Host {
 
     fn request(&self, request: SinkRequest) {
         lock(&self.requests).push(request);
+    }
+
+    fn note(&self, text: Option<String>) {
+        *lock(&self.note) = text;
+    }
+
+    fn meters(&self) -> Meters {
+        self.meters.clone()
     }
 }
 

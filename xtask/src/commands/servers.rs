@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use xtask::servers::{
-    Alertmanager, Cache, Certificates, InfluxDb, Ioc, Kafka, Kind, Prometheus, Registry, SecureKafka, Server,
-    VictoriaMetrics,
+    Alertmanager, Cache, Certificates, Forward, InfluxDb, Ioc, Kafka, Kind, Prometheus, Registry, Rsyslog, SecureKafka,
+    Server, Style, VictoriaMetrics,
 };
 
 use crate::Outcome;
@@ -15,6 +15,8 @@ use crate::interrupt::Interrupt;
 const WORKER: &str = "127.0.0.1:8083";
 /// Where the example of Alertmanager's webhooks is received.
 const RECEIVER: (&str, &str) = ("http://127.0.0.1:8090/alertmanager", "change-me");
+/// Where the example of the syslog source listens.
+const SYSLOG: ([u8; 4], u16) = ([127, 0, 0, 1], 5514);
 const SAMPLE_RECORDS: &str = include_str!("sample.db");
 
 /// Fetches servers; tells every problem, not only the first.
@@ -128,6 +130,12 @@ fn start(kind: Kind, secure: bool, records: &str) -> xtask::servers::Result<Box<
             let server = Alertmanager::start(url, token, None)?;
             line("url", &server.url());
             line("posts to", url);
+            Box::new(server)
+        }
+        Kind::Rsyslog => {
+            let server = Rsyslog::start(SYSLOG.into(), &Forward::TcpCounted, Style::Rfc5424)?;
+            line("takes messages over tcp", &server.input());
+            line("forwards to", &std::net::SocketAddr::from(SYSLOG).to_string());
             Box::new(server)
         }
     };

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::prerequisites::Prerequisite;
 use super::{
-    Alertmanager, Cache, InfluxDb, Ioc, Kafka, Prometheus, Registry, Result, VictoriaMetrics, debian, ioc, kafka,
-    registry,
+    Alertmanager, Cache, InfluxDb, Ioc, Kafka, Prometheus, Registry, Result, Rsyslog, VictoriaMetrics, debian, ioc,
+    kafka, registry,
 };
 
 /// A kind of test server.
@@ -26,11 +26,13 @@ pub enum Kind {
     Prometheus,
     /// Prometheus's Alertmanager.
     Alertmanager,
+    /// rsyslog.
+    Rsyslog,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Kafka,
         Self::Registry,
         Self::Ioc,
@@ -38,6 +40,7 @@ impl Kind {
         Self::VictoriaMetrics,
         Self::Prometheus,
         Self::Alertmanager,
+        Self::Rsyslog,
     ];
 
     /// The name used on command lines, in `TOCSIN_WITHOUT` and by [`without`](super::without).
@@ -50,6 +53,7 @@ impl Kind {
             Self::VictoriaMetrics => "victoria-metrics",
             Self::Prometheus => "prometheus",
             Self::Alertmanager => "alertmanager",
+            Self::Rsyslog => "rsyslog",
         }
     }
 
@@ -63,6 +67,7 @@ impl Kind {
             Self::VictoriaMetrics => VictoriaMetrics::fetch(cache).map(drop),
             Self::Prometheus => Prometheus::fetch(cache).map(drop),
             Self::Alertmanager => Alertmanager::fetch(cache).map(drop),
+            Self::Rsyslog => Rsyslog::fetch(cache).map(drop),
         }
     }
 
@@ -76,6 +81,7 @@ impl Kind {
             Self::VictoriaMetrics => ("victoria-metrics", debian::VERSION),
             Self::Prometheus => ("prometheus", debian::VERSION),
             Self::Alertmanager => Alertmanager::ITEM,
+            Self::Rsyslog => Rsyslog::ITEM,
         };
         cache.find(item, version).is_some()
     }
@@ -86,7 +92,7 @@ impl Kind {
             Self::Kafka => (&[Prerequisite::Java, Prerequisite::Openssl], &[Prerequisite::Maven]),
             Self::Registry => (&[Prerequisite::Java], &[Prerequisite::Maven]),
             Self::Ioc => (&[Prerequisite::Python], &[]),
-            Self::InfluxDb | Self::VictoriaMetrics | Self::Prometheus | Self::Alertmanager => {
+            Self::InfluxDb | Self::VictoriaMetrics | Self::Prometheus | Self::Alertmanager | Self::Rsyslog => {
                 (&[], &[Prerequisite::Apt])
             }
         };

@@ -17,8 +17,8 @@
 //! Everything is blocking; from async code call it in `spawn_blocking`. A server ends when its value is dropped. When the
 //! test process goes without dropping (a static, a kill), the `reaper` ends the server and removes its files.
 //!
-//! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`, `alertmanager`: one
-//!   server each
+//! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`, `alertmanager`,
+//!   `rsyslog`: one server each
 //! - `clients`: tools of others, which tests have work against this project; `wrk`: one that makes load
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
@@ -47,6 +47,7 @@ mod prometheus;
 mod python;
 mod reaper;
 mod registry;
+mod rsyslog;
 mod victoria_metrics;
 mod wrk;
 
@@ -66,6 +67,7 @@ pub use ports::Port;
 pub use process::{Process, Server};
 pub use prometheus::Prometheus;
 pub use registry::Registry;
+pub use rsyslog::{Forward, Rsyslog, Style, logger};
 pub use victoria_metrics::VictoriaMetrics;
 pub use wrk::{Load, Wrk};
 
