@@ -63,6 +63,7 @@ fn every_connector_has_an_example() {
         &["datagen-source"],
         &["epics-source"],
         &["file-source", "FileStreamSource"],
+        &["syslog-source"],
         &["webhook-source"],
         &["file-sink", "FileStreamSink"],
         &["influxdb-sink"],

@@ -42,6 +42,10 @@ fn write_text(out: &mut String, places: &Places<'_>, connectors: &[ConnectorFile
                 let scheme = setting(c, "webhook.tls.certificate.file").map_or("http", |_| "https");
                 Some(format!("listens on {scheme}://{}", setting(c, "webhook.listen").unwrap_or("127.0.0.1:8090")))
             }
+            "syslog-source" => {
+                let by_default = "udp://127.0.0.1:5514,tcp://127.0.0.1:5514";
+                Some(format!("listens on {}", setting(c, "syslog.listeners").unwrap_or(by_default)))
+            }
             _ => None,
         };
         writeln!(out, "  {:<19} {class}{}", c.name, what.map(|w| format!(", {w}")).unwrap_or_default())?;
