@@ -1,8 +1,8 @@
 //! Whatever anybody sends to the source's sockets, decoded without a panic and without unbounded memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use connect_api::Bytes;
+use connect_api::{Bytes, Settings, config::Config};
 use connector_syslog::{
     clock::Clock,
     config::{Chosen, SyslogSourceConfig},
@@ -66,15 +66,16 @@ fn message(bytes: &[u8]) {
     let kept = Bytes::copy_from_slice(bytes);
     for expected in [Expected::Auto, Expected::Rfc5424, Expected::Rfc3164] {
         let Ok(message) = Message::parse(bytes, expected, &Clock::utc(), received) else { continue };
-        for layout in [Layout::Tocsin, Layout::Confluent] {
-            recording(layout).record(&message, &arrival, &kept).expect("what was read can be written");
+        for recording in &*RECORDINGS {
+            recording.record(&message, &arrival, &kept).expect("what was read can be written");
         }
     }
-    recording(Layout::Tocsin).record(&Message::unknown(bytes), &arrival, &kept).expect("anything can be written");
+    RECORDINGS[0].record(&Message::unknown(bytes), &arrival, &kept).expect("anything can be written");
 }
 
-fn recording(layout: Layout) -> Recording {
-    let config: SyslogSourceConfig =
-        connect_api::config::Config::parse(&connect_api::Settings::new()).expect("defaults");
-    Recording { layout, ..config.recording() }
-}
+static RECORDINGS: LazyLock<[Recording; 2]> = LazyLock::new(|| {
+    [Layout::Tocsin, Layout::Confluent].map(|layout| {
+        let config = SyslogSourceConfig::parse(&Settings::new()).expect("defaults");
+        Recording { layout, ..config.recording() }
+    })
+});
