@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use xtask::servers::{
-    Certificates, InfluxDb, Ioc, Kafka, Registry, SecureKafka, Server, VictoriaMetrics, http, without,
+    Certificates, InfluxDb, Ioc, Kafka, Mosquitto, Registry, SecureKafka, Server, VictoriaMetrics, http, without,
 };
 
 const PRODUCER: &str = "org.apache.kafka.tools.ProducerPerformance";
@@ -200,4 +200,21 @@ fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
     let result = run();
     eprintln!("{what}: {:.2} s", started.elapsed().as_secs_f64());
     result
+}
+
+#[test]
+fn mosquitto_keeps_what_it_has_acknowledged_across_a_kill() {
+    if without("mosquitto") {
+        return;
+    }
+    let mut server = timed("mosquitto start", Mosquitto::start).unwrap();
+    server.publish("a/b", 1, "kept\n", &["-r"]).unwrap();
+    timed("mosquitto restart", || server.restart()).unwrap();
+    timed("mosquitto kill", || server.kill9()).unwrap();
+    timed("mosquitto start after kill", || server.start_again()).unwrap();
+    server.publish("a/b", 2, "again\n", &[]).unwrap();
+
+    let secure = timed("secure mosquitto start", Mosquitto::start_secure).unwrap();
+    secure.publish("open/x", 1, "one\n", &[]).unwrap();
+    assert!(secure.tls_address().is_some() && secure.certificates().is_some());
 }

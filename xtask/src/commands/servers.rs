@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use xtask::servers::{
-    Alertmanager, Cache, Certificates, Forward, InfluxDb, Ioc, Kafka, Kind, Prometheus, Registry, Rsyslog, SecureKafka,
-    Server, Style, VictoriaMetrics,
+    Alertmanager, Cache, Certificates, Forward, InfluxDb, Ioc, Kafka, Kind, Mosquitto, Prometheus, Registry, Rsyslog,
+    SecureKafka, Server, Style, VictoriaMetrics,
 };
 
 use crate::Outcome;
@@ -136,6 +136,19 @@ fn start(kind: Kind, secure: bool, records: &str) -> xtask::servers::Result<Box<
             let server = Rsyslog::start(SYSLOG.into(), &Forward::TcpCounted, Style::Rfc5424)?;
             line("takes messages over tcp", &server.input());
             line("forwards to", &std::net::SocketAddr::from(SYSLOG).to_string());
+            Box::new(server)
+        }
+        Kind::Mosquitto if secure => {
+            let server = Mosquitto::start_secure()?;
+            line("mqtt, user and password", &server.address());
+            line("user", &format!("{} / {}", Mosquitto::USER, Mosquitto::PASSWORD));
+            line("mqtt, client certificate", &server.tls_address().unwrap_or_default());
+            line("its certificates", &server.process().dir().display().to_string());
+            Box::new(server)
+        }
+        Kind::Mosquitto => {
+            let server = Mosquitto::start()?;
+            line("mqtt", &server.address());
             Box::new(server)
         }
     };

@@ -12,12 +12,17 @@ const SHOWN_LINES: usize = 30;
 
 /// Runs a command without input and returns its standard output; any status but 0 is an error.
 pub(crate) fn run(command: &mut Command, doing: &str, within: Duration) -> Result<String> {
+    run_from(command, Stdio::null(), doing, within)
+}
+
+/// As [`run`], with an input.
+pub(crate) fn run_from(command: &mut Command, input: Stdio, doing: &str, within: Duration) -> Result<String> {
     let file = || tempfile::tempfile().map_err(Error::io(format!("{doing}: creating a file for the output")));
     let (mut stdout, mut stderr) = (file()?, file()?);
     let clone = |file: &File| file.try_clone().map_err(Error::io(format!("{doing}: opening a file for the output")));
     let (to_stdout, to_stderr) = (clone(&stdout)?, clone(&stderr)?);
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(to_stdout)
         .stderr(to_stderr)
         .spawn()

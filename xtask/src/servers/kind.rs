@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::prerequisites::Prerequisite;
 use super::{
-    Alertmanager, Cache, InfluxDb, Ioc, Kafka, Prometheus, Registry, Result, Rsyslog, VictoriaMetrics, debian, ioc,
-    kafka, registry,
+    Alertmanager, Cache, InfluxDb, Ioc, Kafka, Mosquitto, Prometheus, Registry, Result, Rsyslog, VictoriaMetrics,
+    debian, ioc, kafka, registry,
 };
 
 /// A kind of test server.
@@ -28,11 +28,13 @@ pub enum Kind {
     Alertmanager,
     /// rsyslog.
     Rsyslog,
+    /// Eclipse Mosquitto, an MQTT broker.
+    Mosquitto,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kafka,
         Self::Registry,
         Self::Ioc,
@@ -41,6 +43,7 @@ impl Kind {
         Self::Prometheus,
         Self::Alertmanager,
         Self::Rsyslog,
+        Self::Mosquitto,
     ];
 
     /// The name used on command lines, in `TOCSIN_WITHOUT` and by [`without`](super::without).
@@ -54,6 +57,7 @@ impl Kind {
             Self::Prometheus => "prometheus",
             Self::Alertmanager => "alertmanager",
             Self::Rsyslog => "rsyslog",
+            Self::Mosquitto => "mosquitto",
         }
     }
 
@@ -68,6 +72,7 @@ impl Kind {
             Self::Prometheus => Prometheus::fetch(cache).map(drop),
             Self::Alertmanager => Alertmanager::fetch(cache).map(drop),
             Self::Rsyslog => Rsyslog::fetch(cache).map(drop),
+            Self::Mosquitto => Mosquitto::fetch(cache),
         }
     }
 
@@ -82,6 +87,7 @@ impl Kind {
             Self::Prometheus => ("prometheus", debian::VERSION),
             Self::Alertmanager => Alertmanager::ITEM,
             Self::Rsyslog => Rsyslog::ITEM,
+            Self::Mosquitto => Mosquitto::ITEM,
         };
         cache.find(item, version).is_some()
     }
@@ -95,6 +101,8 @@ impl Kind {
             Self::InfluxDb | Self::VictoriaMetrics | Self::Prometheus | Self::Alertmanager | Self::Rsyslog => {
                 (&[], &[Prerequisite::Apt])
             }
+            // Its secured listeners have certificates.
+            Self::Mosquitto => (&[Prerequisite::Openssl], &[Prerequisite::Apt]),
         };
         let to_fetch = if self.is_fetched(cache) { &[] } else { to_fetch };
         [to_run, to_fetch].concat()

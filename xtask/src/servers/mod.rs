@@ -18,7 +18,7 @@
 //! test process goes without dropping (a static, a kill), the `reaper` ends the server and removes its files.
 //!
 //! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`, `alertmanager`,
-//!   `rsyslog`: one server each
+//!   `mosquitto`, `rsyslog`: one server each
 //! - `clients`: tools of others, which tests have work against this project; `wrk`: one that makes load
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
@@ -40,6 +40,7 @@ mod java;
 mod kafka;
 mod kind;
 mod maven;
+mod mosquitto;
 mod ports;
 pub mod prerequisites;
 mod process;
@@ -63,6 +64,7 @@ pub use influxdb::InfluxDb;
 pub use ioc::{Ioc, Reading};
 pub use kafka::{Kafka, SecureKafka};
 pub use kind::Kind;
+pub use mosquitto::Mosquitto;
 pub use ports::Port;
 pub use process::{Process, Server};
 pub use prometheus::Prometheus;

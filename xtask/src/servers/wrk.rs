@@ -10,7 +10,6 @@ const PACKAGE: &str = "wrk";
 const PROGRAM: &str = "usr/bin/wrk";
 /// What the program is linked with and no system has by itself.
 const LIBRARY: &str = "libluajit-5.1-2";
-const LIBRARIES: &str = "usr/lib";
 /// Before the line of figures in what it says.
 const MARK: &str = "figures:";
 
@@ -46,12 +45,8 @@ impl Wrk {
         }
         let cache = Cache::open()?;
         let program = debian::program(&cache, PACKAGE, PROGRAM)?;
-        let folder = debian::program(&cache, LIBRARY, LIBRARIES)?;
-        let doing = || format!("looking for the folder of {LIBRARY} below {}", folder.display());
-        let entries = std::fs::read_dir(&folder).map_err(Error::io(doing()))?;
-        let libraries = entries.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
-        let none = || Error::Answer { doing: doing(), answer: "there is none".into() };
-        Ok(Self { program, libraries: Some(libraries.ok_or_else(none)?) })
+        let libraries = debian::libraries(&debian::unpacked(&cache, LIBRARY, &[LIBRARY])?)?;
+        Ok(Self { program, libraries: Some(libraries) })
     }
 
     /// Posts the same JSON over that many connections for that long.
