@@ -21,6 +21,7 @@ pub fn plugins() -> Plugins {
         .source::<connector_file::FileSource>()
         .source::<connector_kafka::KafkaSource>()
         .source::<connector_syslog::SyslogSource>()
+        .source::<connector_mqtt::MqttSource>()
         .source::<connector_webhook_source::WebhookSource>()
         .sink::<connector_file::FileSink>()
         .sink::<connector_file::FileStreamSink>()

@@ -92,6 +92,24 @@ impl Mosquitto {
         Self::launch(&settings, port, Some((tls, certificates)), dir)
     }
 
+    /// Starts one that lets nobody subscribe.
+    pub fn start_refusing_subscriptions() -> Result<Self> {
+        let port = Port::claim()?;
+        let dir = process::folder(ITEM)?;
+        let access = serde_json::json!({"defaultACLAccess": {
+            "publishClientSend": true, "publishClientReceive": true, "subscribe": false, "unsubscribe": true,
+        }});
+        let rights = process::write(dir.path(), "rights.json", &access.to_string())?;
+        let plugin = programs()?.libraries.join("mosquitto_dynamic_security.so");
+        let settings = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\nplugin {}\nplugin_opt_config_file {}\n",
+            port.number(),
+            plugin.display(),
+            rights.display()
+        );
+        Self::launch(&settings, port, None, dir)
+    }
+
     fn launch(
         settings: &str,
         port: Port,
