@@ -65,6 +65,7 @@ fn every_connector_has_an_example() {
         &["file-source", "FileStreamSource"],
         &["syslog-source"],
         &["webhook-source"],
+        &["mqtt-source"],
         &["file-sink", "FileStreamSink"],
         &["influxdb-sink"],
         &["slack-sink"],

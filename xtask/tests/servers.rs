@@ -203,13 +203,15 @@ fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
 }
 
 #[test]
-fn mosquitto_keeps_what_it_has_acknowledged_across_a_kill() {
+fn mosquitto_keeps_what_it_has_across_a_restart_and_comes_back_after_a_kill() {
     if without("mosquitto") {
         return;
     }
     let mut server = timed("mosquitto start", Mosquitto::start).unwrap();
+    let sized = |server: &Mosquitto| fs::metadata(server.process().dir().join("mosquitto.db")).map_or(0, |m| m.len());
     server.publish("a/b", 1, "kept\n", &["-r"]).unwrap();
     timed("mosquitto restart", || server.restart()).unwrap();
+    assert!(sized(&server) > 0);
     timed("mosquitto kill", || server.kill9()).unwrap();
     timed("mosquitto start after kill", || server.start_again()).unwrap();
     server.publish("a/b", 2, "again\n", &[]).unwrap();

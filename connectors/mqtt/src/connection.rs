@@ -265,7 +265,10 @@ struct Wire {
 
 impl Wire {
     async fn run(mut self, stream: Box<dyn Stream>, closing: CancellationToken) -> Error {
-        match self.exchange(stream, closing).await {
+        let ended = self.exchange(stream, closing).await;
+        let mut inflight = self.ledger.lock();
+        self.waiting.iter().filter_map(|(_, ticket)| *ticket).for_each(|ticket| inflight.dropped(ticket));
+        match ended {
             Ok(()) => Error::retriable("the connection to the broker was ended from here"),
             Err(e) => e,
         }

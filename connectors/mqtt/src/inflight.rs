@@ -101,6 +101,13 @@ impl Inflight {
         }
     }
 
+    /// The message was not handed over: the connection broke first. It is a new one when it comes again.
+    pub fn dropped(&mut self, ticket: Ticket) {
+        if let Some(id) = self.ids.remove(&ticket) {
+            self.entries.remove(&id);
+        }
+    }
+
     /// What can be acknowledged now: in the order in which the messages came, as the protocol demands.
     pub fn acknowledgements(&mut self) -> Vec<Short> {
         let mut all = Vec::new();
@@ -224,6 +231,25 @@ mod tests {
         inflight.connected(true);
         // It may be the next message, which was lost on its first way.
         assert_ne!(ticket(inflight.arrived(&again(&first))), one);
+    }
+
+    #[test]
+    fn what_was_not_handed_over_is_new_when_it_comes_again() {
+        for qos in [1, 2] {
+            let mut inflight = Inflight::default();
+            let (first, second) = (message(1, qos, "a"), message(2, qos, "b"));
+            let kept = ticket(inflight.arrived(&first));
+            let lost = ticket(inflight.arrived(&second));
+            inflight.dropped(lost);
+            inflight.connected(true);
+            assert_eq!(inflight.arrived(&again(&first)), Arrival::Known);
+            let handed = ticket(inflight.arrived(&again(&second)));
+            inflight.stored(kept);
+            inflight.stored(lost);
+            assert_eq!(inflight.acknowledgements().len(), 1);
+            inflight.stored(handed);
+            assert_eq!(inflight.acknowledgements().len(), 1);
+        }
     }
 
     #[test]

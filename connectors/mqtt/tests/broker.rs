@@ -143,7 +143,8 @@ async fn what_is_under_way_while_the_broker_restarts_is_acknowledged_and_not_han
     }
     for version in VERSIONS {
         for (qos, killed) in [("1", false), ("2", false), ("1", true), ("2", true)] {
-            let (mut broker, host) = (Mosquitto::start_with(LOG).expect("mosquitto"), Host::new());
+            let further = format!("{LOG}autosave_on_changes true\n");
+            let (mut broker, host) = (Mosquitto::start_with(&further).expect("mosquitto"), Host::new());
             let settings = settings(&broker, &[("mqtt.version", version), ("mqtt.qos", qos)]);
             let mut task = start(&host, &settings).await;
             subscribed(&mut *task, &broker).await;
