@@ -193,6 +193,8 @@ fn no_source_grows_while_kafka_is_away_and_all_go_on_and_stop_soon() {
         wait(&format!("further records of {name}"), SOON, || is_done(written(&connectd, name)).then_some(()));
     }
 
+    let revived = connectd.log_text().matches("it has no brokers").count();
+    eprintln!("{revived} clients were told that kafka has no brokers");
     let mut times = Vec::new();
     for name in SOURCES {
         let begun = Instant::now();

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     RawRecord,
-    client::Context,
+    client::{Context, LOOK_AT_BROKERS},
     error::{class, kafka_error, not_created},
     record::Collector,
     settings::{ClientSettings, Role},
@@ -58,8 +58,10 @@ impl Assigned {
         settings.or_set("group.id", "connect-reader");
         settings.native.insert("enable.auto.commit".into(), "false".into());
         settings.native.insert("allow.auto.create.topics".into(), "false".into());
+        settings.or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string());
         let made = settings.config().create_with_context(Context::default());
         let consumer: BaseConsumer<Context> = made.map_err(|e| not_created(Role::Consumer, "the reader", &e))?;
+        consumer.context().of(consumer.client(), &settings);
         let consumer = Arc::new(consumer);
         let stop = Arc::new(AtomicBool::new(false));
         let (wanted, changes) = std::sync::mpsc::channel();

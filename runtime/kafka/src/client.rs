@@ -12,10 +12,13 @@ use std::{
 use connect_api::TopicPartition;
 use rdkafka::{
     ClientContext,
+    client::Client,
     config::RDKafkaLogLevel as Level,
     consumer::ConsumerContext,
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
+
+use crate::{revival::Revival, settings::ClientSettings};
 
 /// Context of every client: logs, and remembers whether brokers can be reached and answer.
 #[derive(Debug, Default)]
@@ -35,6 +38,7 @@ pub struct Context {
     /// Since when wanted partitions have not been read.
     stalled: Mutex<BTreeMap<TopicPartition, Instant>>,
     failure: Mutex<Option<String>>,
+    revival: Revival,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,11 @@ pub(crate) const LOOK_AT_BROKERS: Duration = Duration::from_secs(3);
 const SILENCE: Duration = Duration::from_secs(10);
 
 impl Context {
+    /// Has the client that this belongs to ask its first brokers again should it lose all.
+    pub(crate) fn of<C: ClientContext>(&self, client: &Client<C>, settings: &ClientSettings) {
+        self.revival.of(client, settings);
+    }
+
     /// Whether no broker can be reached: librdkafka said so, or there was no connection for a while. A client that has
     /// nothing to ask may have none, too.
     pub fn brokers_down(&self) -> bool {
@@ -126,6 +135,10 @@ impl Context {
     /// Takes up librdkafka's statistics (its STATISTICS.md). A broker is silent when a request has waited since
     /// the statistics before and nothing came for [`SILENCE`]; it is so until the next answer.
     fn take_up(&self, statistics: &Statistics) {
+        let known = statistics.brokers.values().filter(|b| ["configured", "learned"].contains(&b.source.as_str()));
+        if self.revival.look(known.count()) {
+            tracing::warn!("kafka said that it has no brokers; those of bootstrap.servers are asked again");
+        }
         self.traffic.0.store(statistics.tx_bytes, Ordering::Relaxed);
         self.traffic.1.store(statistics.rx_bytes, Ordering::Relaxed);
         let connected = statistics.brokers.values().any(|b| b.state == "UP");

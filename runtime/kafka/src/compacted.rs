@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     RawRecord,
-    client::Context,
+    client::{Context, LOOK_AT_BROKERS},
     error::not_created,
     record::Collector,
     settings::{ClientSettings, Role},
@@ -49,9 +49,11 @@ impl CompactedLog {
         settings.or_set("queued.max.messages.kbytes", "4096");
         // An empty topic says that it is only when a fetch has waited this long, and tasks start behind it.
         settings.or_set("fetch.wait.max.ms", "100");
+        settings.or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string());
         let made = settings.config().create_with_context(Context::default());
         let consumer: BaseConsumer<Context> =
             made.map_err(|e| not_created(Role::Consumer, &format!("the reader of topic {topic}"), &e))?;
+        consumer.context().of(consumer.client(), &settings);
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, caught_up) = watch::channel(false);
         let (records, receiver) = mpsc::channel(4);

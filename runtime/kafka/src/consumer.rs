@@ -115,6 +115,7 @@ impl Consumer {
         };
         let made: std::result::Result<BaseConsumer<Bridge>, _> = settings.config().create_with_context(bridge);
         let inner = Arc::new(made.map_err(|e| not_created(Role::Consumer, "the consumer", &e))?);
+        inner.context().client.of(inner.client(), settings);
         let names: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         inner.subscribe(&names).map_err(|e| kafka_error(format!("subscribing to {}", names.join(", ")), e))?;
         let (finished, closed) = oneshot::channel();

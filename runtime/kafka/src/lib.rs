@@ -8,7 +8,8 @@
 //! - [`assigned`]: reads given partitions from given offsets on, without a group
 //! - [`newest()`]: the newest records of topics, without a group
 //! - [`compacted`]: follows a compacted topic from its beginning
-//! - [`group_offsets`]: offsets of groups, from outside; the one file with `unsafe` code
+//! - [`group_offsets`]: offsets of groups, from outside; with `revival`, brokers that librdkafka has dropped, the files
+//!   that have `unsafe` code
 //! - [`seat`]: a member that is alone in its group; [`lease`]: whether it may write
 //! - [`error`]: librdkafka's codes, classified
 
@@ -27,6 +28,7 @@ mod newest;
 mod poll_loop;
 pub mod producer;
 mod record;
+mod revival;
 pub mod seat;
 pub mod settings;
 mod stores;

@@ -196,8 +196,9 @@ impl<D: Delivery> Producer<D> {
     pub fn new(settings: &ClientSettings) -> Result<Self> {
         let batch = settings.native.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(BATCH);
         let context = Reports { client: Context::default(), batch, kind: std::marker::PhantomData };
-        let inner = settings.config().create_with_context(context);
-        let inner = inner.map_err(|e| not_created(Role::Producer, "the producer", &e))?;
+        let made: std::result::Result<ThreadedProducer<_>, _> = settings.config().create_with_context(context);
+        let inner = made.map_err(|e| not_created(Role::Producer, "the producer", &e))?;
+        inner.context().client.of(inner.client(), settings);
         let kbytes = settings.native.get("queue.buffering.max.kbytes").and_then(|kbytes| kbytes.parse().ok());
         let buffer = kbytes.map_or(usize::MAX, |kbytes: usize| kbytes.saturating_mul(1024));
         let limits = ["message.timeout.ms", "delivery.timeout.ms"].iter().find_map(|key| settings.native.get(*key));

@@ -25,6 +25,7 @@ use rdkafka::{consumer::BaseConsumer, consumer::Consumer as _, error::KafkaError
 use tokio::sync::watch;
 
 use crate::{
+    client::LOOK_AT_BROKERS,
     error::{kafka_error, not_created},
     lease::Lease,
     settings::{ClientSettings, Role},
@@ -72,10 +73,12 @@ impl Seat {
         ] {
             settings.native.insert(key.into(), value.into());
         }
+        settings.or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string());
         let stop = Arc::new(AtomicBool::new(false));
         let made = settings.config().create_with_context(Member::new(stop.clone()));
         let consumer: BaseConsumer<Member> =
             made.map_err(|e| not_created(Role::Consumer, "the member of the worker's group", &e))?;
+        consumer.context().client().of(consumer.client(), &settings);
         let consumer = Arc::new(consumer);
         let deadline = Instant::now() + limit;
         wait_until_empty(&consumer, &group, deadline).await?;

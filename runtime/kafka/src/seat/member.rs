@@ -36,6 +36,10 @@ impl Member {
         Self { client: Context::default(), leaving, news: Mutex::default() }
     }
 
+    pub(super) fn client(&self) -> &Context {
+        &self.client
+    }
+
     pub(super) fn news(&self) -> Vec<News> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -52,6 +56,10 @@ impl ClientContext for Member {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.client.error(error, reason);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.client.stats_raw(statistics);
     }
 }
 
