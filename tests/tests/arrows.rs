@@ -59,7 +59,7 @@ fn no_crate_is_a_collection_of_features() {
 }
 
 #[test]
-fn unsafe_code_is_allowed_in_one_file_only() {
+fn unsafe_code_is_allowed_in_two_files_only() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut folders: Vec<_> =
         ["runtime", "connectors", "tests", "xtask", "schemas"].iter().map(|name| root.join(name)).collect();
@@ -78,5 +78,9 @@ fn unsafe_code_is_allowed_in_one_file_only() {
             }
         }
     }
-    assert_eq!(found, [std::path::Path::new("runtime/kafka/src/group_offsets.rs")]);
+    found.sort();
+    assert_eq!(
+        found,
+        ["group_offsets.rs", "revival.rs"].map(|name| std::path::Path::new("runtime/kafka/src").join(name))
+    );
 }
