@@ -9,11 +9,10 @@ use std::time::Duration;
 use super::process::{self, Launch, Process, Server};
 use super::{Cache, Error, Port, Result, command, debian, prerequisites};
 
-const PACKAGE: &str = "rsyslog";
+const ITEM: &str = "rsyslogd";
+/// The program, its TLS, and what it is linked with and not every system has.
+const PACKAGES: [&str; 4] = ["rsyslog", "rsyslog-openssl", "libestr0", "libfastjson4"];
 const PROGRAM: &str = "usr/sbin/rsyslogd";
-/// What the program is linked with and not every system has, and its TLS.
-const LIBRARIES: [&str; 3] = ["libestr0", "libfastjson4", "rsyslog-openssl"];
-const LIBRARY_FOLDER: &str = "usr/lib";
 
 /// How rsyslog reaches a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,34 +62,24 @@ pub struct Rsyslog {
 
 impl Rsyslog {
     /// What is fetched, and its version.
-    pub(crate) const ITEM: (&str, &str) = (PACKAGE, debian::VERSION);
+    pub(crate) const ITEM: (&str, &str) = (ITEM, debian::VERSION);
 
-    /// Fetches it unless it is in the cache; returns the program and the folders of its libraries.
-    pub(crate) fn fetch(cache: &Cache) -> Result<(PathBuf, Vec<PathBuf>)> {
-        let program = debian::program(cache, PACKAGE, PROGRAM)?;
-        let mut folders = Vec::new();
-        for package in std::iter::once(PACKAGE).chain(LIBRARIES) {
-            let folder = debian::program(cache, package, LIBRARY_FOLDER)?;
-            let doing = || format!("looking for the folder of {package} below {}", folder.display());
-            let entries = std::fs::read_dir(&folder).map_err(Error::io(doing()))?;
-            folders.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
-        }
-        Ok((program, folders))
+    /// Fetches it unless it is in the cache; returns where it was unpacked.
+    pub(crate) fn fetch(cache: &Cache) -> Result<PathBuf> {
+        debian::unpacked(cache, ITEM, &PACKAGES)
     }
 
     /// Starts one that forwards to this address.
     pub fn start(to: SocketAddr, forward: &Forward, style: Style) -> Result<Self> {
-        let (program, folders) = Self::fetch(&Cache::open()?)?;
+        let unpacked = Self::fetch(&Cache::open()?)?;
+        let libraries = debian::libraries(&unpacked)?;
         let input = Port::claim()?;
         let dir = process::folder("rsyslog")?;
         let settings = settings(dir.path(), input.number(), to, forward, style);
         let settings = process::write(dir.path(), "rsyslog.conf", &settings)?;
-        let mut command = Command::new(program);
-        let join = |folders: Vec<String>| folders.join(":");
-        let shown = |path: &PathBuf| path.display().to_string();
-        let modules: Vec<_> = folders.iter().map(|path| shown(&path.join("rsyslog"))).collect();
-        command.env("LD_LIBRARY_PATH", join(folders.iter().map(shown).collect()));
-        command.args(["-n", "-i", "NONE", "-M", &join(modules), "-f"]).arg(settings);
+        let mut command = Command::new(unpacked.join(PROGRAM));
+        command.env("LD_LIBRARY_PATH", &libraries);
+        command.args(["-n", "-i", "NONE", "-M"]).arg(libraries.join("rsyslog")).arg("-f").arg(settings);
         let address = input.address();
         let launch = Launch {
             name: "rsyslog",
