@@ -66,3 +66,30 @@ impl Revival {
         added > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use connect_api::Settings;
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+    use super::*;
+    use crate::{
+        client::Context,
+        settings::{Role, translate},
+    };
+
+    #[test]
+    fn brokers_are_added_when_there_are_none_for_a_while() {
+        let java = Settings::from([("bootstrap.servers", "127.0.0.1:1,127.0.0.1:2"), ("group.id", "g")]);
+        let settings = translate(Role::Consumer, &java).expect("settings");
+        let consumer: BaseConsumer<Context> =
+            settings.config().create_with_context(Context::default()).expect("a client, which connects later");
+        let revival = Revival::default();
+        assert!(!revival.look(0) && !revival.look(0), "nobody knows what to add");
+        revival.of(consumer.client(), &settings);
+        assert!(!revival.look(2) && !revival.look(0) && !revival.look(1) && !revival.look(0), "not twice in a row");
+        assert!(revival.look(0));
+        assert!(!revival.look(0), "it takes a while to connect");
+        assert!(revival.look(0));
+    }
+}
