@@ -24,6 +24,8 @@ pub struct Former {
 pub enum Passed {
     /// It has this name now.
     Renamed(PathBuf),
+    /// It may have been one, by its name and its times.
+    Perhaps(PathBuf),
     /// The file with this inode is no longer in the folder.
     Gone(u64),
 }
@@ -50,9 +52,13 @@ impl Former {
                 continue;
             }
             let known = seen.iter().position(|inode| *inode == metadata.ino()).map(|at| seen.remove(at)).is_some();
-            let named_so = entry.file_name().as_encoded_bytes().starts_with(name);
-            if known || (named_so && self.came_between(&metadata, &current)) {
-                passed.push(Passed::Renamed(entry.path()));
+            let file_name = entry.file_name();
+            let suffix = file_name.as_encoded_bytes().strip_prefix(name);
+            match suffix.filter(|_| self.came_between(&metadata, &current)) {
+                _ if known => passed.push(Passed::Renamed(entry.path())),
+                Some(suffix) if is_of_rotation(suffix) => passed.push(Passed::Renamed(entry.path())),
+                Some(_) => passed.push(Passed::Perhaps(entry.path())),
+                None => {}
             }
         }
         passed.extend(seen.into_iter().map(Passed::Gone));
@@ -65,6 +71,13 @@ impl Former {
         let before = created.zip(current.created().ok()).is_none_or(|(file, current)| file <= current);
         file.len() > 0 && after && before && file.modified().is_ok_and(|modified| modified > self.modified)
     }
+}
+
+/// Whether it is a number or a date, as rotation puts it behind a name.
+fn is_of_rotation(suffix: &[u8]) -> bool {
+    let suffix = suffix.strip_suffix(b".gz").unwrap_or(suffix);
+    matches!(suffix, [b'.' | b'-' | b'_', b'0'..=b'9', rest @ ..] if
+        rest.iter().all(|b| b.is_ascii_digit() || b".-_:T".contains(b)))
 }
 
 #[cfg(test)]
@@ -88,6 +101,16 @@ mod tests {
 
     fn input(file: File, path: &Path) -> Input {
         Input::new(file, path, true).expect("input")
+    }
+
+    #[test]
+    fn rotation_puts_numbers_and_dates_behind_names() {
+        for suffix in [".1", ".12.gz", "-20261121", ".2026-11-21T10:00", "_3"] {
+            assert!(is_of_rotation(suffix.as_bytes()), "{suffix}");
+        }
+        for suffix in ["", ".gz", "-errors.log", ".bak", "2", ".1~", ".x1"] {
+            assert!(!is_of_rotation(suffix.as_bytes()), "{suffix}");
+        }
     }
 
     #[test]

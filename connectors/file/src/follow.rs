@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    archives::{Archives, Copied},
     between::Former,
     input::Input,
     lines::{Lines, Piece},
@@ -38,6 +39,7 @@ pub struct Followed {
     stage: Stage,
     /// Inodes of the files that were seen to have its name since it had not.
     successors: Vec<u64>,
+    finished: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,7 @@ impl Followed {
             seen: change(&metadata),
             stage: Stage::Following,
             successors: Vec::new(),
+            finished: false,
             input,
         })
     }
@@ -87,7 +90,9 @@ impl Followed {
     /// Where it stands.
     pub fn place(&self) -> Place {
         let identity = Identity { inode: self.inode, head: self.head.fingerprint() };
-        Place { position: self.position, identity: Some(identity) }
+        let (length, modified, _) = self.seen;
+        let is_end = !self.input.is_compressed() && self.position == length;
+        Place { position: self.position, identity: Some(identity), ended: is_end.then_some(modified) }
     }
 
     /// Bytes behind the last piece.
@@ -97,7 +102,11 @@ impl Followed {
 
     /// What is to be known of it when it is over and another one has its name; `None` if it had the name to the end.
     pub fn into_former(self) -> io::Result<Option<Former>> {
-        if self.successors.is_empty() { Ok(None) } else { Former::new(self.input.file(), self.successors).map(Some) }
+        if self.successors.is_empty() && !self.finished {
+            Ok(None)
+        } else {
+            Former::new(self.input.file(), self.successors).map(Some)
+        }
     }
 
     /// The bytes of a piece, until more is read.
@@ -127,6 +136,7 @@ impl Followed {
 
     /// Reads what is there, and then no more.
     pub fn finish(&mut self) {
+        self.finished = true;
         if self.stage != Stage::Over {
             self.stage = Stage::Draining;
         }
@@ -217,8 +227,10 @@ impl Followed {
     }
 }
 
-fn change(metadata: &Metadata) -> (u64, i64, i64) {
-    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+/// Length, time of the last change in milliseconds, and what is left of it in nanoseconds.
+pub(crate) fn change(metadata: &Metadata) -> (u64, i64, i64) {
+    let nanos = metadata.mtime_nsec();
+    (metadata.len(), metadata.mtime() * 1000 + nanos / 1_000_000, nanos % 1_000_000)
 }
 
 /// Where to go on.
@@ -268,7 +280,14 @@ pub fn find(path: &Path, place: Option<&Place>, unpack: bool) -> io::Result<Opti
                     let (position, remark) = (place.position, Some(Remark::Renamed(path)));
                     return Ok(Some(Found { input, position, remark }));
                 }
-                Some("another file has its name, and under no other name is it in the same folder")
+                match if unpack { Archives::beside(path).copy_of(place) } else { None } {
+                    Some(Copied::Unread(path, input)) => {
+                        let (position, remark) = (place.position, Some(Remark::Renamed(path)));
+                        return Ok(Some(Found { input, position, remark }));
+                    }
+                    Some(Copied::Read) => return Ok(named.map(|input| Found { input, position: 0, remark: None })),
+                    None => Some("another file has its name, and under no other name is it in the same folder"),
+                }
             }
             (None, None) => None,
         };

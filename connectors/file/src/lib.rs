@@ -5,11 +5,13 @@
 //! - `pattern`: which files a pattern matches; `reading`: from lines to records
 //! - [`follow`]: reads one file to its end, and notices that it was rotated, truncated or replaced
 //! - [`input`]: bytes of a file, as they are or unpacked
+//! - [`archives`]: compressed copies of files that were being read
 //! - [`between`]: the files that were passed over between two looks
 //! - [`place`]: where a task stands and in which file: what a source offset says
 //! - [`sink`]: appends records as JSON lines; Kafka's `FileStreamSinkConnector` writes plain text
 //! - [`lines`]: the pure part: cutting bytes into lines
 
+pub mod archives;
 pub mod between;
 pub mod config;
 pub mod follow;

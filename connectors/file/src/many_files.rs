@@ -15,6 +15,7 @@ use indexmap::IndexMap;
 use tokio::task::block_in_place;
 
 use crate::{
+    archives::{Archives, Copied},
     config::FileSourceConfig,
     follow::{Followed, News, holds, renamed},
     input::Input,
@@ -138,6 +139,9 @@ impl ManyFiles {
                 self.files.insert((metadata.dev(), metadata.ino()), one);
             }
         }
+        if is_first && self.config.gunzip {
+            self.find_copies().await?;
+        }
         if nothing {
             found.problems.insert(format!("no file matches {}", self.config.file));
         }
@@ -147,13 +151,61 @@ impl ManyFiles {
         Ok(())
     }
 
+    /// Goes on in compressed copies of files that are gone: what was written to those before they were compressed is
+    /// nowhere else.
+    async fn find_copies(&mut self) -> Result<()> {
+        let stored = self.context.offsets().await?;
+        let matches = |partition: &OffsetMap| {
+            partition.get("filename").and_then(|name| name.as_str()) == Some(self.config.file.as_str())
+        };
+        let present = block_in_place(|| [self.pattern.matches().files, self.pattern.others()].concat());
+        let archives = block_in_place(|| Archives::among(present.iter().map(|(path, _)| path.clone())));
+        for (partition, offset) in stored.into_iter().filter(|(partition, _)| matches(partition)) {
+            let place = Place::from_offset(&offset)?;
+            let inode = place.identity.as_ref().map(|identity| identity.inode);
+            let is_here = present.iter().filter(|(_, metadata)| Some(metadata.ino()) == inode).any(|(path, _)| {
+                File::open(path).and_then(|file| holds(&Input::new(file, path, true)?, &place)).unwrap_or(false)
+            });
+            if place.position == 0 || inode.is_none() || is_here {
+                continue;
+            }
+            match block_in_place(|| archives.copy_of(&place)) {
+                Some(Copied::Unread(path, input)) => {
+                    let metadata = input.file().metadata().map_err(|e| failed("looking at", path.display(), e))?;
+                    let id = (metadata.dev(), metadata.ino());
+                    if self.files.contains_key(&id) {
+                        continue;
+                    }
+                    tracing::info!(
+                        "going on at byte {} of {}, which is a compressed copy of what was read",
+                        place.position,
+                        path.display()
+                    );
+                    let mut one = self.one_of(path, id.1).await?;
+                    one.state =
+                        State::Closed { place: Place { position: place.position, ..Place::default() }, seen: None };
+                    one.unmatched = Some(Instant::now());
+                    self.files.insert(id, one);
+                }
+                None if place.ended.is_none() => tracing::warn!(
+                    "a file that {} matched was read up to byte {} and is gone, inode {}; what followed there is not read",
+                    self.config.file,
+                    place.position,
+                    partition.get("inode").and_then(|inode| inode.as_str()).unwrap_or("unknown")
+                ),
+                Some(Copied::Read) | None => {}
+            }
+        }
+        Ok(())
+    }
+
     async fn one_of(&self, path: PathBuf, inode: u64) -> Result<OneOf> {
         let partition: OffsetMap =
             [("filename".to_owned(), self.config.file.clone().into()), ("inode".to_owned(), inode.to_string().into())]
                 .into_iter()
                 .collect();
         let stood = self.context.offset(&partition).await?.as_ref().map(Place::from_offset).transpose()?;
-        let place = stood.unwrap_or(Place { position: 0, identity: None });
+        let place = stood.unwrap_or(Place::default());
         let reading = Reading::new(&self.config, partition, path.display());
         Ok(OneOf { path, inode, reading, state: State::Closed { place, seen: None }, unmatched: None, problem: None })
     }
@@ -243,7 +295,7 @@ impl OneOf {
                 tracing::info!("file {}: done, read up to byte {}", self.path.display(), followed.position());
                 return Ok(Turn::Done);
             }
-            self.state = State::Closed { place: Place { position: 0, identity: None }, seen: None };
+            self.state = State::Closed { place: Place::default(), seen: None };
             return Ok(Turn::Busy);
         }
         if self.unmatched.is_some_and(|since| since.elapsed() >= wait) {
@@ -289,7 +341,10 @@ impl OneOf {
                 self.state = State::Open { followed: Box::new(followed), active: Instant::now(), is_anew: false };
                 Ok(Turn::Busy)
             }
-            Ok(None) => Ok(Turn::Done),
+            Ok(None) => {
+                tracing::info!("file {} is gone; it was read up to byte {}", self.path.display(), place.position);
+                Ok(Turn::Done)
+            }
             Err(e) => Err(failed("opening", self.path.display(), e)),
         }
     }

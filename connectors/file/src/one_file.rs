@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,6 +15,7 @@ use crate::{
     between::{Former, Passed},
     config::FileSourceConfig,
     follow::{Followed, Found, News, Remark, find},
+    input::Input,
     place::Place,
     reading::{Bad, Reading, failed},
 };
@@ -115,33 +116,52 @@ impl OneFile {
             None if self.absence.ended() => tracing::info!("file {file} is there now"),
             None => {}
         }
-        if let Some(former) = self.former.take() {
-            self.warn_of_passed(&former, input.file());
+        let passed = self.former.take().and_then(|former| self.passed_over(&former, input.file()));
+        let (input, position) = match &passed {
+            Some(path) => (self.open_passed(path)?, 0),
+            None => (input, position),
+        };
+        let mut followed =
+            Followed::new(input, position, self.config.line_limit()).map_err(|e| self.failed("reading", e))?;
+        if passed.is_some() {
+            followed.finish();
         }
-        self.followed =
-            Some(Followed::new(input, position, self.config.line_limit()).map_err(|e| self.failed("reading", e))?);
+        self.followed = Some(followed);
         self.absence = Absence::default();
         self.stood = None;
         Ok(true)
     }
 
-    /// Says what had the file's name between the file that was read and the one that is read now.
-    fn warn_of_passed(&self, former: &Former, current: &File) {
+    fn open_passed(&self, path: &Path) -> Result<Input> {
+        tracing::info!("file {} was rotated more than once; {} is read next", self.config.file, path.display());
+        let opened = File::open(path).and_then(|file| Input::new(file, path, self.config.gunzip));
+        opened.map_err(|e| failed("opening", path.display(), e))
+    }
+
+    /// The oldest of the files that had the name between the one that was read and the current one, and says which of
+    /// them are gone.
+    fn passed_over(&self, former: &Former, current: &File) -> Option<PathBuf> {
         let file = &self.config.file;
-        match former.passed_over(Path::new(file), current) {
-            Ok(passed) => {
-                for one in passed {
-                    let what = match one {
-                        Passed::Renamed(path) => format!("{} seems to have been it meanwhile", path.display()),
-                        Passed::Gone(inode) => format!("the file with inode {inode} was it meanwhile and is gone"),
-                    };
-                    tracing::warn!(
-                        "file {file} was rotated more than once since it was looked at: {what}; it is not read"
-                    );
-                }
+        let passed = former.passed_over(Path::new(file), current).unwrap_or_else(|e| {
+            tracing::warn!("whether file {file} was rotated more than once is not known: {e}");
+            Vec::new()
+        });
+        let mut renamed = Vec::new();
+        for one in passed {
+            match one {
+                Passed::Renamed(path) => renamed.push((path.metadata().and_then(|m| m.modified()).ok(), path)),
+                Passed::Perhaps(path) => tracing::warn!(
+                    "file {file} was rotated more than once since it was looked at: {} may have been it meanwhile; it is \
+                     not read",
+                    path.display()
+                ),
+                Passed::Gone(inode) => tracing::warn!(
+                    "file {file} was rotated more than once since it was looked at: the file with inode {inode} was it \
+                     meanwhile and is gone; it is not read"
+                ),
             }
-            Err(e) => tracing::warn!("whether file {file} was rotated more than once is not known: {e}"),
         }
+        renamed.into_iter().min().map(|(_, path)| path)
     }
 
     /// Looks whether the file still is the one to read, since what comes after a pause may be another's, and reads on;

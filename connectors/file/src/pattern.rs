@@ -1,8 +1,9 @@
 //! Which files a pattern matches.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -68,7 +69,11 @@ impl Pattern {
                 }
             }
         }
-        found.files.sort_by_cached_key(|(path, metadata)| (metadata.modified().ok(), path.clone()));
+        // Of several paths to one file, as links make them, the shortest is its name.
+        let depth = |path: &PathBuf| path.components().count();
+        found.files.sort_by_cached_key(|(path, metadata)| (metadata.modified().ok(), depth(path), path.clone()));
+        let mut seen = HashSet::new();
+        found.files.retain(|(_, metadata)| seen.insert((metadata.dev(), metadata.ino())));
         found
     }
 

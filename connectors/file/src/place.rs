@@ -5,15 +5,17 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use connect_api::{Error, OffsetMap, Result};
 
 /// So many bytes at the beginning tell files apart.
-const HEAD: usize = 1024;
+pub(crate) const HEAD: usize = 1024;
 
 /// A place in a file. Kafka's own connector writes the position alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// Bytes behind the last line that was handed over.
     pub position: u64,
     /// The file in which it is, as far as it is known.
     pub identity: Option<Identity>,
+    /// Where it is the end of the file: when that was last written to, in milliseconds since 1970.
+    pub ended: Option<i64>,
 }
 
 /// What is known of a file that may have been renamed.
@@ -38,7 +40,8 @@ impl Place {
         });
         let inode = text("inode").and_then(|inode| inode.parse().ok());
         let identity = inode.zip(head).map(|(inode, head)| Identity { inode, head });
-        Ok(Self { position, identity })
+        let ended = offset.get("ended").and_then(serde_json::Value::as_i64);
+        Ok(Self { position, identity, ended })
     }
 
     /// The place as a source offset.
@@ -48,6 +51,9 @@ impl Place {
         if let Some(Identity { inode, head: (length, hash) }) = &self.identity {
             offset.insert("inode".into(), inode.to_string().into());
             offset.insert("head".into(), format!("{length}:{hash:016x}").into());
+        }
+        if let Some(ended) = self.ended {
+            offset.insert("ended".into(), ended.into());
         }
         offset
     }
@@ -109,6 +115,11 @@ fn beginning(file: &File, length: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// Whether bytes begin with what a fingerprint was made of.
+pub fn begins_with(bytes: &[u8], (length, expected): (usize, u64)) -> bool {
+    bytes.get(..length).is_some_and(|head| hash(head) == expected)
+}
+
 /// FNV-1a: the same in every version, which the standard library's hashes do not promise.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
@@ -125,7 +136,7 @@ mod tests {
 
     #[test]
     fn places_go_through_offsets_and_kafkas_own_offsets_are_understood() {
-        let place = Place { position: 7, identity: Some(Identity { inode: u64::MAX, head: (7, 0xab) }) };
+        let place = Place { position: 7, identity: Some(Identity { inode: u64::MAX, head: (7, 0xab) }), ended: None };
         let offset = place.to_offset();
         assert_eq!(
             Value::from(offset.clone()),
@@ -133,7 +144,7 @@ mod tests {
         );
         assert_eq!(Place::from_offset(&offset).expect("ours"), place);
         let kafkas = Place::from_offset(&map(json!({"position": 9}))).expect("kafka's");
-        assert_eq!(kafkas, Place { position: 9, identity: None });
+        assert_eq!(kafkas, Place { position: 9, identity: None, ended: None });
         let e = Place::from_offset(&map(json!({"position": "9"}))).expect_err("text");
         assert_eq!(e.message(), "Offset position is the incorrect type");
     }

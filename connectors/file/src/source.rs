@@ -25,8 +25,8 @@ impl Connector for FileSource {
                 behind the last line that Kafka has; \
                 the position counts bytes. A file that is renamed is read to its end, then the new one under its name \
                 from its beginning; also when that happened while the worker was down, if the renamed file is in the \
-                same folder. Of several rotations meanwhile only the file that was being read and the current one are \
-                read; those between are named by a warning, as far as they can be known. Where a pattern is followed, each \
+                same folder, or a compressed copy of it is. Files that had the name in between are read in their order \
+                where their names end in a number or a date; others are named by a warning. Where a pattern is followed, each \
                 file has offsets of its own by its inode, and one that loses its name is read to its end. A file that is \
                 truncated or written anew is read from its beginning. A last line without end waits for its end, and \
                 becomes a record when its file is over.",

@@ -243,3 +243,17 @@ async fn offsets_are_by_inode_and_what_is_left_out_is_not_read() {
         [("filename".to_owned(), pattern.into()), ("inode".to_owned(), inode.into())].into_iter().collect();
     assert_eq!(logs.host.committed(&partition).expect("an offset").get("position"), Some(&3.into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_compressed_while_the_worker_was_down_is_read_to_its_end_although_copies_are_left_out() {
+    let logs = Logs::new("*.log*", &[("file.exclude", "*.gz")]);
+    append(&logs.path("a.log"), "a1\na2\n");
+    append(&logs.path("b.log"), "b1\n");
+    assert_eq!(logs.after_a_restart(3).await, ["a.log: a1", "a.log: a2", "b.log: b1"]);
+    fs::remove_file(logs.path("a.log")).expect("remove");
+    fs::write(logs.path("a.log.1.gz"), packed("a1\na2\na3\na4\n")).expect("file");
+    append(&logs.path("a.log"), "new\n");
+    assert_eq!(logs.after_a_restart(3).await, ["a.log.1.gz: a3", "a.log.1.gz: a4", "a.log: new"]);
+    append(&logs.path("a.log"), "newer\n");
+    assert_eq!(logs.after_a_restart(1).await, ["a.log: newer"], "the copy is not read again");
+}

@@ -210,3 +210,54 @@ async fn what_is_no_regular_file_is_refused_with_the_setting() {
     assert_eq!(e.class(), ErrorClass::Fatal);
     assert!(e.message().ends_with("set file to the path of a regular file"), "{e:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_several_rotations_are_read_in_their_order() {
+    let log = Log::new(&[]);
+    append(&log.path("log"), "a1\n");
+    let mut task = log.start().await;
+    assert_eq!(log.take(&mut *task, 1).await, ["a1"]);
+    // Nobody polls while Kafka is away.
+    for (round, name) in ["a2", "b", "c", "d"].into_iter().enumerate() {
+        append(&log.path("log"), format!("{name}\n"));
+        for old in (0..=round).rev() {
+            let of = |n: usize| if n == 0 { log.path("log") } else { log.path(&format!("log.{n}")) };
+            fs::rename(of(old), of(old + 1)).expect("rename");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    append(&log.path("log"), "e\n");
+    assert_eq!(log.take(&mut *task, 5).await, ["a2", "b", "c", "d", "e"]);
+    source::stop(task).await;
+    append(&log.path("log"), "f\n");
+    assert_eq!(log.after_a_restart(1).await, ["f"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_compressed_while_the_worker_was_down_is_read_to_its_end() {
+    let log = Log::new(&[]);
+    append(&log.path("log"), "a1\na2\n");
+    assert_eq!(log.after_a_restart(2).await, ["a1", "a2"]);
+    compress(&log, "a1\na2\na3\n");
+    append(&log.path("log"), "b1\n");
+    assert_eq!(log.after_a_restart(2).await, ["a3", "b1"]);
+    // What was read to its end before is not looked at again.
+    compress(&log, "b1\n");
+    append(&log.path("log"), "c1\n");
+    assert_eq!(log.after_a_restart(1).await, ["c1"]);
+}
+
+/// What logrotate and gzip do: the copy keeps the time of the file.
+fn compress(log: &Log, text: &str) {
+    let before = fs::metadata(log.path("log")).expect("metadata");
+    let grows = before.len() < text.len() as u64;
+    fs::remove_file(log.path("log")).expect("remove");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).expect("packed");
+    let path = log.path(if grows { "log.1.gz" } else { "log.2.gz" });
+    fs::write(&path, encoder.finish().expect("packed")).expect("file");
+    if !grows {
+        let file = File::options().append(true).open(&path).expect("file");
+        file.set_modified(before.modified().expect("time")).expect("time");
+    }
+}

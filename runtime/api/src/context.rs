@@ -39,6 +39,11 @@ pub trait TaskHost: Send + Sync {
     /// See [`SourceContext::offset`].
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>>;
 
+    /// See [`SourceContext::offsets`]. The default, for hosts that keep none, is nothing.
+    async fn offsets(&self) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        Ok(Vec::new())
+    }
+
     /// See [`SourceContext::report`].
     async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()>;
 
@@ -242,6 +247,11 @@ impl SourceContext {
     /// The offset committed for a source partition; integers come back as 64 bits.
     pub async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
         self.0.0.host.offset(partition).await
+    }
+
+    /// All source partitions of the connector that have a committed offset, with those.
+    pub async fn offsets(&self) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        self.0.0.host.offsets().await
     }
 
     /// Reports input that cannot become a proper record: `errors.tolerance` and the dead letter queue

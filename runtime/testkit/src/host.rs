@@ -124,6 +124,12 @@ impl TaskHost for Host {
         Ok(self.committed(partition))
     }
 
+    async fn offsets(&self) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        let all = lock(&self.offsets);
+        let read = |key: &str| serde_json::from_str(key).map_err(|e| Error::fatal("reading a partition").caused_by(e));
+        all.iter().map(|(partition, offset)| Ok((read(partition)?, offset.clone()))).collect()
+    }
+
     async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()> {
         lock(&self.rejected).push(record);
         self.report(None, error)

@@ -76,6 +76,10 @@ impl TaskHost for Host {
         self.offsets.get(&self.connector, partition)
     }
 
+    async fn offsets(&self) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        self.offsets.list(&self.connector)
+    }
+
     async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()> {
         let raw = self.converters.raw(&record.record).await;
         let shown = self.tolerance.tells_records();

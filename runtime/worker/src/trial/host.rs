@@ -77,6 +77,10 @@ impl TaskHost for TrialHost {
         self.offsets.get(&self.connector, partition)
     }
 
+    async fn offsets(&self) -> Result<Vec<(OffsetMap, OffsetMap)>> {
+        self.offsets.list(&self.connector)
+    }
+
     /// Tolerated, whatever the settings say: the report shows them.
     async fn report_source(&self, record: SourceRecord, error: Error) -> Result<()> {
         self.bad.lock().unwrap_or_else(PoisonError::into_inner).push((record, error));
