@@ -95,6 +95,45 @@ fn batches_are_made_to_fit_and_no_record_and_no_dead_letter_is_lost() {
     assert!(told.contains("topic dead does not take batches"), "{told}");
 }
 
+#[test]
+fn a_line_that_is_too_long_for_its_dead_letter_stops_nothing() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().expect("kafka");
+    let reader = Reader::new(&kafka.bootstrap());
+    for topic in ["lines", "dead"] {
+        reader.create(topic, 1, &[]);
+    }
+    let dir = tempfile::tempdir().expect("folder");
+    // The second one is as long as a record of Java's producer may be.
+    let lines = format!("first\n{}\n{}\nlast\n", "f".repeat(1_048_400), "x".repeat(2_000_000));
+    let input = file(dir.path(), "in.txt", &lines);
+    let worker = format!(
+        "bootstrap.servers={}\nkey.converter=StringConverter\nvalue.converter=StringConverter\n\
+         offset.storage.file.filename={}\n",
+        kafka.bootstrap(),
+        dir.path().join("offsets").display()
+    );
+    let worker = file(dir.path(), "worker.properties", &worker);
+    let connectd = Connectd::start(&["-c", &worker], &dir.path().join("log"));
+    let source = json!({
+        "connector.class": "FileStreamSource", "file": input, "topic": "lines", "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": "dead", "errors.deadletterqueue.topic.replication.factor": 1,
+        "errors.deadletterqueue.context.headers.enable": true
+    });
+    let (code, answer) = connectd.send("PUT", "/connectors/source/config", Some(&source));
+    assert_eq!(code, 201, "{answer}");
+    let records = reader.until("lines", SOON, |records| records.len() >= 3);
+    let lengths: Vec<_> = records.iter().map(|r| r.value.as_ref().map_or(0, bytes::Bytes::len)).collect();
+    assert_eq!(lengths, [5, 1_048_400, 4]);
+    let dead = reader.until("dead", SOON, |records| !records.is_empty());
+    let value = dead[0].value.as_deref().unwrap_or_default();
+    assert!(value.len() > 1_000_000 && value.iter().all(|b| *b == b'x'), "{}", value.len());
+    let size = dead[0].headers.iter().find(|(key, _)| &**key == "__connect.errors.value.size").expect("the header");
+    assert_eq!(size.1.as_deref(), Some(&b"1048576"[..]));
+}
+
 fn known(records: &[connect_kafka::RawRecord]) -> usize {
     let mut values: Vec<_> = records.iter().filter_map(|r| r.value.clone()).collect();
     values.sort_unstable();

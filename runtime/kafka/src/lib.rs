@@ -44,7 +44,7 @@ pub use group_offsets::{GroupError, GroupOffsets};
 pub use handshake::{Event, Handover};
 pub use lease::Lease;
 pub use newest::{Newest, newest};
-pub use producer::{BatchRefused, Delivery, Outgoing, Producer, producer_defaults};
+pub use producer::{BatchRefused, Delivery, LARGEST, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;
 pub use seat::Seat;
 pub use settings::{ClientSettings, Role, translate};

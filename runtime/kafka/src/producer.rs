@@ -65,6 +65,9 @@ impl Outgoing<'_> {
     }
 }
 
+/// How many bytes a record may have at most unless `max.request.size` says otherwise: Java's default.
+pub const LARGEST: usize = 1_048_576;
+
 /// librdkafka's default of `batch.size`.
 const BATCH: usize = 1_000_000;
 
@@ -176,6 +179,8 @@ pub fn producer_defaults(settings: &mut ClientSettings) {
         .or_set("acks", "all")
         .or_set("enable.idempotence", if acks_less { "false" } else { "true" })
         .or_set("partitioner", "murmur2_random")
+        // Java's default of max.request.size; librdkafka's is a little less.
+        .or_set("message.max.bytes", &LARGEST.to_string())
         .or_set("statistics.interval.ms", &LOOK_AT_BROKERS.as_millis().to_string())
         .or_set("queue.buffering.max.kbytes", &queue.to_string())
         .or_set("queue.buffering.max.messages", "10000");

@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connect_api::{Error, ErrorClass, Result};
-use connect_kafka::{Cut, Delivery, Outgoing, Producer, RawRecord};
+use connect_api::{Bytes, Error, ErrorClass, Result};
+use connect_kafka::{Cut, Delivery, LARGEST, Outgoing, Producer, RawRecord};
 
 use crate::{
     error_log,
@@ -93,7 +93,14 @@ pub struct DeadLetters {
     letters: Arc<Letters>,
     topic: String,
     headers: bool,
+    /// Bytes of the largest record that the producer takes.
+    largest: usize,
 }
+
+/// What Kafka adds to a record, and some more.
+const FRAME: usize = 1024;
+/// Says how long the value was of which a dead letter has the beginning.
+const CUT: &str = "__connect.errors.value.size";
 
 #[derive(Default)]
 struct Letters {
@@ -123,7 +130,8 @@ impl DeadLetters {
         status: Arc<TaskStatus>,
     ) -> Result<Self> {
         let letters = Arc::new(Letters { status, ..Letters::default() });
-        Ok(Self { producer: Producer::new(settings)?, letters, topic, headers })
+        let largest = settings.native.get("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(LARGEST);
+        Ok(Self { producer: Producer::new(settings)?, letters, topic, headers, largest })
     }
 
     /// Sends nothing once this is cut.
@@ -156,12 +164,24 @@ impl DeadLetters {
                 ("__connect.errors.exception.stacktrace", Some(trace.as_bytes())),
             ]);
         }
+        // A letter that no topic takes would stop the task for good; its beginning tells enough to find the record.
+        let mut value = raw.value.as_deref();
+        let length = raw.value.as_ref().map_or(0, Bytes::len);
+        let others = headers.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum::<usize>()
+            + raw.key.as_ref().map_or(0, Bytes::len);
+        let room = self.largest.saturating_sub(others + FRAME);
+        let size = length.to_string();
+        if length > room {
+            tracing::warn!("a dead letter has the first {room} bytes of a value of {size}: it would be too large");
+            value = value.map(|value| &value[..room]);
+            headers.push((CUT, Some(size.as_bytes())));
+        }
         let letter = Outgoing {
             topic: &self.topic,
             partition: None,
             timestamp: raw.timestamp,
             key: raw.key.as_deref(),
-            value: raw.value.as_deref(),
+            value,
             headers: &headers,
         };
         ErrorCounts::one(&self.letters.status.counts().errors.letters);
