@@ -289,3 +289,40 @@ fn a_queue_that_cannot_be_created_fails_the_task_and_says_which_setting() {
         assert!(texts.iter().all(|text| trace.contains(text)), "{trace}");
     }
 }
+
+#[test]
+fn records_that_were_sent_with_a_bad_one_are_stored_with_their_own_times() {
+    if without("kafka") {
+        return;
+    }
+    let place = Place::start();
+    for topic in ["numbers", "dead"] {
+        place.reader.create(topic, 1, &[]);
+    }
+    let now = connect_api::time::now_ms();
+    let line = |n: i64| match n {
+        // More than an hour ahead is more than Kafka takes.
+        17 => json!({ "value": n, "timestamp": now + 1_000_000_000 }),
+        n => json!({ "value": n, "timestamp": now - n }),
+    };
+    let lines: String = (0..50).map(|n| format!("{}\n", line(n))).collect();
+    let program = file(place.dir.path(), "lines", &lines);
+    let connectd = place.connectd();
+    let source = json!({
+        "connector.class": "exec-source", "exec.command": format!("cat {program}"), "topic": "numbers",
+        "errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dead",
+        "errors.deadletterqueue.topic.replication.factor": 1, "errors.deadletterqueue.context.headers.enable": true
+    });
+    let (code, answer) = connectd.send("PUT", "/connectors/source/config", Some(&source));
+    assert_eq!(code, 201, "{answer}");
+    let number = |r: &RawRecord| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).parse::<i64>().ok();
+    let records = place
+        .reader
+        .until("numbers", SOON, |records| records.iter().filter_map(number).collect::<BTreeSet<_>>().len() >= 49);
+    for record in &records {
+        let n = number(record).expect("a number");
+        assert!(n != 17 && record.timestamp == Some(now - n), "{n}: {:?}", record.timestamp);
+    }
+    let dead = place.reader.until("dead", SOON, |records| !records.is_empty());
+    assert_eq!(dead.iter().filter_map(number).collect::<BTreeSet<_>>(), [17].into());
+}

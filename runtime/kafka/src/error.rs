@@ -96,6 +96,19 @@ pub fn kafka_error(doing: impl Into<String>, error: KafkaError) -> Error {
     made.caused_by(error)
 }
 
+/// Whether Kafka refused a whole batch because of single records in it, so that a record of it may be all right: it says so
+/// for time stamps and for what it calls invalid records.
+pub fn refused_with_others(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(e) = source {
+        if let Some(code) = e.downcast_ref::<KafkaError>().and_then(code_of) {
+            return matches!(code, Code::InvalidTimestamp | Code::InvalidRecord | Code::InvalidDifferentRecord);
+        }
+        source = e.source();
+    }
+    false
+}
+
 /// Whether Kafka refused because the principal may not do it, or because the broker cannot.
 pub fn not_permitted(error: &Error) -> bool {
     let mut source = std::error::Error::source(error);

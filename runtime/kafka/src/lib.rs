@@ -39,7 +39,7 @@ pub use client::Bounds;
 pub use compacted::CompactedLog;
 pub use consumer::{Consumer, consumer_defaults};
 pub use cut::Cut;
-pub use error::{kafka_error, not_permitted};
+pub use error::{kafka_error, not_permitted, refused_with_others};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use handshake::{Event, Handover};
 pub use lease::Lease;

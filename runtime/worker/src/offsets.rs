@@ -13,7 +13,7 @@ use std::{
 };
 
 use connect_api::{Error, OffsetMap, Outcome, ReceiptSlip, Topic};
-use connect_kafka::{Delivery, RawRecord};
+use connect_kafka::{Delivery, RawRecord, refused_with_others};
 use tokio::sync::Notify;
 
 use crate::{error_log::SourcePosition, status::TaskStatus};
@@ -117,20 +117,27 @@ impl Segment {
 pub struct OnWay {
     segment: Arc<Segment>,
     source: Option<SourcePosition>,
+    /// Its time stamp, which librdkafka does not give back of what was refused.
+    timestamp: Option<i64>,
+    /// How often it was sent again by itself.
+    again: u8,
 }
 
 impl OnWay {
     /// A record of the segment, with its place in the source where the log is to tell it. Without one it stands for every
-    /// record of the segment.
-    pub fn new(segment: &Arc<Segment>, source: Option<SourcePosition>) -> Arc<Self> {
-        Arc::new(Self { segment: segment.clone(), source })
+    /// record of the segment with that time stamp.
+    pub fn new(segment: &Arc<Segment>, source: Option<SourcePosition>, timestamp: Option<i64>) -> Arc<Self> {
+        Arc::new(Self { segment: segment.clone(), source, timestamp, again: 0 })
     }
 
-    /// Whether it stands for any record of the segment.
-    pub fn is_of(&self, segment: &Arc<Segment>) -> bool {
-        Arc::ptr_eq(&self.segment, segment) && self.source.is_none()
+    /// Whether it stands for any record of the segment with that time stamp.
+    pub fn is_of(&self, segment: &Arc<Segment>, timestamp: Option<i64>) -> bool {
+        Arc::ptr_eq(&self.segment, segment) && self.source.is_none() && self.timestamp == timestamp
     }
 }
+
+/// So often a record is sent again that was refused with others: while Kafka is slow it may be with others once more.
+const ALONE: u8 = 3;
 
 /// A record that Kafka refused for good; its segment waits for what becomes of it.
 pub struct Refused {
@@ -141,12 +148,25 @@ pub struct Refused {
     pub record: RawRecord,
     /// Why.
     pub error: Error,
+    /// How often it was sent again by itself.
+    again: u8,
 }
 
 impl Refused {
     /// For a record of the segment.
     pub fn new(segment: &Arc<Segment>, source: Option<SourcePosition>, record: RawRecord, error: Error) -> Self {
-        Self { segment: segment.clone(), source, record, error }
+        Self { segment: segment.clone(), source, record, error, again: 0 }
+    }
+
+    /// Whether it may have been refused because of others in its batch.
+    pub fn may_be_taken_alone(&self) -> bool {
+        self.again < ALONE && refused_with_others(&self.error)
+    }
+
+    /// It is sent again, in a batch of its own.
+    pub fn again(self) -> (RawRecord, Arc<OnWay>) {
+        let timestamp = self.record.timestamp;
+        (self.record, Arc::new(OnWay { segment: self.segment, source: self.source, timestamp, again: self.again + 1 }))
     }
 
     /// The record is tolerated.
@@ -169,12 +189,13 @@ impl Delivery for OnWay {
         shared.changed.notify_one();
     }
 
-    fn refused(&self, error: Error, record: RawRecord) {
+    fn refused(&self, error: Error, mut record: RawRecord) {
         let shared = &self.segment.batch.shared;
         if !shared.tolerate {
             return self.failed(error);
         }
-        let refused = Refused::new(&self.segment, self.source.clone(), record, error);
+        record.timestamp = record.timestamp.or(self.timestamp);
+        let refused = Refused { again: self.again, ..Refused::new(&self.segment, self.source.clone(), record, error) };
         shared.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
         shared.changed.notify_one();
     }
@@ -269,9 +290,20 @@ impl Tracker {
         safe
     }
 
+    /// Whether what Kafka refuses may be tolerated.
+    pub fn tolerates(&self) -> bool {
+        self.shared.tolerate
+    }
+
     /// Takes what Kafka has refused since the last call.
     pub fn take_refused(&self) -> Vec<Refused> {
         std::mem::take(&mut *self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives back what was taken and not decided about.
+    pub fn put_back(&self, refused: impl IntoIterator<Item = Refused>) {
+        self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).extend(refused);
+        self.shared.changed.notify_one();
     }
 
     /// How many batches wait for acknowledgements.
@@ -337,7 +369,7 @@ mod tests {
     }
 
     fn on_way(segment: &Arc<Segment>) -> Arc<OnWay> {
-        OnWay::new(segment, None)
+        OnWay::new(segment, None, None)
     }
 
     fn tracked(tracker: &mut Tracker, len: usize, offset: i64) -> Vec<Arc<Segment>> {

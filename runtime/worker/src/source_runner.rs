@@ -6,7 +6,7 @@ use std::{
 };
 
 use connect_api::{Error, ErrorClass, OffsetMap, Result, SourceBatch, SourceTask, Topic};
-use connect_kafka::{Cut, Outgoing, Producer};
+use connect_kafka::{Cut, Outgoing, Producer, RawRecord, refused_with_others};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -119,7 +119,7 @@ impl SourceRunner {
             tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
         }
         self.topics.note_all(tracker.take_topics().iter());
-        if let Err(e) = settle_refused(&self.pipeline.tolerance, tracker).await {
+        if let Err(e) = settle_refused(&self.producer, &self.pipeline.tolerance, tracker, self.flush_timeout).await {
             tracing::warn!("stopping with a record that kafka refused, which will come again: {}", e.one_line());
         }
         // An offset is safe only when the dead letters before it are stored, too.
@@ -157,7 +157,7 @@ impl SourceRunner {
                         changed = paused.changed() => if changed.is_err() { return Ok(()) },
                         () = tracker.changed() => {
                             self.topics.note_all(tracker.take_topics().iter());
-                            settle_refused(&self.pipeline.tolerance, tracker).await?;
+                            settle_refused(&self.producer, &self.pipeline.tolerance, tracker, self.flush_timeout).await?;
                         }
                         _ = health.tick() => health_of.report(),
                         _ = commits.tick() => {
@@ -302,6 +302,7 @@ async fn send(
     let mut latest: Vec<(Arc<OffsetMap>, OffsetMap)> = Vec::new();
     let mut new_topics: Vec<Topic> = Vec::new();
     let mut failure = None;
+    let tolerates = tracker.tolerates();
     // One for each segment, unless the log is to tell each record.
     let mut report: Option<Arc<OnWay>> = None;
     for (i, record) in records.into_iter().enumerate() {
@@ -310,10 +311,6 @@ async fn send(
         let source = record.source;
         let outcome = match pipeline.encode(record.record, shown.clone()).await {
             Ok(Passed::On(written)) => {
-                if shown.is_some() || !report.as_ref().is_some_and(|report| report.is_of(segment)) {
-                    report = None;
-                }
-                let report = report.get_or_insert_with(|| OnWay::new(segment, shown.clone()));
                 let mut unsent = written.further.len();
                 segment.more(unsent);
                 let mut outcome = Ok(());
@@ -321,6 +318,12 @@ async fn send(
                     if new_topics.last() != Some(&encoded.topic) && used.is_new(&encoded.topic) {
                         new_topics.push(encoded.topic.clone());
                     }
+                    // What is refused may be sent again, with its time.
+                    let timestamp = encoded.timestamp.filter(|_| tolerates);
+                    if shown.is_some() || !report.as_ref().is_some_and(|report| report.is_of(segment, timestamp)) {
+                        report = None;
+                    }
+                    let report = report.get_or_insert_with(|| OnWay::new(segment, shown.clone(), timestamp));
                     let there = match creator {
                         Some(creator) => creator.ensure(&encoded.topic, status).await,
                         None => Ok(()),
@@ -372,15 +375,55 @@ async fn send(
 }
 
 /// Decides about records that Kafka refused for good; their segments are counted down only now, so that dead letters come
-/// before offsets.
-async fn settle_refused(tolerance: &Tolerance, tracker: &Tracker) -> Result<()> {
-    for refused in tracker.take_refused() {
-        settle(tolerance, refused).await?;
+/// before offsets. What may have been refused because of its neighbours is sent again by itself first, for at most so long;
+/// the rest is left for the next time.
+async fn settle_refused(
+    producer: &Producer<OnWay>,
+    tolerance: &Tolerance,
+    tracker: &Tracker,
+    limit: Duration,
+) -> Result<()> {
+    let (again, refused): (Vec<_>, Vec<_>) = tracker.take_refused().into_iter().partition(Refused::may_be_taken_alone);
+    for one in refused {
+        settle(tolerance, one).await?;
+    }
+    let deadline = tokio::time::Instant::now() + limit;
+    let mut again = again.into_iter();
+    while again.len() > 0 {
+        // Nothing else is in the batch if nothing else is on its way.
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        if producer.flush(left).await.is_err() {
+            tracker.put_back(again);
+            return Ok(());
+        }
+        let Some((record, report)) = again.next().map(Refused::again) else { break };
+        deliver_again(producer, &record, &report).await?;
+        if again.len() == 0 {
+            // What comes later waits for it; in vain where Kafka is away.
+            let _ = producer.flush(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
+        }
     }
     Ok(())
 }
 
-async fn settle(tolerance: &Tolerance, refused: Refused) -> Result<()> {
+async fn deliver_again(producer: &Producer<OnWay>, record: &RawRecord, report: &Arc<OnWay>) -> Result<()> {
+    let headers: Vec<(&str, Option<&[u8]>)> = record.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
+    let outgoing = Outgoing {
+        topic: &record.topic,
+        partition: Some(record.partition),
+        timestamp: record.timestamp,
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: &headers,
+    };
+    producer.send(outgoing, report.clone()).await
+}
+
+async fn settle(tolerance: &Tolerance, mut refused: Refused) -> Result<()> {
+    if refused_with_others(&refused.error) {
+        // It may be what Kafka refuses, and would refuse of the dead letter, too.
+        refused.record.timestamp = None;
+    }
     let failure =
         Failure { stage: Stage::KafkaProduce, class: PRODUCING_TASK.to_owned(), error: refused.error.clone() };
     let shown = tolerance.tells_records().then(|| error_log::sent(&refused.record, refused.source.as_ref()));
