@@ -1,8 +1,11 @@
 //! Cluster identity, topics and their partitions.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
-use connect_api::{Error, Result};
+use connect_api::{Error, ErrorClass, Result};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::RDKafkaErrorCode as Code,
@@ -29,29 +32,48 @@ pub struct TopicSpec {
 
 /// An admin client. Cloning shares it.
 #[derive(Clone)]
-pub struct Admin(Arc<AdminClient<Context>>);
+pub struct Admin(Arc<Shared>);
+
+struct Shared {
+    settings: ClientSettings,
+    client: RwLock<Arc<AdminClient<Context>>>,
+}
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 impl Admin {
     /// Makes an admin client; it connects in the background.
     pub fn new(settings: &ClientSettings) -> Result<Self> {
-        let mut config = settings.config();
-        // An admin client is a producer to librdkafka, and asking for a topic would create it where brokers do that.
-        config.set("allow.auto.create.topics", "false");
-        let made: std::result::Result<AdminClient<Context>, _> = config.create_with_context(Context::default());
-        made.map(|a| Self(Arc::new(a))).map_err(|e| not_created(Role::Admin, "the admin client", &e))
+        let client = RwLock::new(make(settings)?);
+        Ok(Self(Arc::new(Shared { settings: settings.clone(), client })))
     }
 
-    pub(crate) fn client(&self) -> &Arc<AdminClient<Context>> {
-        &self.0
+    pub(crate) fn client(&self) -> Arc<AdminClient<Context>> {
+        self.0.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The error of a request that failed. What may pass by itself does not if the client has lost all brokers (see
+    /// `revival`), and nobody polls the statistics of an admin client that would tell; so the next request has another
+    /// client.
+    fn failed(&self, error: Error) -> Error {
+        if error.class() == ErrorClass::Retriable {
+            match make(&self.0.settings) {
+                Ok(mut client) => {
+                    std::mem::swap(&mut *self.0.client.write().unwrap_or_else(PoisonError::into_inner), &mut client);
+                    // It ends when its thread does, for which nobody has to wait.
+                    drop(tokio::task::spawn_blocking(move || drop(client)));
+                }
+                Err(e) => tracing::debug!("the admin client stays: {}", e.one_line()),
+            }
+        }
+        error
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&AdminClient<Context>) -> T + Send + 'static,
     ) -> Result<T> {
-        let client = self.0.clone();
+        let client = self.client();
         let done = tokio::task::spawn_blocking(move || work(&client)).await;
         done.map_err(|e| Error::retriable("asking kafka").caused_by(e))
     }
@@ -66,7 +88,7 @@ impl Admin {
         // By its name: what the principal may not describe is left out of a list of all.
         let name = topic.to_owned();
         let metadata = self.blocking(move |c| c.inner().fetch_metadata(Some(&name), limit)).await?;
-        let metadata = metadata.map_err(|e| kafka_error(format!("describing topic {topic}"), e))?;
+        let metadata = metadata.map_err(|e| self.failed(kafka_error(format!("describing topic {topic}"), e)))?;
         let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else { return Ok(None) };
         match found.error().map(Code::from) {
             None => Ok(Some(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)).filter(|n| *n > 0)),
@@ -80,7 +102,7 @@ impl Admin {
     /// Names of all topics.
     pub async fn topics(&self, limit: Duration) -> Result<Vec<String>> {
         let metadata = self.blocking(move |c| c.inner().fetch_metadata(None, limit)).await?;
-        let metadata = metadata.map_err(|e| kafka_error("listing topics", e))?;
+        let metadata = metadata.map_err(|e| self.failed(kafka_error("listing topics", e)))?;
         Ok(metadata.topics().iter().map(|t| t.name().to_owned()).collect())
     }
 
@@ -89,7 +111,8 @@ impl Admin {
         let doing = || format!("describing the settings of topic {topic}");
         let resource = ResourceSpecifier::Topic(topic);
         let options = AdminOptions::new().request_timeout(Some(LIMIT));
-        let results = self.0.describe_configs([&resource], &options).await.map_err(|e| kafka_error(doing(), e))?;
+        let results = self.client().describe_configs([&resource], &options).await;
+        let results = results.map_err(|e| self.failed(kafka_error(doing(), e)))?;
         match results.into_iter().next() {
             Some(Ok(found)) => Ok(found.get(key).and_then(|entry| entry.value.clone())),
             Some(Err(code)) => Err(kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code))),
@@ -110,7 +133,8 @@ impl Admin {
             )
         };
         let options = AdminOptions::new().operation_timeout(Some(LIMIT)).request_timeout(Some(LIMIT));
-        let results = self.0.create_topics([&topic], &options).await.map_err(|e| kafka_error(doing(), e))?;
+        let results = self.client().create_topics([&topic], &options).await;
+        let results = results.map_err(|e| self.failed(kafka_error(doing(), e)))?;
         match results.into_iter().next() {
             Some(Ok(_)) => Ok(true),
             Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
@@ -121,13 +145,21 @@ impl Admin {
 
     /// Why the last connection that failed did so.
     pub fn last_failure(&self) -> Option<String> {
-        self.0.inner().context().last_failure()
+        self.client().inner().context().last_failure()
     }
 
     /// Whether Kafka could not be reached when last tried.
     pub fn brokers_down(&self) -> bool {
-        self.0.inner().context().brokers_down()
+        self.client().inner().context().brokers_down()
     }
+}
+
+fn make(settings: &ClientSettings) -> Result<Arc<AdminClient<Context>>> {
+    let mut config = settings.config();
+    // An admin client is a producer to librdkafka, and asking for a topic would create it where brokers do that.
+    config.set("allow.auto.create.topics", "false");
+    let made: std::result::Result<AdminClient<Context>, _> = config.create_with_context(Context::default());
+    made.map(Arc::new).map_err(|e| not_created(Role::Admin, "the admin client", &e))
 }
 
 impl std::fmt::Debug for Admin {

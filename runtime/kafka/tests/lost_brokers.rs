@@ -103,3 +103,41 @@ async fn what_waits_is_stored_once_and_in_order_when_kafka_was_halted() {
         assert!(values.iter().map(|v| &v[..]).eq(wanted.iter().map(String::as_bytes)), "{topic}: another order");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_topics_meanwhile_is_answered_afterwards() {
+    if without("kafka") {
+        return;
+    }
+    let mut kafka = impatient();
+    let admins = [(); 4].map(|()| Admin::new(&settings(Role::Admin, &kafka)).expect("admin"));
+    let spec = TopicSpec { name: "t".into(), partitions: 1, replication_factor: 1, settings: Vec::new() };
+    admins[0].create_topic(&spec).await.expect("topic");
+    for admin in &admins {
+        assert_eq!(admin.partitions("t", SOON).await.expect("partitions"), Some(1));
+    }
+    kafka.pause().expect("pause");
+    let asking = admins.map(|admin| {
+        tokio::spawn(async move {
+            let until = tokio::time::Instant::now() + HALT * 3 / 2;
+            while tokio::time::Instant::now() < until {
+                // Whatever the answer is while Kafka is not well.
+                let _ = admin.partitions("t", Duration::from_millis(300)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            admin
+        })
+    });
+    tokio::time::sleep(HALT).await;
+    kafka.resume().expect("resume");
+    for asking in asking {
+        let admin = asking.await.expect("it asks");
+        // As tasks do that wait for a topic.
+        let answered = async {
+            while admin.partitions("t", Duration::from_secs(5)).await.ok().flatten() != Some(1) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(SOON, answered).await.expect("an answer");
+    }
+}
