@@ -63,7 +63,7 @@ connect_api::config! {
         repeat: Option<Millis> = Key::new("exec.repeat.ms"),
         /// Longest line in bytes. A longer one is a bad record, of which a dead letter has the beginning.
         line_limit: i32 = Key::new("exec.line.limit").default("1048576").low().at_least(1),
-        /// Most lines of one batch.
+        /// Most lines of one batch. It has no more than 4 MiB of them, or a single one.
         batch_size: i32 = Key::new("batch.size").default("2000").low().at_least(1),
     }
 }

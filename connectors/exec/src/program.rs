@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use tokio::{
     io::{AsyncRead, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin},
-    sync::{mpsc, oneshot, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 use tracing::Instrument as _;
@@ -34,6 +34,17 @@ const MERCY: Duration = Duration::from_millis(500);
 const GONE: Duration = Duration::from_millis(300);
 /// Longest line of standard error that is logged as one.
 const LOGGED: usize = 8192;
+/// Bytes of lines that are read ahead of the task. A single line always has room.
+const READ_AHEAD: usize = 8 << 20;
+/// What a line takes beside its bytes, about.
+const BESIDE: usize = 128;
+
+/// A line that was read, with its room among those that wait, which it has until it is dropped.
+pub(crate) struct Waiting {
+    /// The line.
+    pub(crate) line: Line,
+    _room: OwnedSemaphorePermit,
+}
 
 /// Lines that Kafka will have, to be acknowledged in order.
 pub(crate) struct Sent {
@@ -48,7 +59,7 @@ pub(crate) struct Sent {
 /// A running program. Dropping it ends its process group at once.
 pub(crate) struct Program {
     /// Lines of its output; closed at its end.
-    pub(crate) lines: mpsc::Receiver<Line>,
+    pub(crate) lines: mpsc::Receiver<Waiting>,
     /// Takes what was sent.
     pub(crate) sent: mpsc::UnboundedSender<Sent>,
     group: Arc<Group>,
@@ -178,12 +189,20 @@ async fn watch_over(mut child: Child, group: Arc<Group>, end: oneshot::Sender<io
     let _ = end.send(status);
 }
 
-async fn read(output: impl AsyncRead + Unpin, limit: usize, lines: mpsc::Sender<Line>) {
+async fn read(output: impl AsyncRead + Unpin, limit: usize, lines: mpsc::Sender<Waiting>) {
+    let room = Arc::new(Semaphore::new(READ_AHEAD));
     let mut output = BufReader::with_capacity(65_536, output);
     loop {
         match lines::next(&mut output, limit).await {
             Ok(Some(line)) => {
-                if lines.send(line).await.is_err() {
+                let size = u32::try_from((line.bytes.capacity() + BESIDE).min(READ_AHEAD)).unwrap_or(u32::MAX);
+                // The program is not read while there is no room, and none comes when the task is gone.
+                let room = tokio::select! {
+                    room = room.clone().acquire_many_owned(size) => room,
+                    () = lines.closed() => return,
+                };
+                let Ok(_room) = room else { return };
+                if lines.send(Waiting { line, _room }).await.is_err() {
                     return;
                 }
             }

@@ -8,10 +8,8 @@ use connect_api::{
 use serde_json::Value as Json;
 
 use crate::{
-    ExecConfig,
-    lines::Line,
-    message,
-    program::{Program, Sent},
+    ExecConfig, message,
+    program::{Program, Sent, Waiting},
 };
 
 /// The running task.
@@ -23,11 +21,13 @@ pub struct ExecTask {
     position: Option<Json>,
     program: Option<Program>,
     /// Read, and not handed over yet.
-    lines: VecDeque<Line>,
+    lines: VecDeque<Waiting>,
     /// Lines that were set aside since the last batch.
     aside: u64,
 }
 
+/// Most bytes of the lines of a batch, unless it is a single one.
+const BATCH_BYTES: usize = 4 << 20;
 /// Where dead letters of lines go that name no topic, as records must have one.
 const NOWHERE: &str = "unknown";
 
@@ -43,8 +43,12 @@ impl ExecTask {
     /// The lines that are there as a batch, up to one that is no record.
     async fn batch(&mut self) -> Result<Option<SourceBatch>> {
         let mut records: Vec<SourceRecord> = Vec::new();
-        let (mut read, mut offset) = (0u64, None);
-        while let Some(line) = self.lines.front() {
+        let (mut read, mut bytes, mut offset) = (0u64, 0, None);
+        while let Some(Waiting { line, .. }) = self.lines.front() {
+            bytes += line.bytes.len();
+            if bytes > BATCH_BYTES && !records.is_empty() {
+                break;
+            }
             let why = match message::read(self.config.format, self.config.topic.as_deref(), &line.bytes) {
                 _ if line.too_long => format!("it is longer than exec.line.limit={} bytes", self.config.line_limit),
                 Ok(mut found) => {

@@ -181,3 +181,34 @@ async fn a_program_that_never_reads_is_not_waited_for() {
     assert_eq!(all[19_999].value, Value::from("line 20000"));
     source::stop(task).await;
 }
+
+#[tokio::test]
+async fn a_program_that_prints_large_lines_is_read_no_further_than_there_is_room() {
+    const LINE: usize = 800_000;
+    let (dir, host) = (tempfile::tempdir().expect("folder"), Host::new());
+    let printed = dir.path().join("printed");
+    let settings = script(
+        dir.path(),
+        "line=$(head -c 800000 /dev/zero | tr '\\0' x)\ni=0\nwhile [ $i -lt 60 ]; do i=$((i+1)); echo \"$line\"; \
+         echo x >> \"$PRINTED\"; done\nsleep 60\n",
+    )
+    .with("exec.format", "text")
+    .with("exec.environment.PRINTED", printed.display().to_string());
+    let count = || fs::read(&printed).map_or(0, |marks| marks.len() / 2);
+    let mut task = start(&host, &settings).await;
+    let (began, mut seen, mut since) = (Instant::now(), 0, Instant::now());
+    while seen == 0 || since.elapsed() < Duration::from_secs(1) {
+        assert!(began.elapsed() < PATIENCE, "it goes on printing: {seen}");
+        sleep(Duration::from_millis(20)).await;
+        if count() != seen {
+            (seen, since) = (count(), Instant::now());
+        }
+    }
+    // 8 MiB, a line that waits for room, and one half in the pipe.
+    assert!(seen * LINE < 11 << 20, "{seen} lines are read ahead");
+    let batch = source::poll(&mut *task, &host, Fate::Stored).await.expect("a batch");
+    assert!(!batch.is_empty() && batch.len() * LINE <= 4 << 20, "{} lines at once", batch.len());
+    let rest = source::take(&mut *task, &host, 60 - batch.len()).await.expect("the others");
+    assert!(rest.iter().all(|record| record.value.as_str().is_some_and(|text| text.len() == LINE)));
+    source::stop(task).await;
+}
