@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_openssl::SslStream;
 use tracing::Instrument as _;
@@ -85,12 +85,24 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// What the broker sends; closed when the connection has ended.
-    pub(crate) messages: mpsc::Receiver<Delivery>,
+    messages: mpsc::Receiver<Delivery>,
     /// Whether the broker has resumed a session.
     pub(crate) resumed: bool,
     subscribed: Option<oneshot::Receiver<()>>,
+    began: Instant,
     closing: CancellationToken,
     ended: JoinHandle<Error>,
+}
+
+/// What a connection brings.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Messages.
+    Messages(Vec<Delivery>),
+    /// It stands, though there is no message.
+    Stands,
+    /// It has ended.
+    Ended,
 }
 
 /// What a connection is made of.
@@ -173,7 +185,34 @@ impl Connection {
         };
         let run = wire.run(stream, closing.clone());
         let ended = tokio::spawn(run.in_current_span());
-        Ok(Self { messages, resumed, subscribed: Some(subscribed), closing, ended })
+        Ok(Self { messages, resumed, subscribed: Some(subscribed), began: Instant::now(), closing, ended })
+    }
+
+    /// Waits for messages; none at the end, and none, too, when the connection has stood for so long with all
+    /// subscriptions granted, if that is asked for. Cancel-safe.
+    pub(crate) async fn next(&mut self, most: usize, stands: Option<Duration>) -> Next {
+        let Self { messages, subscribed, began, .. } = self;
+        let mut taken = Vec::new();
+        let standing = async {
+            let Some(time) = stands else { return std::future::pending().await };
+            if let Some(granted) = subscribed {
+                // Where they are not, the messages end, too.
+                let refused = granted.await.is_err();
+                *subscribed = None;
+                if refused {
+                    return std::future::pending().await;
+                }
+            }
+            sleep_until(*began + time).await;
+        };
+        tokio::select! {
+            biased;
+            count = messages.recv_many(&mut taken, most) => match count {
+                0 => Next::Ended,
+                _ => Next::Messages(taken),
+            },
+            () = standing => Next::Stands,
+        }
     }
 
     /// Waits until the broker has granted all subscriptions.

@@ -18,13 +18,15 @@ use crate::{
     MqttConfig,
     address::{self, Address},
     config::Retained,
-    connection::{Connection, Delivery, Ledger, Making, Session},
+    connection::{Connection, Delivery, Ledger, Making, Next, Session},
     record::Mapping,
     tls,
 };
 
 /// How long a stop waits for receipts that are about to come.
 const LAST_RECEIPTS: Duration = Duration::from_millis(300);
+/// A connection that has ended before was none that stood.
+const STANDS: Duration = Duration::from_secs(2);
 /// The source partition: a session at the broker.
 const PARTITION: &str = "mqtt.client.id";
 /// The source offset: what the session is subscribed to, so that it can be given up when the settings change.
@@ -44,6 +46,8 @@ pub struct MqttTask {
     /// The broker of the last connection, and which to try first next time.
     last: Option<Address>,
     next: usize,
+    /// Whether the last poll has failed, so that the next one is to succeed as soon as it can.
+    failed: bool,
     /// Received, and not handed over yet.
     taken: VecDeque<Delivery>,
     receipts: JoinSet<()>,
@@ -110,6 +114,7 @@ impl MqttTask {
             connection: None,
             last: None,
             next: 0,
+            failed: false,
             taken: VecDeque::new(),
             receipts: JoinSet::new(),
             meters: Meters {
@@ -175,14 +180,18 @@ impl MqttTask {
         }
     }
 
-    /// Waits for messages.
-    async fn receive(&mut self) -> Result<()> {
+    /// Waits for messages. Tells whether to go on waiting for them; after a failure no message is needed to show that all is
+    /// well again.
+    async fn receive(&mut self) -> Result<bool> {
         let most = usize::try_from(self.config.batch_size).unwrap_or(1);
-        let Some(connection) = &mut self.connection else { return self.connect().await };
-        let mut taken = Vec::new();
-        if connection.messages.recv_many(&mut taken, most).await > 0 {
-            self.taken.extend(taken);
-            return Ok(());
+        let Some(connection) = &mut self.connection else { return self.connect().await.map(|()| true) };
+        match connection.next(most, self.failed.then_some(STANDS)).await {
+            Next::Messages(taken) => {
+                self.taken.extend(taken);
+                return Ok(true);
+            }
+            Next::Stands => return Ok(false),
+            Next::Ended => {}
         }
         let why = connection.ended().await;
         self.connection = None;
@@ -237,12 +246,20 @@ impl MqttTask {
 #[async_trait]
 impl SourceTask for MqttTask {
     async fn poll(&mut self) -> Result<SourceBatch> {
-        loop {
-            if let Some(batch) = self.batch().await? {
-                return Ok(batch);
+        let polled = loop {
+            match self.batch().await {
+                Ok(None) => {}
+                Ok(Some(batch)) => break Ok(batch),
+                Err(e) => break Err(e),
             }
-            self.receive().await?;
-        }
+            match self.receive().await {
+                Ok(true) => {}
+                Ok(false) => break Ok(SourceBatch::default()),
+                Err(e) => break Err(e),
+            }
+        };
+        self.failed = polled.is_err();
+        polled
     }
 
     async fn stop(&mut self) -> Result<()> {

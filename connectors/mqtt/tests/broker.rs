@@ -179,6 +179,28 @@ async fn what_is_under_way_while_the_broker_restarts_is_acknowledged_and_not_han
 }
 
 #[tokio::test]
+async fn a_poll_succeeds_without_a_message_when_the_broker_is_back() {
+    if without("mosquitto") {
+        return;
+    }
+    let (mut broker, host) = (Mosquitto::start_with(LOG).expect("mosquitto"), Host::new());
+    let mut task = start(&host, &settings(&broker, &[])).await;
+    subscribed(&mut *task, &broker).await;
+    source::silent(&mut *task, QUIET).await;
+    for _ in 0..2 {
+        broker.stop().expect("stop");
+        let lost = timeout(SOON, task.poll()).await.expect("in time").expect_err("the broker is away");
+        assert_eq!(lost.class(), ErrorClass::Retriable);
+        broker.start_again().expect("start");
+        let batch = poll(&mut *task).await.expect("the broker is back");
+        assert!(batch.into_parts().0.is_empty());
+        // Once is enough.
+        source::silent(&mut *task, 4 * QUIET).await;
+    }
+    source::stop(task).await;
+}
+
+#[tokio::test]
 async fn properties_of_version_5_become_headers() {
     if without("mosquitto") {
         return;
