@@ -12,7 +12,10 @@ use connect_api::{
 };
 use openssl::ssl::SslConnector;
 use serde_json::Value as Json;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::{
     MqttConfig,
@@ -27,6 +30,8 @@ use crate::{
 const LAST_RECEIPTS: Duration = Duration::from_millis(300);
 /// A connection that has ended before was none that stood.
 const STANDS: Duration = Duration::from_secs(2);
+/// So many connections that end so soon are no accident.
+const ENDS: (usize, Duration) = (3, Duration::from_secs(30));
 /// The source partition: a session at the broker.
 const PARTITION: &str = "mqtt.client.id";
 /// The source offset: what the session is subscribed to, so that it can be given up when the settings change.
@@ -48,6 +53,8 @@ pub struct MqttTask {
     next: usize,
     /// Whether the last poll has failed, so that the next one is to succeed as soon as it can.
     failed: bool,
+    /// When the last connections ended.
+    ends: VecDeque<Instant>,
     /// Received, and not handed over yet.
     taken: VecDeque<Delivery>,
     receipts: JoinSet<()>,
@@ -115,6 +122,7 @@ impl MqttTask {
             last: None,
             next: 0,
             failed: false,
+            ends: VecDeque::new(),
             taken: VecDeque::new(),
             receipts: JoinSet::new(),
             meters: Meters {
@@ -197,7 +205,25 @@ impl MqttTask {
         self.connection = None;
         // The next broker may be there.
         self.next += usize::from(why.class() == ErrorClass::Retriable);
-        Err(why)
+        Err(self.of_rivals(why))
+    }
+
+    /// Why a connection has ended, with what is likely where others ended just before: few brokers say that another client
+    /// has taken the session over.
+    fn of_rivals(&mut self, why: Error) -> Error {
+        let (most, time) = ENDS;
+        self.ends.push_back(Instant::now());
+        self.ends.retain(|end| end.elapsed() < time);
+        if why.class() != ErrorClass::Retriable || self.ends.len() < most {
+            return why;
+        }
+        let (count, id) = (self.ends.len(), &self.session.client_id);
+        Error::retriable(format!(
+            "{count} connections to the broker have ended within {} s: another client may have the same \
+             mqtt.client.id={id}, which must be of this one alone",
+            time.as_secs()
+        ))
+        .caused_by(why)
     }
 
     /// What has come as a batch, up to a message that is no record.

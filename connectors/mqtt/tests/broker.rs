@@ -201,6 +201,36 @@ async fn a_poll_succeeds_without_a_message_when_the_broker_is_back() {
 }
 
 #[tokio::test]
+async fn clients_that_throw_each_other_out_are_told_of_their_name() {
+    if without("mosquitto") {
+        return;
+    }
+    for version in VERSIONS {
+        let broker = Mosquitto::start_with(LOG).expect("mosquitto");
+        let settings = settings(&broker, &[("mqtt.version", version)]);
+        let (mut one, mut other) = (start(&Host::new(), &settings).await, start(&Host::new(), &settings).await);
+        let told = async |task: &mut dyn SourceTask| loop {
+            if let Err(e) = task.poll().await {
+                assert_eq!(e.class(), ErrorClass::Retriable, "{}", e.one_line());
+                if e.one_line().contains("another client may have the same mqtt.client.id=tested") {
+                    return;
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let either = async {
+            tokio::select! {
+                () = told(&mut *one) => {}
+                () = told(&mut *other) => {}
+            }
+        };
+        timeout(SOON, either).await.expect("it is said");
+        source::stop(one).await;
+        source::stop(other).await;
+    }
+}
+
+#[tokio::test]
 async fn properties_of_version_5_become_headers() {
     if without("mosquitto") {
         return;
