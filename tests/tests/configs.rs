@@ -54,6 +54,18 @@ fn the_folders_of_the_demo_pass_the_check_as_a_whole() {
 }
 
 #[test]
+fn every_dead_letter_of_an_example_says_why_it_is_one() {
+    let mut all = Vec::new();
+    files(&Path::new(ROOT).join("configs"), &mut all);
+    let texts = all.iter().map(|p| (p, fs::read_to_string(p).expect("text")));
+    let with_queue: Vec<_> = texts.filter(|(_, text)| text.contains("deadletterqueue")).collect();
+    assert!(with_queue.len() >= 5, "{with_queue:?}");
+    for (path, text) in with_queue {
+        assert!(text.contains("context.headers.enable: true"), "{}", path.display());
+    }
+}
+
+#[test]
 fn every_connector_has_an_example() {
     let mut all = Vec::new();
     files(&Path::new(ROOT).join("configs"), &mut all);
