@@ -115,12 +115,13 @@ impl SourceRunner {
     }
 
     async fn commit_last(&mut self, tracker: &mut Tracker, committer: &mut Committer) {
+        let fate = fate(self.task.rereads());
         if let Err(e) = self.producer.flush(self.flush_timeout).await {
-            tracing::warn!("stopping with records on their way, which will come again: {}", e.one_line());
+            tracing::warn!("stopping with records on their way; what kafka has not got {fate}: {}", e.one_line());
         }
         self.topics.note_all(tracker.take_topics().iter());
         if let Err(e) = settle_refused(&self.producer, &self.pipeline.tolerance, tracker, self.flush_timeout).await {
-            tracing::warn!("stopping with a record that kafka refused, which will come again: {}", e.one_line());
+            tracing::warn!("stopping with a record that kafka refused; it {fate}: {}", e.one_line());
         }
         // An offset is safe only when the dead letters before it are stored, too.
         let committed = match self.pipeline.tolerance.flush(self.flush_timeout).await {
@@ -128,7 +129,7 @@ impl SourceRunner {
             Err(e) => Err(e),
         };
         if let Err(e) = committed {
-            tracing::warn!("the last offsets were not stored, their records will come again: {}", e.one_line());
+            tracing::warn!("the last offsets or dead letters were not stored; their input {fate}: {}", e.one_line());
         }
     }
 
@@ -218,6 +219,11 @@ impl SourceRunner {
             }
         }
     }
+}
+
+/// What becomes of what Kafka has not got when a task stops.
+fn fate(rereads: bool) -> &'static str {
+    if rereads { "comes again" } else { "is lost, as its source cannot give it again" }
 }
 
 /// Resolves when the task was to stop that long ago.

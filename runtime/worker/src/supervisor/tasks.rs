@@ -132,7 +132,8 @@ impl Actor {
                 }
                 tracing::warn!(
                     task = id,
-                    "the task did not stop in time and is given up; its last records will come again"
+                    "the task did not stop in time and is given up; what it has not finished comes again if its source \
+                     can give it again"
                 );
                 // In this order: what it says of itself from now on is not heard.
                 task.cut.cut();
