@@ -24,6 +24,17 @@ pub struct Frame {
     pub wrong: Option<String>,
 }
 
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The sender has ended it.
+    Orderly,
+    /// It broke, or was ended from here.
+    Broken,
+    /// It was cut off because a message took too long to come.
+    Slow,
+}
+
 /// Why nothing more can be understood of a connection, with what came there.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken(pub Frame);
@@ -90,17 +101,21 @@ impl Framer {
         }
     }
 
-    /// What came of a message whose end never came; nothing if there is none. `orderly`: the sender has ended the
-    /// connection, which ends a message without a length, too.
-    pub fn last(&mut self, orderly: bool) -> Option<Frame> {
+    /// What came of a message whose end never came; nothing if there is none. A sender that ends the connection ends
+    /// a message without a length, too.
+    pub fn last(&mut self, end: End) -> Option<Frame> {
         let skipping = self.skip != Skip::Nothing;
         let bytes = Bytes::copy_from_slice(self.rest());
         (self.buffer, self.start, self.searched, self.skip) = (Vec::new(), 0, 0, Skip::Nothing);
         if skipping || bytes.is_empty() {
             return None;
         }
-        let is_whole = orderly && self.framing == Framing::NonTransparent;
-        Some(Frame { bytes, wrong: (!is_whole).then(|| "the connection has ended within it".into()) })
+        let wrong = match end {
+            End::Orderly if self.framing == Framing::NonTransparent => None,
+            End::Orderly | End::Broken => Some("the connection has ended within it"),
+            End::Slow => Some("its sender took longer than syslog.client.timeout.ms for it and was cut off"),
+        };
+        Some(Frame { bytes, wrong: wrong.map(Into::into) })
     }
 
     fn rest(&self) -> &[u8] {
@@ -221,7 +236,7 @@ mod tests {
                 }
             }
         }
-        found.extend(framer.last(true).map(shown));
+        found.extend(framer.last(End::Orderly).map(shown));
         found
     }
 
@@ -262,7 +277,7 @@ mod tests {
         let mut framer = Framer::new(Framing::Auto, 100);
         framer.push(b"<1>a");
         assert_eq!(framer.next_frame(), Ok(None));
-        assert!(framer.is_within() && framer.last(false).is_some_and(|frame| frame.wrong.is_some()), "cut off");
+        assert!(framer.is_within() && framer.last(End::Broken).is_some_and(|frame| frame.wrong.is_some()), "cut off");
         assert!(!framer.is_within());
     }
 

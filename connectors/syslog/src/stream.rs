@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     config::Limits,
-    framing::{Broken, Framer},
+    framing::{Broken, End, Framer},
     intake::Intake,
     listener::Listen,
     record::Arrival,
@@ -102,7 +102,7 @@ impl Server {
         let mut framer = Framer::new(self.limits.framing, self.limits.message);
         let mut buffer = vec![0; CHUNK];
         let mut began = None;
-        let orderly = loop {
+        let end = loop {
             loop {
                 match framer.next_frame() {
                     Ok(Some(frame)) => {
@@ -137,22 +137,22 @@ impl Server {
                 }
             };
             match self.stopping.run_until_cancelled(read).await {
-                None => break false,
-                Some(Ok(Ok(0))) => break true,
+                None => break End::Broken,
+                Some(Ok(Ok(0))) => break End::Orderly,
                 Some(Ok(Ok(count))) => framer.push(&buffer[..count]),
                 Some(Ok(Err(e))) => {
                     tracing::debug!(error = %e, "reading from {remote} on {}", self.listener);
-                    break false;
+                    break End::Broken;
                 }
                 Some(Err(_)) => {
                     let why =
                         if framer.is_within() { "took too long for a message" } else { "was silent for too long" };
                     tracing::warn!("{remote} on {} {why}, and is cut off", self.listener);
-                    break false;
+                    break End::Slow;
                 }
             }
         };
-        if let Some(frame) = framer.last(orderly) {
+        if let Some(frame) = framer.last(end) {
             self.intake.put(frame, self.arrival(remote)).await;
         }
     }

@@ -206,6 +206,8 @@ async fn who_is_slow_or_silent_is_cut_off() {
     };
     timeout(SOON, dripping).await.expect("cut off");
     running.until("the report", |host, _| host.rejected().len() == 1).await;
+    let why = running.host.reported()[0].1.message().to_owned();
+    assert!(why.contains("took longer than syslog.client.timeout.ms"), "{why}");
     let mut silent = TcpStream::connect(running.address(0)).await.unwrap();
     silent.write_all(b"<13>once\n").await.unwrap();
     assert_eq!(messages(&running.take(1).await), ["once"]);

@@ -6,7 +6,7 @@ use connect_api::{Bytes, Settings, config::Config};
 use connector_syslog::{
     clock::Clock,
     config::{Chosen, SyslogSourceConfig},
-    framing::{Frame, Framer, Framing},
+    framing::{End, Frame, Framer, Framing},
     listener::{Listen, Transport},
     message::{Expected, Message},
     record::{Arrival, Layout, Recording},
@@ -52,7 +52,7 @@ fn frames(framing: Framing, bytes: &[u8], piece: usize) -> Vec<Frame> {
             }
         }
     }
-    all.extend(framer.last(true));
+    all.extend(framer.last(End::Orderly));
     all
 }
 
