@@ -1,6 +1,9 @@
 //! What the source counts, and what it says in its status of what is lost.
 
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use connect_api::{Counter, Gauge, SourceContext};
 
@@ -14,6 +17,7 @@ pub struct Tally {
     dropped_by_kernel: Counter,
     connections: Gauge,
     open: Mutex<u32>,
+    locked_out: AtomicUsize,
 }
 
 impl Tally {
@@ -34,6 +38,7 @@ impl Tally {
             dropped_by_kernel: dropped("kernel"),
             connections: context.gauge("tocsin_syslog_connections", "Connections of syslog senders.", &[]),
             open: Mutex::new(0),
+            locked_out: AtomicUsize::new(0),
         }
     }
 
@@ -69,6 +74,17 @@ impl Tally {
         Open(self)
     }
 
+    /// A listener has a connection that finds no place, until the guard is dropped.
+    pub fn locked_out(&self) -> LockedOut<'_> {
+        self.locked_out.fetch_add(1, Ordering::Relaxed);
+        LockedOut(self)
+    }
+
+    /// Whether connections wait for a place.
+    pub fn is_full(&self) -> bool {
+        self.locked_out.load(Ordering::Relaxed) > 0
+    }
+
     fn change(&self, change: impl FnOnce(u32) -> u32) {
         let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *open = change(*open);
@@ -84,6 +100,24 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.change(|open| open.saturating_sub(1));
     }
+}
+
+/// A connection that waits for a place.
+#[derive(Debug)]
+pub struct LockedOut<'a>(&'a Tally);
+
+impl Drop for LockedOut<'_> {
+    fn drop(&mut self) {
+        self.0.locked_out.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the status says while connections wait for one of so many places.
+pub fn full(places: i32) -> String {
+    format!(
+        "all {places} connections that syslog.connections allows are taken, and others wait: it can be larger, or \
+         syslog.idle.timeout.ms can be set so that silent senders are cut off"
+    )
 }
 
 /// What the status says of messages that were lost; none if there are none.

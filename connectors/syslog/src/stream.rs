@@ -8,7 +8,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
@@ -61,10 +61,11 @@ impl Server {
     /// Accepts connections until it is stopped.
     pub async fn accept(self, socket: TcpListener) {
         let accept = async {
-            // A connection is accepted when there is a place for it; until then it waits in the kernel.
-            while let Ok(place) = self.places.clone().acquire_owned().await {
+            loop {
                 match socket.accept().await {
                     Ok((stream, remote)) => {
+                        // It waits here, and further ones in the kernel, until there is a place.
+                        let Ok(place) = self.place().await else { return };
                         let server = self.clone();
                         self.tasks.spawn(async move {
                             server.serve(stream, remote).await;
@@ -79,6 +80,14 @@ impl Server {
             }
         };
         self.stopping.run_until_cancelled(accept).await;
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let _locked_out = self.intake.tally().locked_out();
+        self.places.clone().acquire_owned().await
     }
 
     async fn serve(&self, stream: TcpStream, remote: SocketAddr) {

@@ -12,7 +12,7 @@ use connect_api::{
 };
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::DropGuard, task::TaskTracker};
 
@@ -23,15 +23,17 @@ use crate::{
     kernel_drops,
     listener::Listen,
     message::{Expected, Message},
-    meters::{Tally, note},
+    meters::{Tally, full, note},
     record::Recording,
     sockets::{self, Claim, Socket},
     stream::Server,
     udp,
 };
 
-/// How often losses are looked at.
+/// How often losses and connections that wait are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the log tells of connections that wait.
+const FULL_EVERY: Duration = Duration::from_secs(60);
 /// How long readers may take to hand over what they have read when the task stops.
 const HAND_OVER: Duration = Duration::from_millis(500);
 
@@ -49,7 +51,12 @@ pub struct SyslogTask {
     tally: Arc<Tally>,
     /// What was last seen of each UDP socket.
     kernel: HashMap<u64, u64>,
+    /// What was last said of losses, and of all.
+    lost: Option<String>,
     noted: Option<String>,
+    /// Places for connections, and when the log told last that others wait.
+    connections: i32,
+    full_told: Option<Instant>,
     look: Interval,
 }
 
@@ -127,8 +134,22 @@ impl SyslogTask {
             expected: config.format,
             invalid: config.invalid,
         };
-        let (waiting, noted, batch) = (VecDeque::new(), None, config.batch());
-        Ok(Self { context, reading, batch, datagrams, messages, waiting, sockets, tally, kernel, noted, look })
+        Ok(Self {
+            context,
+            reading,
+            batch: config.batch(),
+            datagrams,
+            messages,
+            waiting: VecDeque::new(),
+            sockets,
+            tally,
+            kernel,
+            lost: None,
+            noted: None,
+            connections: config.connections,
+            full_told: None,
+            look,
+        })
     }
 
     /// Where it listens, with the ports that were taken.
@@ -162,7 +183,7 @@ impl SyslogTask {
         tokio::select! {
             received = some(&mut self.datagrams, most) => self.waiting.extend(received),
             received = some(&mut self.messages, most) => self.waiting.extend(received),
-            _ = self.look.tick() => self.look_at_losses(),
+            _ = self.look.tick() => self.look_around(),
         }
         // Whichever was first, neither has to wait for the other.
         for receiver in [&mut self.datagrams, &mut self.messages] {
@@ -173,7 +194,7 @@ impl SyslogTask {
         }
     }
 
-    fn look_at_losses(&mut self) {
+    fn look_around(&mut self) {
         if !self.kernel.is_empty() {
             let counts = kernel_drops::counts();
             for (inode, seen) in &mut self.kernel {
@@ -182,11 +203,20 @@ impl SyslogTask {
                 *seen = now;
             }
         }
-        let text = note(self.tally.lost());
+        let lost = note(self.tally.lost());
+        if let (None, Some(text)) = (&self.lost, &lost) {
+            tracing::warn!("{text}");
+        }
+        self.lost = lost;
+        let full = self.tally.is_full().then(|| full(self.connections));
+        if let Some(text) = &full
+            && self.full_told.is_none_or(|told| told.elapsed() >= FULL_EVERY)
+        {
+            tracing::warn!("{text}");
+            self.full_told = Some(Instant::now());
+        }
+        let text = [full, self.lost.clone()].into_iter().flatten().reduce(|all, one| format!("{all}; {one}"));
         if text != self.noted {
-            if let (None, Some(text)) = (&self.noted, &text) {
-                tracing::warn!("{text}");
-            }
             self.noted.clone_from(&text);
             self.context.note(text);
         }
@@ -260,7 +290,7 @@ impl SourceTask for SyslogTask {
         while let Some(batch) = self.batch().await? {
             all.append(batch);
         }
-        self.look_at_losses();
+        self.look_around();
         Ok(all)
     }
 

@@ -4,7 +4,7 @@
 use std::{path::Path, pin::Pin, time::Duration};
 
 use connect_api::{Check, Settings, SourceConnector, SourceTask, Value, config::Config};
-use connect_testkit::Host;
+use connect_testkit::{Host, source};
 use connector_syslog::{SyslogSource, SyslogSourceConfig};
 use openssl::ssl::{SslConnector, SslFiletype, SslMethod};
 use tokio::{
@@ -185,6 +185,30 @@ async fn many_connections_share_the_places() {
     found.sort();
     found.dedup();
     assert_eq!(found.len(), 1000);
+}
+
+#[tokio::test]
+async fn that_all_places_are_taken_is_said_while_it_is_so() {
+    let settings = [("syslog.listeners", "tcp://127.0.0.1:0,tcp://127.0.0.1:0"), ("syslog.connections", "2")];
+    let mut running = start(&settings).await;
+    let connect = async |to| {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        stream.write_all(b"<13>hello\n").await.unwrap();
+        stream
+    };
+    let (one, other) = (running.address(0), running.address(1));
+    let idle = [connect(one).await, connect(one).await];
+    running.take(2).await;
+    source::silent(&mut running.task, Duration::from_millis(1500)).await;
+    assert_eq!(running.host.noted(), None, "nobody waits");
+    let _waiting = connect(other).await;
+    running.until("the note", |host, _| host.noted().is_some()).await;
+    let note = running.host.noted().unwrap();
+    assert!(note.contains("syslog.connections") && note.contains("syslog.idle.timeout.ms"), "{note}");
+    assert_eq!(running.host.counted(RECEIVED), 2);
+    drop(idle);
+    assert_eq!(messages(&running.take(1).await), ["hello"]);
+    running.until("no note", |host, _| host.noted().is_none()).await;
 }
 
 #[tokio::test]
