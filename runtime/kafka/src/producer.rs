@@ -130,7 +130,8 @@ impl<D: Delivery> ProducerContext for Reports<D> {
             }
             Err((error, message)) => {
                 let (code, size) = (error.rdkafka_error_code(), message.payload_len() + message.key_len());
-                let doing = || format!("writing a record to topic {}", message.topic());
+                let partition = Some(message.partition()).filter(|_| code == Some(RDKafkaErrorCode::UnknownPartition));
+                let doing = || doing("writing", message.topic(), partition);
                 if matches!(code, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) {
                     return report.not_taken(kafka_error(doing(), error.clone()));
                 }
@@ -156,6 +157,18 @@ impl<D: Delivery> ProducerContext for Reports<D> {
                 }
             }
         }
+    }
+}
+
+/// What was being done, and the way out where the topic has not got that partition, which only a record that names its own
+/// can come to.
+fn doing(verb: &str, topic: &str, missing: Option<i32>) -> String {
+    match missing {
+        None => format!("{verb} a record to topic {topic}"),
+        Some(partition) => format!(
+            "{verb} a record to topic {topic}, which has no partition {partition}: give it more partitions, or let the \
+             records' keys decide (target.partition.keep=false in a kafka-source)"
+        ),
     }
 }
 
@@ -264,7 +277,11 @@ impl<D: Delivery> Producer<D> {
                     // Delivery reports free the queue in bulk, so a short pause costs no throughput.
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                Err((e, _)) => return Err(kafka_error(format!("sending a record to topic {}", record.topic), e)),
+                Err((e, _)) => {
+                    let unknown = e.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
+                    let partition = record.partition.filter(|_| unknown);
+                    return Err(kafka_error(doing("sending", record.topic, partition), e));
+                }
             }
         }
     }
