@@ -7,7 +7,7 @@ use connect_api::{
     template::{Escape, Expression, Template},
 };
 
-use crate::PriorityTable;
+use crate::{PriorityTable, routing};
 
 connect_api::config_enum! {
     /// What is written of an alarm that is over.
@@ -32,7 +32,8 @@ connect_api::config! {
         /// Topic that every change goes to besides, as a template over the alarm: `name`, `source`, `severity`, `status`,
         /// `priority`, `connector` and `labels`, such as `alarms-{{labels.zone}}`. Characters that a topic cannot have
         /// become underscores. An alarm whose topic changes is cleared in the old one.
-        copy_topic: Option<Template> = Key::new("copy.topic"),
+        copy_topic: Option<Template> = Key::new("copy.topic")
+            .check(|topic: &Option<Template>| topic.as_ref().map_or(Ok(()), |topic| topic.check_names(&routing::NAMES))),
         /// What is written when an alarm is over. `tombstone`: a null value, which compaction removes after
         /// `delete.retention.ms`, so that who was away for longer never hears of it. `marker`: the last record with its
         /// field `cleared` true, which stays; for readers that know the field. `both`: the marker for who reads

@@ -28,6 +28,9 @@ pub fn topic_name(template: &Template, names: &Json) -> Result<String> {
     Ok(name)
 }
 
+/// What templates over the alarm alone know.
+pub(crate) const NAMES: [&str; 7] = ["name", "source", "severity", "status", "priority", "labels", "connector"];
+
 /// The topic of an alarm by a template over the alarm alone, so that whoever knows the alarm finds its topic again.
 pub(crate) fn topic_of(template: &Template, name: &str, alarm: &Alarm, connector: &Arc<str>) -> Result<Topic> {
     let names = json!({

@@ -23,6 +23,8 @@ config_enum! {
     }
 }
 
+/// What templates of topics know.
+const NAMES: [&str; 2] = ["topic", "cluster"];
 /// Where records go that are not renamed.
 const SAME: &str = "{{topic}}";
 
@@ -51,7 +53,7 @@ connect_api::config! {
         /// transforms is this one.
         target: Template = Key::new("target.topic").default(SAME).check(|target: &Template| match target.source() {
             "" => Err("String must be non-empty".into()),
-            _ => Ok(()),
+            _ => target.check_names(&NAMES),
         }),
         /// Whether records keep the number of their partition; else the key decides, as for other records. The target must
         /// have as many partitions.
@@ -181,6 +183,7 @@ mod tests {
         assert_eq!(problems(&[("target.topic", "{{ topic }}")]), ["target.topic"]);
         assert!(problems(&[("target.topic", "copy-of-{{topic}}")]).is_empty());
         assert!(problems(&[("transforms", "route")]).is_empty());
+        assert_eq!(problems(&[("target.topic", "{{nope}}")]), ["target.topic"]);
         assert!(problems(&[elsewhere]).is_empty());
     }
 

@@ -46,6 +46,9 @@ connect_api::config_enum! {
     }
 }
 
+/// What templates know, the value last, of which they know with texts and JSON.
+const NAMES: [&str; 7] = ["topic", "levels", "qos", "retained", "properties", "connector", "value"];
+
 connect_api::config! {
     /// The source's settings.
     #[derive(Debug, Clone)]
@@ -159,6 +162,13 @@ impl MqttConfig {
         {
             problems.invalid("kafka.topic", self.kafka_topic.source(), &why);
         }
+        // Payloads that stay as they are have no value that a template could look into.
+        let names = if self.format == Format::Bytes { &NAMES[..NAMES.len() - 1] } else { &NAMES[..] };
+        for (key, template) in [("kafka.topic", &self.kafka_topic), ("mqtt.key", &self.key)] {
+            if let Err(why) = template.check_names(names) {
+                problems.invalid(key, template.source(), &why);
+            }
+        }
         if let Some(twice) = self.topics.iter().enumerate().find(|(i, filter)| self.topics[..*i].contains(filter)) {
             problems.add("mqtt.topics", format!("{} is there twice in mqtt.topics", twice.1));
         }
@@ -251,6 +261,9 @@ mod tests {
         assert_eq!(problems(&[("mqtt.topics", "a/#/b")]), ["mqtt.topics"]);
         assert_eq!(problems(&[("kafka.topic", "a b")]), ["kafka.topic"]);
         assert_eq!(problems(&[("kafka.topic", "a{{levels[0]}}")]), [""; 0]);
+        assert_eq!(problems(&[("kafka.topic", "x{{nope}}"), ("mqtt.key", "{{topics}}")]), ["kafka.topic", "mqtt.key"]);
+        assert_eq!(problems(&[("kafka.topic", "x{{value.a}}")]), ["kafka.topic"]);
+        assert_eq!(problems(&[("kafka.topic", "x{{value.a}}"), ("mqtt.value.format", "json")]), [""; 0]);
         assert_eq!(problems(&[("mqtt.queue.bytes", "1000")]), ["mqtt.queue.bytes"]);
         assert_eq!(problems(&[("mqtt.qos", "3"), ("mqtt.version", "4")]), ["mqtt.qos", "mqtt.version"]);
     }

@@ -18,7 +18,7 @@ use crate::{
     framing::Framing,
     listener::{Listen, Listens, Transport},
     message::Expected,
-    record::{Layout, RecordTime, Recording, Text},
+    record::{self, Layout, RecordTime, Recording, Text},
 };
 
 /// The source's own settings with those of Confluent's connector.
@@ -48,10 +48,10 @@ connect_api::config! {
         listeners: Option<Listens> = Key::new("syslog.listeners").high(),
         /// Template of the topic. Names are those of the fields of values (see syslog.layout, tocsin), such as in
         /// syslog.{{facility_name}}. Characters that a topic cannot have become underscores.
-        topic: Template = Key::new("topic").default("syslog").high().check(not_empty),
+        topic: Template = Key::new("topic").default("syslog").high().check(topic),
         /// Template of the record's key, over the same names; empty for none. host is the host name in the message, or the
         /// address of the sender if there is none.
-        key: Template = Key::new("syslog.key").default("{{host}}"),
+        key: Template = Key::new("syslog.key").default("{{host}}").check(of_fields),
         /// How messages are expected. auto: RFC 5424 where a version follows the priority, else RFC 3164 with what devices
         /// make of it. rfc5424, rfc3164: that alone.
         format: Expected = Key::new("syslog.format").default("auto"),
@@ -118,7 +118,8 @@ connect_api::config! {
         /// With syslog.port: the address to listen on, by default all, as there.
         listen_address: String = Key::new("syslog.listen.address").default("0.0.0.0").low().non_empty(),
         /// The old name of topic, of which it is the default.
-        topic_prefix: Option<Template> = Key::new("topic.prefix").low(),
+        topic_prefix: Option<Template> = Key::new("topic.prefix").low()
+            .check(|template: &Option<Template>| template.as_ref().map_or(Ok(()), of_fields)),
         /// Another name of syslog.tls.certificate.file.
         certificate_file: Option<String> = Key::new("syslog.ssl.cert.chain.path").low(),
         /// Another name of syslog.tls.key.file.
@@ -322,8 +323,14 @@ fn port(number: &Option<i32>) -> Result<(), String> {
     }
 }
 
-fn not_empty(template: &Template) -> Result<(), String> {
-    if template.source().is_empty() { Err("String must be non-empty".into()) } else { Ok(()) }
+fn topic(template: &Template) -> Result<(), String> {
+    if template.source().is_empty() { Err("String must be non-empty".into()) } else { of_fields(template) }
+}
+
+/// Whether a template uses none but the fields of values.
+fn of_fields(template: &Template) -> Result<(), String> {
+    let fields: Vec<&str> = record::schema().fields().iter().map(|field| field.name()).collect();
+    template.check_names(&fields)
 }
 
 #[cfg(test)]
@@ -384,6 +391,7 @@ mod tests {
         assert_eq!(problems(&[("syslog.tls.key.file", "/k")]), ["syslog.tls.key.file"]);
         assert_eq!(problems(&[("syslog.tls.client.ca.file", "/k")]), ["syslog.tls.client.ca.file"]);
         assert_eq!(problems(&[("syslog.layout", "confluent"), ("syslog.raw", "true")]), ["syslog.raw"]);
+        assert_eq!(problems(&[("topic", "{{facility}}.{{nope}}"), ("syslog.key", "{{hst}}")]), ["topic", "syslog.key"]);
         let wrong =
             [("topic", ""), ("syslog.key", "{{host"), ("syslog.timezone", "Mars"), ("syslog.udp.receive.buffer", "0")];
         assert_eq!(problems(&wrong), ["topic", "syslog.key", "syslog.timezone", "syslog.udp.receive.buffer"]);

@@ -1,6 +1,9 @@
 //! Text templates and expressions over records, in Jinja syntax (minijinja), strict about unknown names.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value as Json, json};
@@ -76,6 +79,19 @@ impl Template {
     /// The template's text.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whether it uses none but these names, where no others can ever exist. The error names the others, and these.
+    pub fn check_names(&self, known: &[&str]) -> Result<(), String> {
+        let used = self.environment.get_template(NAME).map_err(|e| describe(&e))?.undeclared_variables(false);
+        let is_known =
+            |name: &str| known.contains(&name) || self.environment.globals().any(|(global, _)| global == name);
+        let unknown: BTreeSet<&String> = used.iter().filter(|name| !is_known(name)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let unknown: Vec<String> = unknown.into_iter().map(|name| format!("{name:?}")).collect();
+        Err(format!("There is no name {} here; there are: {}", unknown.join(", "), known.join(", ")))
     }
 
     /// The text for a record. `extra` adds names or replaces those of the record. An unknown name is a
@@ -255,6 +271,15 @@ mod tests {
         let e = render("{{value", Escape::None).expect_err("syntax");
         assert_eq!(e.class(), crate::ErrorClass::Fatal);
         assert!(e.message().contains("{{value"), "{e}");
+    }
+
+    #[test]
+    fn names_that_can_never_exist_are_told_with_those_that_can() {
+        let check = |text: &str| Template::parse(text, Escape::None).expect("right").check_names(&["topic", "levels"]);
+        assert_eq!(check("a.{{topic}}.{{levels[1].x}}{% for l in levels %}{{l}}{{loop.index}}{% endfor %}"), Ok(()));
+        assert_eq!(check("{% set x = topic %}{{x|upper}}{{range(2)|first}}"), Ok(()));
+        let expected = "There is no name \"Topic\", \"nope\" here; there are: topic, levels";
+        assert_eq!(check("x{{nope.a}}{{Topic}}{{topic}}"), Err(expected.into()));
     }
 
     #[test]
