@@ -56,13 +56,13 @@ connect_api::config! {
         /// Brokers to connect to, such as tcp://broker:1883 or ssl://broker:8883, of which the first that answers is taken.
         /// All must be entrances to one broker or cluster, which keeps the sessions.
         servers: Vec<String> = Key::new("mqtt.server.uri").high().at_least_one().check(|servers: &Vec<String>| {
-            servers.iter().try_for_each(|server| Address::parse(server).map(drop))
+            all_of(servers, |server| Address::parse(server).map(drop))
         }),
         /// Filters of the MQTT topics to subscribe to, such as site/+/alarm or site/#. Those of shared subscriptions, such as
         /// $share/group/site/#, are subscribed to by each of up to tasks.max tasks, and the broker deals the messages out.
         /// All others belong to the first task, so that without shared subscriptions there is one task.
         topics: Vec<String> = Key::new("mqtt.topics").high().at_least_one().check(|filters: &Vec<String>| {
-            filters.iter().try_for_each(|filter| address::check_filter(filter))
+            all_of(filters, address::check_filter)
         }),
         /// Quality of service that is asked for: with 1 and 2 a message is acknowledged when Kafka has its record and comes
         /// again if it has not; 2 leaves out what comes again as long as the task runs. With 0 what is under way when
@@ -169,8 +169,9 @@ impl MqttConfig {
                 problems.invalid(key, template.source(), &why);
             }
         }
-        if let Some(twice) = self.topics.iter().enumerate().find(|(i, filter)| self.topics[..*i].contains(filter)) {
-            problems.add("mqtt.topics", format!("{} is there twice in mqtt.topics", twice.1));
+        let twice = self.topics.iter().enumerate().filter(|(i, filter)| self.topics[..*i].contains(filter));
+        for (_, filter) in twice {
+            problems.add("mqtt.topics", format!("{filter} is there twice in mqtt.topics"));
         }
     }
 
@@ -226,6 +227,12 @@ pub(crate) fn secret(setting: &Option<Secret>) -> Option<&Secret> {
     setting.as_ref().filter(|secret| !secret.reveal().is_empty())
 }
 
+/// Whether all entries are right; the error tells of each that is not.
+fn all_of(entries: &[String], check: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
+    let wrong: Vec<String> = entries.iter().filter_map(|entry| check(entry).err()).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
 fn not_empty(template: &Template) -> Result<(), String> {
     if template.source().is_empty() { Err("String must be non-empty".into()) } else { Ok(()) }
 }
@@ -259,6 +266,7 @@ mod tests {
         assert_eq!(problems(&[("mqtt.server.uri", "tcp://a,wss://b")]), ["mqtt.server.uri"]);
         assert_eq!(problems(&[("mqtt.topics", "a,a")]), ["mqtt.topics"]);
         assert_eq!(problems(&[("mqtt.topics", "a/#/b")]), ["mqtt.topics"]);
+        assert_eq!(problems(&[("mqtt.topics", "a,a,b,b")]), ["mqtt.topics", "mqtt.topics"]);
         assert_eq!(problems(&[("kafka.topic", "a b")]), ["kafka.topic"]);
         assert_eq!(problems(&[("kafka.topic", "a{{levels[0]}}")]), [""; 0]);
         assert_eq!(problems(&[("kafka.topic", "x{{nope}}"), ("mqtt.key", "{{topics}}")]), ["kafka.topic", "mqtt.key"]);
@@ -266,6 +274,15 @@ mod tests {
         assert_eq!(problems(&[("kafka.topic", "x{{value.a}}"), ("mqtt.value.format", "json")]), [""; 0]);
         assert_eq!(problems(&[("mqtt.queue.bytes", "1000")]), ["mqtt.queue.bytes"]);
         assert_eq!(problems(&[("mqtt.qos", "3"), ("mqtt.version", "4")]), ["mqtt.qos", "mqtt.version"]);
+    }
+
+    #[test]
+    fn each_entry_of_a_list_that_is_wrong_is_named() {
+        let settings = LEAST.into_iter().chain([("mqtt.topics", "a#,b/+,c/#/d"), ("mqtt.server.uri", "a:b,ws://c")]);
+        let problems = MqttConfig::parse(&settings.collect()).expect_err("wrong");
+        let texts: Vec<String> = problems.iter().map(|p| p.text.clone()).collect();
+        let has = |words: [&str; 2]| texts.iter().any(|text| words.iter().all(|word| text.contains(word)));
+        assert!(has(["\"a#\" is no filter", "\"c/#/d\" is no filter"]) && has(["a:b", "; "]), "{texts:?}");
     }
 
     #[test]

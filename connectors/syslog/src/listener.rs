@@ -73,17 +73,21 @@ impl ConfigType for Listens {
     const KIND: KeyType = KeyType::List;
 
     fn parse(text: &str) -> Result<Self, String> {
-        let mut all: Vec<Listen> = Vec::new();
+        let (mut all, mut wrong): (Vec<Listen>, Vec<String>) = (Vec::new(), Vec::new());
         for one in split_list(text) {
-            let listen = Listen::parse(&one).ok_or_else(|| {
-                format!("{one:?} is no listener such as udp://127.0.0.1:5514; there are udp, tcp and tls")
-            })?;
+            let Some(listen) = Listen::parse(&one) else {
+                wrong.push(format!("{one:?} is no listener such as udp://127.0.0.1:5514; there are udp, tcp and tls"));
+                continue;
+            };
             // What TLS and TCP share is the port.
             let port = |l: &Listen| (l.transport == Transport::Udp, l.address.clone());
             if !listen.is_any_port() && all.iter().any(|other| port(other) == port(&listen)) {
-                return Err(format!("{one} is taken twice"));
+                wrong.push(format!("{one} is taken twice"));
             }
             all.push(listen);
+        }
+        if !wrong.is_empty() {
+            return Err(wrong.join("; "));
         }
         if all.is_empty() {
             return Err("Empty list".into());
@@ -116,5 +120,8 @@ mod tests {
         ] {
             assert!(Listens::parse(wrong).is_err(), "{wrong}");
         }
+        let all = Listens::parse("relp://h:1,udp://h:1,h:2,udp://h:1").expect_err("three");
+        let named = ["\"relp://h:1\" is no", "\"h:2\" is no", "udp://h:1 is taken twice"];
+        assert!(named.iter().all(|text| all.contains(text)), "{all}");
     }
 }
