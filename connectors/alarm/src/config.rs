@@ -148,7 +148,7 @@ impl ConfigType for ProseText {
     }
 }
 
-/// An expression as a setting.
+/// A strict expression as a setting.
 #[derive(Debug, Clone)]
 pub struct ExpressionText(Expression);
 
@@ -164,7 +164,7 @@ impl ConfigType for ExpressionText {
     const KIND: KeyType = KeyType::String;
 
     fn parse(text: &str) -> Result<Self, String> {
-        Expression::parse(text).map(Self).map_err(|e| e.to_string())
+        Expression::parse_strict(text).map(Self).map_err(|e| e.to_string())
     }
 }
 

@@ -175,11 +175,15 @@ impl RecordMapping {
         let evaluate = |expression: &Option<ExpressionText>| -> Result<Option<String>> {
             expression.as_ref().map_or(Ok(None), |e| Ok(text_or_json(&e.evaluate(all)?)))
         };
+        // What only adorns an alarm must not keep it from being raised.
+        let look = |expression: &Option<ExpressionText>| -> Result<Option<String>> {
+            expression.as_ref().map_or(Ok(None), |e| Ok(text_or_json(&e.evaluate_or_null(all)?)))
+        };
         let condition = Condition {
             name: name.clone(),
             severity: evaluate(severity)?.unwrap_or_default(),
-            status: evaluate(status)?.unwrap_or_default(),
-            value: evaluate(value)?,
+            status: look(status)?.unwrap_or_default(),
+            value: look(value)?,
             since: match raised {
                 Some(expression) => Some(moment(expression, all)?),
                 None => timestamp.or_else(|| Some(time::now_ms())),
@@ -201,7 +205,7 @@ impl RecordMapping {
 }
 
 fn labels(expression: &ExpressionText, names: &Json) -> Result<BTreeMap<String, String>> {
-    match expression.evaluate(names)? {
+    match expression.evaluate_or_null(names)? {
         Json::Null => Ok(BTreeMap::new()),
         Json::Object(members) => {
             let texts = members.iter().filter_map(|(name, value)| Some((name.clone(), text_or_json(value)?)));
@@ -298,7 +302,7 @@ mod tests {
             (Priority::Productivity, "device minor", Some(5000))
         );
         assert_eq!(state(&settings, json!({"s": "normal"})).expect("known"), Some(State::Normal));
-        for unknown in [json!({"s": "critical"}), json!({})] {
+        for unknown in [json!({"s": "critical"}), json!({}), json!({"s": null})] {
             assert_eq!(state(&settings, unknown).expect_err("unknown").class(), ErrorClass::Data);
         }
     }
@@ -323,6 +327,42 @@ mod tests {
         gone.value = Value::Null;
         let seen = mapping(&[over, under]).observe(&gone).expect("mapped").expect("an alarm");
         assert_eq!(seen.state, State::Normal, "a record without value clears");
+    }
+
+    #[test]
+    fn malformed_records_say_nothing_about_an_alarm() {
+        let (over, under) = (("raise", "value.n > 90"), ("clear", "value.n < 85"));
+        let all = ("priority", "P4_DIAGNOSTIC");
+        let by_level = ("priority.expression", "'P1_LIFE' if value.n > 9 else 'P3_PRODUCTIVITY'");
+        let (missing, of_kinds) = ("value.n is missing or null", "which cannot be compared");
+        for (value, why) in [
+            (json!({}), missing),
+            (json!({"n": null}), missing),
+            (json!({"v": 1}), missing),
+            (json!([1]), missing),
+            (json!({"n": "10"}), "value.n is a text and 90 is a number, which cannot be compared"),
+            (json!({"n": [91]}), of_kinds),
+            (json!({"n": {"v": 91}}), of_kinds),
+            (json!({"n": true}), of_kinds),
+        ] {
+            for settings in [&[over, under, all][..], &[over, all], &[over, by_level]] {
+                let e = state(settings, value.clone()).expect_err("malformed");
+                assert_eq!(e.class(), ErrorClass::Data, "{value}");
+                assert!(e.message().contains("\"value.n > 90\"") && e.message().contains(why), "{value}: {e}");
+            }
+            let e = state(&[under, all], value.clone()).expect_err("malformed");
+            assert!(e.message().contains("\"value.n < 85\""), "{value}: {e}");
+            let e = state(&[("raise", "true"), by_level], value.clone()).expect_err("no priority");
+            assert_eq!(e.class(), ErrorClass::Data, "{value}");
+        }
+        let any = ("priority", "major:P2_PROPERTY,*:P3_PRODUCTIVITY");
+        assert!(state(&[("severity", "value.s"), any], json!({})).is_err(), "* is for other severities, not for none");
+        assert_eq!(raised(&[("severity", "value.s | default('')"), any], json!({})).priority, Priority::Productivity);
+        let allowing = [("raise", "value.n is defined and value.n > 90"), ("clear", "(value.n or 90) < 85"), all];
+        assert_eq!(state(&allowing, json!({})).expect("mapped"), None);
+        let status = [over, all, ("status", "value.why"), ("value", "value.unit"), ("message", "hot")];
+        let alarm = raised(&status, json!({"n": 91, "unit": null}));
+        assert_eq!((&*alarm.status, alarm.value), ("", None), "an alarm without its reason is one");
     }
 
     #[test]

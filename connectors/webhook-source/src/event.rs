@@ -23,6 +23,8 @@ pub struct Events {
 pub enum Refusal {
     /// The body is wrong; sending it again is of no use.
     Malformed(String),
+    /// The body is of the format, but what it says is not fit for an alarm or a record; sending it again is of no use.
+    Unfit(String),
     /// The body is right, but the settings cannot make an alarm or a record of it.
     Impossible(String),
 }
@@ -91,7 +93,7 @@ impl Reading {
             let Item { key, names, timestamp, schema, value } = item;
             if let Some(mapping) = &self.alarms {
                 let seen = mapping.observe_names(names.clone(), key.clone(), Some(timestamp));
-                let seen = seen.map_err(|e| Refusal::Impossible(format!("making an alarm of it: {}", e.one_line())))?;
+                let seen = seen.map_err(|e| self.unmapped(format!("making an alarm of it: {}", e.one_line())))?;
                 events.alarms.extend(seen);
             }
             if let Some(template) = &self.topic {
@@ -103,6 +105,11 @@ impl Reading {
             }
         }
         Ok(events)
+    }
+
+    /// Of bodies of any form the sender knows what they should say; all others were checked against their format.
+    fn unmapped(&self, why: String) -> Refusal {
+        if matches!(self.bodies, Bodies::Json(_)) { Refusal::Unfit(why) } else { Refusal::Impossible(why) }
     }
 
     fn items(&self, body: Json, now: i64) -> Result<Vec<Item>, String> {
@@ -242,7 +249,7 @@ mod tests {
         match reading.read(body.to_string().as_bytes(), 5) {
             Ok(events) => Ok(events.records),
             Err(Refusal::Malformed(problem)) => Err(problem),
-            Err(Refusal::Impossible(why)) => panic!("{why}"),
+            Err(Refusal::Unfit(why) | Refusal::Impossible(why)) => panic!("{why}"),
         }
     }
 

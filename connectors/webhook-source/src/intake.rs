@@ -113,6 +113,7 @@ impl Intake {
         let mut events = match self.reading.read(&request.body, now) {
             Ok(events) => events,
             Err(Refusal::Malformed(problem)) => return Reply::new(StatusCode::BAD_REQUEST, problem),
+            Err(Refusal::Unfit(problem)) => return Reply::new(StatusCode::UNPROCESSABLE_ENTITY, problem),
             // The sender is right: it is to come again when the settings are, too.
             Err(Refusal::Impossible(why)) => return Reply::new(StatusCode::INTERNAL_SERVER_ERROR, why),
         };

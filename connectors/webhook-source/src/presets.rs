@@ -36,8 +36,10 @@ const fn preset(
 
 const PRESETS: [Preset; 6] = [
     preset("clear", None, Some("value.status == 'resolved'"), |c| &mut c.record.clear),
-    preset("severity", Some("severity"), Some("value.labels.severity"), |c| &mut c.record.severity),
-    preset("status", Some("trigger"), Some("value.labels.alertname"), |c| &mut c.record.status),
+    preset("severity", Some("severity"), Some("(value.labels or {}).severity | default('')"), |c| {
+        &mut c.record.severity
+    }),
+    preset("status", Some("trigger"), Some("(value.labels or {}).alertname"), |c| &mut c.record.status),
     Preset { grafana: Some("value.valueString"), ..preset("value", None, None, |c| &mut c.record.value) },
     preset("raised", None, Some("value.startsAt"), |c| &mut c.record.raised),
     preset(

@@ -31,6 +31,7 @@ mod projector;
 mod receipt;
 mod record;
 mod schema;
+mod strict;
 mod structure;
 mod table;
 pub mod template;

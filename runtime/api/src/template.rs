@@ -8,7 +8,7 @@ use std::{
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Error, Record, Result, json::to_json};
+use crate::{Error, Record, Result, json::to_json, strict};
 
 /// How values are escaped where a template inserts them, and what null is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,13 +110,7 @@ impl Template {
     }
 
     fn why(&self, e: &minijinja::Error) -> String {
-        let expression = e.range().and_then(|range| {
-            // Of a chain of attributes the range may have the end alone.
-            let before =
-                self.source.get(..range.start)?.trim_end_matches(|c: char| c.is_alphanumeric() || "._".contains(c));
-            self.source.get(before.len()..range.end)
-        });
-        let expression = expression.unwrap_or("a name");
+        let expression = failed_part(&self.source, e);
         if std::error::Error::source(e).is_some_and(|cause| cause.is::<Null>()) {
             return format!("{expression} is null; ask for it with \"is not none\"");
         }
@@ -140,22 +134,36 @@ static EXPRESSIONS: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
+static STRICT: LazyLock<Environment<'static>> = LazyLock::new(strict::environment);
+
 /// A parsed expression over the same names as [`Template`], such as `value.severity != 'normal'`.
 ///
-/// Names that do not exist are undefined, which is false.
+/// A lenient one takes names that do not exist for undefined, which is false. A strict one fails with an error of the
+/// data where it uses what is missing or null, and where it compares values of different kinds; `is defined`, `is none`,
+/// `default(...)` and the left side of an `or` may use what is missing.
 #[derive(Clone)]
 pub struct Expression {
     compiled: Arc<minijinja::Expression<'static, 'static>>,
     source: Arc<str>,
+    /// What was compiled, if the expression is strict.
+    strict: Option<Arc<str>>,
 }
 
 impl Expression {
-    /// Parses an expression. The error names the place.
+    /// Parses a lenient expression. The error names the place.
     pub fn parse(source: &str) -> Result<Self> {
         let compiled = EXPRESSIONS.compile_expression_owned(source.to_owned());
-        let compiled =
-            compiled.map_err(|e| Error::fatal(format!("parsing the expression {source:?}: {}", describe(&e))))?;
-        Ok(Self { compiled: Arc::new(compiled), source: source.into() })
+        let compiled = compiled.map_err(|e| unparsed(source, &describe(&e)))?;
+        Ok(Self { compiled: Arc::new(compiled), source: source.into(), strict: None })
+    }
+
+    /// Parses a strict expression. The error names the place.
+    pub fn parse_strict(source: &str) -> Result<Self> {
+        Self::parse(source)?;
+        let rewritten = strict::rewrite(source).ok_or_else(|| unparsed(source, "it cannot be checked strictly"))?;
+        let compiled = STRICT.compile_expression_owned(rewritten.clone());
+        let compiled = compiled.map_err(|e| unparsed(source, "it cannot be checked strictly").caused_by(e))?;
+        Ok(Self { compiled: Arc::new(compiled), source: source.into(), strict: Some(rewritten.into()) })
     }
 
     /// The expression's text.
@@ -163,27 +171,70 @@ impl Expression {
         &self.source
     }
 
-    /// The expression's value over the names; undefined becomes null.
+    /// The expression's value over the names. If there is none, this is null, or an error of a strict expression.
     pub fn evaluate(&self, names: &Json) -> Result<Json> {
+        let value = self.existing(names)?;
+        if value.is_undefined() { Ok(Json::Null) } else { self.json(&value) }
+    }
+
+    /// The expression's value over the names, null if the expression as a whole names what is missing.
+    pub fn evaluate_or_null(&self, names: &Json) -> Result<Json> {
         let value = self.eval(names)?;
-        if value.is_undefined() {
-            return Ok(Json::Null);
-        }
-        serde_json::to_value(&value).map_err(|e| self.failure(&e.to_string()))
+        if value.is_undefined() { Ok(Json::Null) } else { self.json(&value) }
     }
 
     /// Whether the expression holds, by Jinja's rules of truth.
     pub fn holds(&self, names: &Json) -> Result<bool> {
-        Ok(self.eval(names)?.is_true())
+        Ok(self.existing(names)?.is_true())
+    }
+
+    fn existing(&self, names: &Json) -> Result<minijinja::Value> {
+        let value = self.eval(names)?;
+        if value.is_undefined() && self.strict.is_some() {
+            return Err(self.failure(&strict::missing("its result")));
+        }
+        Ok(value)
     }
 
     fn eval(&self, names: &Json) -> Result<minijinja::Value> {
-        self.compiled.eval(names_of(names)).map_err(|e| self.failure(&describe(&e)))
+        let names = if self.strict.is_some() { strict::names(names) } else { names_of(names) };
+        self.compiled.eval(names).map_err(|e| self.failure(&self.why(&e)))
+    }
+
+    fn why(&self, e: &minijinja::Error) -> String {
+        let refused = std::error::Error::source(e).and_then(|cause| cause.downcast_ref::<strict::Refused>());
+        match (refused, &self.strict) {
+            (Some(refused), _) => refused.to_string(),
+            (None, Some(compiled)) if e.kind() == ErrorKind::UndefinedError => {
+                // The name in backquotes is what was missing where it came from, which may be before the failed part.
+                let origin = e.detail().and_then(|detail| detail.split('`').nth(1));
+                strict::missing(origin.unwrap_or_else(|| failed_part(compiled, e)))
+            }
+            _ => describe(e),
+        }
+    }
+
+    fn json(&self, value: &minijinja::Value) -> Result<Json> {
+        serde_json::to_value(value).map_err(|e| self.failure(&e.to_string()))
     }
 
     fn failure(&self, why: &str) -> Error {
         Error::data(format!("evaluating the expression {:?}: {why}", self.source))
     }
+}
+
+fn unparsed(source: &str, why: &str) -> Error {
+    Error::fatal(format!("parsing the expression {source:?}: {why}"))
+}
+
+/// The part of the text that failed.
+fn failed_part<'s>(source: &'s str, e: &minijinja::Error) -> &'s str {
+    let part = e.range().and_then(|range| {
+        // Of a chain of attributes the range may have the end alone.
+        let before = source.get(..range.start)?.trim_end_matches(|c: char| c.is_alphanumeric() || "._".contains(c));
+        source.get(before.len()..range.end)
+    });
+    part.unwrap_or("a name")
 }
 
 impl std::fmt::Debug for Expression {
@@ -310,5 +361,106 @@ mod tests {
         assert!(Expression::parse("value.n > 2").and_then(|e| e.holds(&names)).expect("holds"));
         assert!(!Expression::parse("value.x.y").and_then(|e| e.holds(&names)).expect("chain"));
         assert_eq!(Expression::parse("value.n + 1").and_then(|e| e.evaluate(&names)).expect("sum"), json!(4));
+    }
+    fn strictly(source: &str, names: &Json) -> Result<Json> {
+        Expression::parse_strict(source)?.evaluate(names)
+    }
+
+    #[test]
+    fn strict_expressions_mean_what_lenient_ones_do_where_all_is_well() {
+        let names =
+            json!({"a": 7, "b": 2.5, "s": "x y", "on": true, "list": [1, 2], "map": {"in": 1, "not": {"or": 4}}});
+        for (source, expected) in [
+            ("a > 5", json!(true)),
+            ("a >= 7 and b < 3 or a == 1", json!(true)),
+            ("not a < 5", json!(true)),
+            ("1 < b < a", json!(true)),
+            ("1 < a < b", json!(false)),
+            ("a - 2 * 2 == 3", json!(true)),
+            ("-a < -1.5e0", json!(true)),
+            ("(a > 9) == (b > 9)", json!(true)),
+            ("'high' if a > 9 else 'low' if a > 5 else 'none'", json!("low")),
+            ("{'x': a > 5, \"y\": [b > 5, on]}", json!({"x": true, "y": [false, true]})),
+            ("'x' in s and 'z' not in s", json!(true)),
+            ("a in list", json!(false)),
+            ("list[1:] == [2]", json!(true)),
+            ("map.in == 1 and map.not.or == 4", json!(true)),
+            ("'it\\'s > or' == \"it's > or\"", json!(true)),
+            ("a is gt 5 and a is not lt(5) and on is true", json!(true)),
+            ("s | upper == 'X Y' and s | length > 2", json!(true)),
+            ("s is in ['x y', 'b'] and a is number", json!(true)),
+            ("(a if on else b) > 5", json!(true)),
+            ("false or a", json!(7)),
+        ] {
+            assert_eq!(strictly(source, &names).expect(source), expected, "{source}");
+            let lenient = Expression::parse(source).and_then(|e| e.evaluate(&names)).expect(source);
+            assert_eq!(lenient, expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn strict_expressions_refuse_what_is_missing_or_of_another_kind() {
+        let names = json!({"n": 7, "s": "10", "nothing": null, "list": [1], "map": {}, "on": true});
+        for (source, why) in [
+            ("gone > 90", "gone is missing or null; allow"),
+            ("nothing < 85", "nothing is missing or null; allow"),
+            ("map.gone < 85", "map.gone is missing or null; allow"),
+            ("map.gone.deeper < 85", "map.gone is missing or null; allow"),
+            ("90 < gone", "gone is missing or null; allow"),
+            ("gone == 'x'", "gone is missing or null; allow"),
+            ("gone != 'x'", "gone is missing or null; allow"),
+            ("gone in ['x']", "gone is missing or null; allow"),
+            ("'x' in gone", "gone is missing or null; allow"),
+            ("not gone", "gone is missing or null; allow"),
+            ("gone and n > 5", "gone is missing or null; allow"),
+            ("1 if gone else 2", "gone is missing or null; allow"),
+            ("gone", "its result is missing or null; allow"),
+            ("false or gone", "its result is missing or null; allow"),
+            ("gone ~ 'x'", "gone is missing or null; allow"),
+            ("gone | upper", "gone is missing or null; allow"),
+            ("gone | int > 5", "gone is missing or null; allow"),
+            ("gone + 1 > 5", "`gone` is undefined"),
+            ("gone is gt(5)", "the left side is missing or null; allow"),
+            ("(gone > 5) or true", "gone is missing or null; allow"),
+            ("{'a': [gone > 5]}", "gone is missing or null; allow"),
+            ("s > 90", "s is a text and 90 is a number, which cannot be compared"),
+            ("list > 90", "list is a list and 90 is a number, which cannot be compared"),
+            ("map > 90", "map is a map and 90 is a number, which cannot be compared"),
+            ("on > 0", "on is true or false and 0 is a number, which cannot be compared"),
+            ("s == 10", "s is a text and 10 is a number, which cannot be compared"),
+            ("list < [2]", "list and [2] are each a list, which has no order"),
+            ("n > 5 and s + 1 > 0", "invalid operation"),
+        ] {
+            let e = strictly(source, &names).expect_err(source);
+            assert_eq!(e.class(), crate::ErrorClass::Data, "{source}");
+            assert!(e.message().starts_with(&format!("evaluating the expression {source:?}: ")), "{e}");
+            assert!(e.message().contains(why), "{source}: {e}");
+        }
+        assert_eq!(
+            Expression::parse_strict("gone").and_then(|e| e.evaluate_or_null(&names)).expect("null"),
+            Json::Null
+        );
+    }
+
+    #[test]
+    fn strict_expressions_can_allow_for_what_is_missing() {
+        let names = json!({"n": 7, "nothing": null, "map": {}});
+        for (source, expected) in [
+            ("gone is defined and gone > 5", json!(false)),
+            ("gone is not none and gone > 5", json!(false)),
+            ("nothing is none and nothing == none and gone == none", json!(true)),
+            ("gone | default(0) > 5", json!(false)),
+            ("nothing | default(9) > 5", json!(true)),
+            ("(gone or 9) > 5", json!(true)),
+            ("gone or nothing or n", json!(7)),
+            ("(gone or {}).deeper | default('x')", json!("x")),
+            ("(gone | default({})).deeper is defined", json!(false)),
+            ("n > 5 or gone > 5", json!(true)),
+            ("n < 5 and gone > 5", json!(false)),
+            ("n if n > 5 else gone", json!(7)),
+            ("n in [1, none]", json!(false)),
+        ] {
+            assert_eq!(strictly(source, &names).expect(source), expected, "{source}");
+        }
     }
 }

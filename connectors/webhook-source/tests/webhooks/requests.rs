@@ -260,3 +260,34 @@ async fn bodies_that_wait_are_bounded_by_their_bytes() {
     let is_large = |r: &&SourceRecord| r.value.get("n").is_some_and(|n| n.as_str().is_some());
     assert_eq!(kafka.stored().iter().filter(is_large).count(), 1, "of those that were refused none");
 }
+
+#[tokio::test]
+async fn objects_that_expressions_cannot_judge_are_refused_with_the_reason() {
+    let settings = [
+        JSON,
+        ("webhook.alarms", "true"),
+        ("webhook.topic", "doors"),
+        ("alarm.name", "door/{{value.door}}"),
+        ("alarm.raise", "value.open and value.minutes > 5"),
+        ("alarm.clear", "not value.open"),
+        ("alarm.severity", "'MAJOR' if value.minutes > 60 else 'MINOR'"),
+        ("alarm.message", "open"),
+    ];
+    let running = start(&Kafka::new(), &settings).await;
+    let good = json!({"door": "a", "open": true, "minutes": 6});
+    assert_eq!(running.status(&good).await, 200);
+    let stored = running.kafka.stored().len();
+    for (bad, why) in [
+        (json!({"door": "a", "open": true, "minutes": "ten"}), "value.minutes is a text and 5 is a number"),
+        (json!({"door": "a"}), "value.open is missing or null"),
+        (json!({"door": "a", "open": null}), "value.open is missing or null"),
+        (json!({"door": "a", "open": true}), "value.minutes is missing or null"),
+        (json!([good, {"door": "zz"}]), "value.open is missing or null"),
+    ] {
+        let answer = running.post(&bad).await;
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, 422, "{bad}: {text}");
+        assert!(text.contains(why), "{bad}: {text}");
+    }
+    assert_eq!(running.kafka.stored().len(), stored, "nothing of them is stored");
+}
