@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use crate::{
     alert::{self, Dialect, Group},
     healthbot::{self, Notification, kind},
+    numbers,
 };
 
 /// What a request tells. All of it is stored before the request is answered with 200.
@@ -86,8 +87,14 @@ struct Item {
 impl Reading {
     /// Reads a body that was received at that time (milliseconds since 1970), whole or not at all.
     pub fn read(&self, body: &[u8], now: i64) -> Result<Events, Refusal> {
+        let text = body;
         let body =
-            serde_json::from_slice(body).map_err(|e| Refusal::Malformed(format!("the body is not JSON: {e}")))?;
+            serde_json::from_slice(text).map_err(|e| Refusal::Malformed(format!("the body is not JSON: {e}")))?;
+        if let Some(number) = numbers::too_long(text) {
+            return Err(Refusal::Unfit(format!(
+                "the number {number:.60} needs more than 64 bits with a sign: send it as a text"
+            )));
+        }
         let mut events = Events::default();
         for item in self.items(body, now).map_err(Refusal::Malformed)? {
             let Item { key, names, timestamp, schema, value } = item;

@@ -6,8 +6,8 @@
 //! - [`intake`]: answers requests; a bounded queue stands between it and the task
 //! - [`signature`]: whether a body is signed; [`once`]: whether a request came before
 //! - [`task`]: takes requests from the queue and sends what they tell; [`alarms`]: writes changes of alarms
-//! - [`event`]: from a body to events; pure. [`healthbot`]: HealthBot's notifications; [`alert`]: alerts of
-//!   Alertmanager and Grafana; [`presets`]: what makes alarms of each format
+//! - [`event`]: from a body to events; pure. [`numbers`]: numbers that are too long; [`healthbot`]: HealthBot's
+//!   notifications; [`alert`]: alerts of Alertmanager and Grafana; [`presets`]: what makes alarms of each format
 
 pub mod alarms;
 pub mod alert;
@@ -15,6 +15,7 @@ pub mod config;
 pub mod event;
 pub mod healthbot;
 pub mod intake;
+pub mod numbers;
 pub mod once;
 pub mod presets;
 pub mod signature;

@@ -291,3 +291,20 @@ async fn objects_that_expressions_cannot_judge_are_refused_with_the_reason() {
     }
     assert_eq!(running.kafka.stored().len(), stored, "nothing of them is stored");
 }
+
+#[tokio::test]
+async fn numbers_that_would_change_are_refused() {
+    let running = start(&Kafka::new(), &[JSON, ("webhook.key.pointer", "/n")]).await;
+    let post = |body: &'static str| {
+        let sent = running.client.post(&running.url).header("content-type", "application/json").body(body).send();
+        async move {
+            let answer = timeout(SOON, sent).await.unwrap().unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        }
+    };
+    let why = "the number 12345678901234567890123 needs more than 64 bits with a sign: send it as a text\n";
+    assert_eq!(post(r#"[{"n": 1}, {"n": 12345678901234567890123}]"#).await, (422, why.into()));
+    assert!(running.kafka.stored().is_empty());
+    assert_eq!(post(r#"{"n": "12345678901234567890123"}"#).await.0, 200);
+    assert_eq!(running.kafka.stored()[0].key.as_str(), Some("12345678901234567890123"));
+}
