@@ -194,7 +194,7 @@ impl Intake {
             None => Ok(()),
             Some(text) if is_json(text) => Ok(()),
             Some(_) => {
-                let text = "expected a body of type application/json";
+                let text = "expected the header Content-Type: application/json, or a type that ends in +json";
                 Err(Reply::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
             }
         }

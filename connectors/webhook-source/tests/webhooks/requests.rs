@@ -78,7 +78,8 @@ async fn wrong_requests_are_refused_with_the_reason() {
         severity: expected one of major, minor, normal, found \"critical\"\n";
     assert_eq!(send(json_type, token, wrong.to_string()).await, (400, expected.into()));
     assert_eq!(send(json_type, token, "{".into()).await.0, 400);
-    assert_eq!(send("text/plain", token, "{}".into()).await.0, 415);
+    let expected = "expected the header Content-Type: application/json, or a type that ends in +json\n";
+    assert_eq!(send("text/plain", token, "{}".into()).await, (415, expected.into()));
     assert_eq!(send(json_type, "Bearer other", notification("major", "").to_string()).await.0, 401);
     assert_eq!(send(json_type, token, " ".repeat(1001)).await.0, 413);
     assert_eq!(send(json_type, token, notification("major", "").to_string()).await.0, 200);
