@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use connect_api::{
     Settings,
-    config::{Config, ConfigDef, Key, Problems, Reader},
+    config::{ClassName, Config, ConfigDef, Key, Problems, Reader},
     config_enum,
     template::Template,
 };
@@ -59,13 +59,13 @@ connect_api::config! {
         /// have as many partitions.
         keep_partition: bool = Key::new("target.partition.keep").default("true"),
         /// Converter that keys are read with, with its settings below. Default: that which they are written with.
-        key_converter: Option<String> = Key::new("source.key.converter").low(),
+        key_converter: Option<ClassName> = Key::new("source.key.converter").low(),
         /// Converter that values are read with, with its settings below, such as JsonConverter where they become Avro.
         /// Default: that which they are written with.
-        value_converter: Option<String> = Key::new("source.value.converter"),
+        value_converter: Option<ClassName> = Key::new("source.value.converter"),
         /// Converter that headers are read with, with its settings below. Default: that which they are written with. With
         /// ByteArrayConverter for header.converter they are kept byte for byte.
-        header_converter: Option<String> = Key::new("source.header.converter").low(),
+        header_converter: Option<ClassName> = Key::new("source.header.converter").low(),
         /// Most records of one batch.
         batch_size: i32 = Key::new("batch.size").default("2000").low().at_least(1),
         /// How often new topics and partitions are looked for, in seconds.

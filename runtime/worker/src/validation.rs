@@ -40,6 +40,7 @@ pub fn validate(
         groups(&settings, group, &mut infos);
     }
     converters(plugins, &settings, &mut infos);
+    own_converters(plugins, &plugin.definition, &settings, &mut infos);
     Ok(infos.finish(class))
 }
 
@@ -429,6 +430,24 @@ fn converters(plugins: &Plugins, settings: &Settings, infos: &mut Infos) {
                     infos.unknown_converter(key);
                 }
             }
+        }
+    }
+}
+
+/// Converters that a connector has besides those of all, such as those that a kafka-source reads with.
+fn own_converters(plugins: &Plugins, definition: &ConfigDef, settings: &Settings, infos: &mut Infos) {
+    let own = definition.keys().iter().filter(|key| key.kind == KeyType::Class && key.name.ends_with(".converter"));
+    for key in own.map(|key| key.name.as_str()) {
+        let Some(class) = settings.get(key) else { continue };
+        match plugins.converters.find(class) {
+            Ok(plugin) if plugin.headers_only && !key.ends_with("header.converter") => {
+                infos.error(
+                    key,
+                    format!("Class class {} does not implement the Converter interface", plugin.info.class()),
+                );
+            }
+            Ok(_) => {}
+            Err(e) => infos.error(key, no_such(plugins, class, key, "Converter", &e)),
         }
     }
 }

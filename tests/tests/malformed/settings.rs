@@ -34,6 +34,11 @@ pub(crate) const SETTINGS: &[Case] = cases![
         ["converter.yaml:5: ", "value.converter", "Did you mean JsonConverter?"]
     ),
     (
+        "own-converter.yaml",
+        "name: c\nconnector.class: kafka-source\ntopics: [a]\ntarget.topic: b\nsource.value.converter: JsonConvertor\n",
+        ["own-converter.yaml:5: ", "source.value.converter", "Did you mean JsonConverter?"]
+    ),
+    (
         "foreign.yaml",
         sink!("value.converter: io.confluent.connect.protobuf.ProtobufConverter\n"),
         ["foreign.yaml:5: ", "value.converter", "could not be found"]
