@@ -111,6 +111,8 @@ impl Reply {
 const RETRY_AFTER: u64 = 5;
 /// For that long a path whose connector has stopped answers 503: it may be restarting.
 const RESTART_GRACE: Duration = Duration::from_secs(60);
+/// For that long after a listener has opened any path answers 503: its connector may be starting.
+const START_GRACE: Duration = Duration::from_secs(30);
 
 /// What answers the POST requests of a path. It is dropped when the client goes away.
 pub type Handler = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
@@ -209,7 +211,7 @@ impl Listener {
         let scheme = if tls.is_some() { "https" } else { "http" };
         tracing::info!(%address, scheme, "listening for webhooks");
         let stopping = CancellationToken::new();
-        let routes = Arc::new(Routes::default());
+        let routes = Arc::new(Routes::new(Instant::now()));
         let limits = connection::Limits {
             connections: usize::try_from(config.connections).unwrap_or(1),
             client_timeout: config.client_timeout.0,
@@ -333,23 +335,41 @@ enum Slot {
 }
 
 /// Who answers which path.
-#[derive(Default)]
-pub(crate) struct Routes(RwLock<HashMap<String, Slot>>);
+pub(crate) struct Routes {
+    opened: Instant,
+    slots: RwLock<HashMap<String, Slot>>,
+}
 
 impl Routes {
+    fn new(opened: Instant) -> Self {
+        Self { opened, slots: RwLock::default() }
+    }
+
     /// Who answers the path, or the reply when nobody does.
     pub(crate) fn find(&self, path: &str) -> Result<Endpoint, Reply> {
-        match self.0.read().unwrap_or_else(PoisonError::into_inner).get(path) {
-            Some(Slot::Taken(endpoint)) => Ok(endpoint.clone()),
-            Some(Slot::Released(since)) if since.elapsed() < RESTART_GRACE => {
-                Err(Reply::unavailable("the connector of this path is stopped"))
-            }
-            _ => Err(Reply::new(StatusCode::NOT_FOUND, "no connector listens on this path")),
+        let since = match self.slots.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            Some(Slot::Taken(endpoint)) => return Ok(endpoint.clone()),
+            Some(Slot::Released(since)) => Some(*since),
+            None => None,
+        };
+        Err(self.nobody(since, Instant::now()))
+    }
+
+    /// What a path answers that nobody has, and since when if somebody had it. Senders that never repeat what was
+    /// answered with 404 must not lose what they send while connectors start.
+    fn nobody(&self, released: Option<Instant>, now: Instant) -> Reply {
+        let within = |since: Instant, grace| now.saturating_duration_since(since) < grace;
+        if released.is_some_and(|since| within(since, RESTART_GRACE)) {
+            Reply::unavailable("the connector of this path is stopped")
+        } else if within(self.opened, START_GRACE) {
+            Reply::unavailable("no connector listens on this path yet")
+        } else {
+            Reply::new(StatusCode::NOT_FOUND, "no connector listens on this path")
         }
     }
 
     fn take(&self, path: &str, endpoint: Endpoint) -> Result<(), Arc<str>> {
-        let mut slots = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(Slot::Taken(other)) = slots.get(path) {
             return Err(other.owner.clone());
         }
@@ -358,14 +378,14 @@ impl Routes {
     }
 
     fn owner(&self, path: &str) -> Option<Arc<str>> {
-        match self.0.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+        match self.slots.read().unwrap_or_else(PoisonError::into_inner).get(path) {
             Some(Slot::Taken(endpoint)) => Some(endpoint.owner.clone()),
             _ => None,
         }
     }
 
     fn release(&self, path: &str) {
-        let mut slots = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         slots.insert(path.to_owned(), Slot::Released(Instant::now()));
     }
 }
@@ -374,5 +394,26 @@ fn address(text: &str) -> Result<(), String> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(()),
         _ => Err("Expected host:port, such as 127.0.0.1:8090".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_nobody_has_are_told_to_come_again_for_a_while() {
+        let opened = Instant::now();
+        let routes = Routes::new(opened);
+        let reply = |released: Option<u64>, at: u64| {
+            let after = |seconds| opened + Duration::from_secs(seconds);
+            let reply = routes.nobody(released.map(after), after(at));
+            (reply.status.as_u16(), reply.retry_after.is_some())
+        };
+        assert_eq!(reply(None, 0), (503, true), "its connector may be starting");
+        assert_eq!(reply(None, 29), (503, true));
+        assert_eq!(reply(None, 30), (404, false));
+        assert_eq!(reply(Some(100), 159), (503, true), "its connector may be restarting");
+        assert_eq!(reply(Some(100), 160), (404, false));
     }
 }
