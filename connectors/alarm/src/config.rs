@@ -85,7 +85,7 @@ connect_api::config! {
         /// Expression of the value that is out of bounds, such as `value.temperature`.
         value: Option<ExpressionText> = Key::new("value"),
         /// Expression of the priority, whose result is one of P1_LIFE, P2_PROPERTY, P3_PRODUCTIVITY and P4_DIAGNOSTIC; in
-        /// place of the table by severity.
+        /// place of the table by severity, of which only CLEAR still counts, and only without raise and clear.
         priority_expression: Option<ExpressionText> = Key::new("priority.expression"),
         /// Expression of the time when the alarm was raised, in milliseconds since 1970 or as an RFC 3339 text. Default:
         /// the record's time stamp.
@@ -100,6 +100,8 @@ pub struct RecordAlarmConfig {
     pub record: RecordConfig,
     /// What every source of alarms can set.
     pub alarm: AlarmConfig,
+    /// Whether the table of priorities is other than by default.
+    pub priority_given: bool,
 }
 
 impl Config for RecordAlarmConfig {
@@ -112,18 +114,36 @@ impl Config for RecordAlarmConfig {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         // Both are read before any is judged, so that every problem is found.
         let (record, alarm) = (RecordConfig::read(reader), AlarmConfig::read(reader));
-        Some(Self { record: record?, alarm: alarm? })
+        // As the transform and as connectors name it.
+        let priority_given = ["priority", "alarm.priority"].iter().any(|key| reader.given(key).is_some());
+        Some(Self { record: record?, alarm: alarm?, priority_given })
     }
 }
 
 impl RecordAlarmConfig {
     /// Rules that span several keys; `prefix` is what stands before the keys where they are embedded.
     pub fn validate(&self, prefix: &str, problems: &mut Problems) {
-        let RecordConfig { raise, clear, severity, .. } = &self.record;
+        let RecordConfig { raise, clear, severity, priority_expression, .. } = &self.record;
         if raise.is_none() && clear.is_none() && severity.is_none() {
             let text =
                 format!("one of {prefix}raise, {prefix}clear and {prefix}severity is needed to know when to alarm");
             problems.add(format!("{prefix}raise"), text);
+            return;
+        }
+        if severity.is_none() && priority_expression.is_none() && self.alarm.priority.get("").is_none() {
+            let text = format!(
+                "{prefix}priority has nothing for alarms without a severity: set it to a priority for all, such as \
+                 P3_PRODUCTIVITY, or set {prefix}severity or {prefix}priority.expression"
+            );
+            problems.add(format!("{prefix}priority"), text);
+        }
+        // By severity alone the table still says which severities clear.
+        if priority_expression.is_some() && self.priority_given && (raise.is_some() || clear.is_some()) {
+            let text = format!(
+                "{prefix}priority and {prefix}priority.expression exclude each other where {prefix}raise or \
+                 {prefix}clear is set: remove one of them"
+            );
+            problems.add(format!("{prefix}priority.expression"), text);
         }
     }
 }
@@ -187,5 +207,26 @@ mod tests {
         RecordAlarmConfig::parse(&Settings::new()).expect("defaults").validate("alarm.", &mut problems);
         let texts: Vec<&str> = problems.iter().map(|p| &*p.text).collect();
         assert_eq!(texts, ["one of alarm.raise, alarm.clear and alarm.severity is needed to know when to alarm"]);
+    }
+
+    #[test]
+    fn where_priorities_come_from_must_be_clear() {
+        let keys = |given: &[(&str, &str)]| {
+            let settings: Settings = given.iter().copied().collect();
+            let mut problems = Problems::new();
+            RecordAlarmConfig::parse(&settings).expect("each is valid").validate("", &mut problems);
+            problems.iter().map(|p| p.key.clone()).collect::<Vec<_>>()
+        };
+        let (raise, severity) = (("raise", "value.hot"), ("severity", "value.s"));
+        let (one, by_expression) = (("priority", "P1_LIFE"), ("priority.expression", "'P1_LIFE'"));
+        let named = ("priority", "major:P1_LIFE,ok:CLEAR");
+        assert_eq!(keys(&[raise]), ["priority"], "every alarm would fail");
+        assert_eq!(keys(&[("clear", "value.cold"), named]), ["priority"]);
+        assert_eq!(keys(&[raise, one]), [""; 0]);
+        assert_eq!(keys(&[raise, ("priority", "major:P1_LIFE,*:P4_DIAGNOSTIC")]), [""; 0]);
+        assert_eq!(keys(&[raise, severity]), [""; 0]);
+        assert_eq!(keys(&[raise, by_expression]), [""; 0]);
+        assert_eq!(keys(&[raise, one, by_expression]), ["priority.expression"]);
+        assert_eq!(keys(&[severity, named, by_expression]), [""; 0], "the table says what clears");
     }
 }

@@ -66,7 +66,7 @@ impl Mapping {
 
     fn entry(&self, severity: &str) -> Result<Entry> {
         let found = self.config.priority.get(severity);
-        found.ok_or_else(|| Error::data(format!("the table of priorities has no severity {severity:?} and no *")))
+        found.ok_or_else(|| Error::data(format!("the setting priority has no severity {severity:?} and no *")))
     }
 
     fn raise(&self, condition: Condition, priority: Priority, mut names: Map<String, Json>) -> Result<State> {

@@ -25,9 +25,13 @@ impl TransformPlugin for AlarmTransform {
                 copy.topic or clear.with=both a record becomes several, which only those of sources can.",
     };
 
+    fn validate(config: &RecordAlarmConfig, problems: &mut Problems) {
+        config.validate("", problems);
+    }
+
     async fn build(config: RecordAlarmConfig, context: &TaskContext) -> Result<Box<dyn Transform>> {
         let mut problems = Problems::new();
-        config.validate("", &mut problems);
+        Self::validate(&config, &mut problems);
         if !problems.is_empty() {
             return Err(Error::from(problems));
         }

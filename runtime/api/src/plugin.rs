@@ -5,7 +5,10 @@ use std::{future::Future, pin::Pin};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{PluginInfo, Record, Result, Schema, Settings, TaskContext, Topic, Value, config::Config};
+use crate::{
+    PluginInfo, Record, Result, Schema, Settings, TaskContext, Topic, Value,
+    config::{Config, Problems},
+};
 
 /// A value with its schema; none for schemaless values.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -109,6 +112,9 @@ pub trait TransformPlugin: 'static {
 
     /// Its names.
     const INFO: PluginInfo;
+
+    /// Rules that span several keys.
+    fn validate(_config: &Self::Config, _problems: &mut Problems) {}
 
     /// Makes one for a task. What is returned is ready.
     async fn build(config: Self::Config, context: &TaskContext) -> Result<Box<dyn Transform>>;

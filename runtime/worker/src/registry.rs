@@ -192,6 +192,8 @@ pub struct AnyTransform {
     pub info: PluginInfo,
     /// Its keys.
     pub definition: ConfigDef,
+    /// Judges the settings under its prefix by rules that span several keys, if each can be read.
+    pub validate: fn(&Settings) -> Problems,
     /// Makes one for a task from the settings under its prefix.
     pub build: fn(Settings, TaskContext) -> Boxed<Box<dyn Transform>>,
 }
@@ -356,6 +358,14 @@ impl Plugins {
         let plugin = AnyTransform {
             info: T::INFO,
             definition: T::Config::definition(),
+            validate: |settings| {
+                let mut problems = Problems::new();
+                // Keys that cannot be read have been reported.
+                if let Ok(config) = T::Config::parse(settings) {
+                    T::validate(&config, &mut problems);
+                }
+                problems
+            },
             build: |settings, context| Box::pin(async move { T::build(T::Config::parse(&settings)?, &context).await }),
         };
         self.transforms.add(T::INFO, plugin);

@@ -254,6 +254,11 @@ impl Infos {
         }
         if what == "Transform" {
             self.0[class_at].value.errors.extend(predicate(settings, alias));
+            if let Some(Ok(plugin)) = given.map(|class| plugins.transforms.find(class)) {
+                for problem in (plugin.validate)(&settings.prefixed(&prefix)).iter() {
+                    self.error(&format!("{prefix}{}", problem.key), problem.text.clone());
+                }
+            }
         }
     }
 

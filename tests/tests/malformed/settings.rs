@@ -102,17 +102,19 @@ pub(crate) const SETTINGS: &[Case] = cases![
     ),
     (
         "aliases.yaml",
-        sink!("transforms: [t, t]\ntransforms.t: {type: Alarm, raise: 'true'}\n"),
+        sink!("transforms: [t, t]\ntransforms.t: {type: Alarm, raise: 'true', priority: P1_LIFE}\n"),
         ["aliases.yaml:5: ", "transforms: Duplicate alias"]
     ),
     (
         "predicate.yaml",
-        sink!("transforms: [t]\ntransforms.t:\n  type: Alarm\n  raise: 'true'\n  predicate: isX\n"),
+        sink!(
+            "transforms: [t]\ntransforms.t:\n  type: Alarm\n  raise: 'true'\n  predicate: isX\n  priority: P1_LIFE\n"
+        ),
         ["predicate.yaml:7: ", "the transform t names the predicate isX, which predicates does not list"]
     ),
     (
         "negate.yaml",
-        sink!("transforms: [t]\ntransforms.t: {type: Alarm, raise: 'true', negate: true}\n"),
+        sink!("transforms: [t]\ntransforms.t: {type: Alarm, raise: 'true', priority: P1_LIFE, negate: true}\n"),
         ["negate.yaml:6: ", "there is no config 'transforms.t.predicate'"]
     ),
     (
@@ -124,6 +126,11 @@ pub(crate) const SETTINGS: &[Case] = cases![
         "expression.yaml",
         sink!("transforms: [t]\ntransforms.t: {type: Alarm, raise: 'value >'}\n"),
         ["expression.yaml:6: ", "transforms.t.raise", "unexpected end of input"]
+    ),
+    (
+        "no-priority.yaml",
+        sink!("transforms: [t]\ntransforms.t: {type: Alarm, raise: 'true'}\n"),
+        ["no-priority.yaml:", "transforms.t.priority: priority has nothing for alarms without a severity"]
     ),
     ("no-tasks.yaml", sink!("tasks: {max: 0}\n"), ["no-tasks.yaml:5: ", "tasks.max: Value must be at least 1"]),
     (
