@@ -152,6 +152,10 @@ fn the_example_writes_alarms_and_changes_with_their_units() {
     let alarms = read(&reader, "active-alarms", 2);
     assert_eq!(alarms[1].1["message"], "IOC:temperature2 is HIGH: 90.0 degC");
     assert!(begun.elapsed() >= Duration::from_millis(500), "it has to last");
+    drop(ioc);
+    let alarms = read(&reader, "active-alarms", 5);
+    let lost = alarms.iter().find(|(name, _)| name == "IOC:temperature1").expect("an alarm");
+    assert_eq!(lost.1["message"], "IOC:temperature1 is COMM", "a lost channel has no value");
 }
 
 /// How many, as the environment says; `cargo xtask soak --only epics` asks for 25,000.
