@@ -38,8 +38,10 @@ fn what_is_in_kafka_becomes_alarms() {
     });
 
     let text = |json: serde_json::Value| Some(json.to_string().into_bytes());
-    let readings = [80, 91, 88, 95, 84, 70].map(|t| ("r1".to_owned(), text(json!({"temperature": t}))));
-    reader.write_all("telemetry", readings);
+    let bad = [json!({}), json!({"temperature": null}), json!({"temperature": "10"})];
+    let readings = [80, 91, 88, 95].map(|t| json!({"temperature": t})).into_iter().chain(bad);
+    let readings = readings.chain([84, 70].map(|t| json!({"temperature": t})));
+    reader.write_all("telemetry", readings.map(|value| ("r1".to_owned(), text(value))));
     let notification = |severity: &str, instance: &str| {
         let keys = json!({"_instance_id": instance});
         let value = json!({"device-id": "r1", "group": "core", "keys": keys, "message": "hot", "rule": "temp",
@@ -63,6 +65,8 @@ fn what_is_in_kafka_becomes_alarms() {
     reader.write_all("lsst.sal.Dome_wind", [10.0, 25.0, 35.0, 16.0, 14.0].map(wind));
 
     assert_eq!(alarms(&reader, "r1/", 3), ["-r1/temperature", "r1/temperature", "r1/temperature"]);
+    let dead = reader.until("dead-telemetry", LIMIT, |all| all.len() >= 3);
+    assert_eq!(dead.len(), 3, "what says nothing about an alarm");
     let instances = [format!("-{topic}/1"), format!("{topic}/1"), format!("{topic}/2")];
     assert_eq!(alarms(&reader, topic, 3), instances);
     // Raised, more urgent, less urgent between the limits is no news, over.
