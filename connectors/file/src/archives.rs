@@ -31,7 +31,7 @@ pub enum Copied {
     /// It was read to its end before it was compressed.
     Read,
     /// It may hold more than was read.
-    Unread(PathBuf, Input),
+    Unread(PathBuf, Box<Input>),
 }
 
 impl Archives {
@@ -59,7 +59,7 @@ impl Archives {
         let copy = alike.clone().filter(|archive| archive.modified > latest).min_by_key(|archive| archive.modified);
         let path = copy.or_else(|| alike.next())?.path.clone();
         let input = Input::new(File::open(&path).ok()?, &path, true).ok()?;
-        Some(Copied::Unread(path, input))
+        Some(Copied::Unread(path, Box::new(input)))
     }
 }
 

@@ -283,7 +283,7 @@ pub fn find(path: &Path, place: Option<&Place>, unpack: bool) -> io::Result<Opti
                 match if unpack { Archives::beside(path).copy_of(place) } else { None } {
                     Some(Copied::Unread(path, input)) => {
                         let (position, remark) = (place.position, Some(Remark::Renamed(path)));
-                        return Ok(Some(Found { input, position, remark }));
+                        return Ok(Some(Found { input: *input, position, remark }));
                     }
                     Some(Copied::Read) => return Ok(named.map(|input| Found { input, position: 0, remark: None })),
                     None => Some("another file has its name, and under no other name is it in the same folder"),

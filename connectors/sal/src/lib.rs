@@ -8,7 +8,7 @@
 //! | [`plan`] | from the items of a message to a record, as a schema says |
 //! | [`schemas`] | the latest schemas, from a registry or a folder |
 //! | [`topic`] | from one topic of an interface in XML to its Avro schema |
-//! | [`convert`] | the same for files and folders, and back to files |
+//! | [`mod@convert`] | the same for files and folders, and back to files |
 
 pub mod config;
 pub mod convert;
