@@ -17,7 +17,7 @@ use tokio::task::block_in_place;
 use crate::{
     archives::{Archives, Copied},
     config::FileSourceConfig,
-    follow::{Followed, News, holds, renamed},
+    follow::{Followed, News, change, holds, renamed},
     input::Input,
     one_file::PAUSE,
     pattern::Pattern,
@@ -68,10 +68,6 @@ enum State {
     },
     /// It was read up to there when it was of that length and time; those are none where it is to be read.
     Closed { place: Place, seen: Option<(u64, i64, i64)> },
-}
-
-fn change(metadata: &Metadata) -> (u64, i64, i64) {
-    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
 /// What came of a file's turn.
@@ -205,7 +201,7 @@ impl ManyFiles {
                 .into_iter()
                 .collect();
         let stood = self.context.offset(&partition).await?.as_ref().map(Place::from_offset).transpose()?;
-        let place = stood.unwrap_or(Place::default());
+        let place = stood.unwrap_or_default();
         let reading = Reading::new(&self.config, partition, path.display());
         Ok(OneOf { path, inode, reading, state: State::Closed { place, seen: None }, unmatched: None, problem: None })
     }
@@ -224,11 +220,15 @@ impl ManyFiles {
     /// Lets each file have its turn until there are records; whether there may be more at once.
     fn round(&mut self) -> (Vec<SourceRecord>, bool) {
         let mut is_busy = false;
+        let mut open = self.files.values().filter(|one| one.is_open()).count();
         for _ in 0..self.files.len() {
             self.next = (self.next + 1) % self.files.len().max(1);
-            let is_full = self.files.values().filter(|one| one.is_open()).count() >= OPEN;
             let Some((_, one)) = self.files.get_index_mut(self.next) else { continue };
-            match one.turn(&self.config, is_full, &mut self.bad) {
+            let was_open = one.is_open();
+            let turn = one.turn(&self.config, open >= OPEN, &mut self.bad);
+            let is_open = one.is_open() && !matches!(turn, Turn::Done);
+            open = open + usize::from(is_open) - usize::from(was_open);
+            match turn {
                 Turn::Records(records) => return (records, true),
                 Turn::Busy => is_busy = true,
                 Turn::Nothing => {}
@@ -381,5 +381,35 @@ impl SourceTask for ManyFiles {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_file_that_has_not_changed_stays_closed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.log");
+        std::fs::write(&path, "one\n").expect("file");
+        let metadata = std::fs::metadata(&path).expect("metadata");
+        let input = Input::new(File::open(&path).expect("file"), &path, true).expect("input");
+        let followed = Followed::new(input, 4, 100).expect("followed");
+        let settings = connect_api::Settings::from([("file", "*.log"), ("topic", "t")]);
+        let config = <FileSourceConfig as connect_api::config::Config>::parse(&settings).expect("settings");
+        let mut one = OneOf {
+            reading: Reading::new(&Arc::new(config), OffsetMap::new(), path.display()),
+            inode: metadata.ino(),
+            state: State::Closed { place: followed.place(), seen: Some(followed.seen()) },
+            unmatched: None,
+            problem: None,
+            path: path.clone(),
+        };
+        one.is_matched(path.clone(), &metadata);
+        assert!(matches!(one.state, State::Closed { seen: Some(_), .. }), "it is the same");
+        std::fs::write(&path, "one\ntwo\n").expect("file");
+        one.is_matched(path.clone(), &std::fs::metadata(&path).expect("metadata"));
+        assert!(matches!(one.state, State::Closed { seen: None, .. }), "it has grown");
     }
 }

@@ -57,7 +57,10 @@ impl Reading {
             position = followed.position();
         }
         if let Some(last) = records.last_mut() {
-            last.source = Some((self.partition.clone(), Place { position, ..followed.place() }.to_offset()));
+            let place = followed.place();
+            // A bad line at the end is not behind that position.
+            let ended = place.ended.filter(|_| place.position == position);
+            last.source = Some((self.partition.clone(), Place { position, ended, ..place }.to_offset()));
         }
         (records, bad)
     }
