@@ -240,6 +240,13 @@ impl Encoded {
     }
 }
 
+impl From<RawRecord> for Encoded {
+    fn from(raw: RawRecord) -> Self {
+        let RawRecord { topic, partition, timestamp, key, value, headers, .. } = raw;
+        Self { topic, partition: Some(partition).filter(|p| *p >= 0), timestamp, key, value, headers }
+    }
+}
+
 /// What a record of a source becomes.
 #[derive(Debug)]
 pub struct Written {

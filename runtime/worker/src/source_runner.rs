@@ -6,7 +6,7 @@ use std::{
 };
 
 use connect_api::{Error, ErrorClass, OffsetMap, Result, SourceBatch, SourceTask, Topic};
-use connect_kafka::{Cut, Outgoing, Producer, RawRecord, refused_with_others};
+use connect_kafka::{Cut, Outgoing, Producer, refused_with_others};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval_at},
@@ -403,7 +403,7 @@ async fn settle_refused(
             return Ok(());
         }
         let Some((record, report)) = again.next().map(Refused::again) else { break };
-        deliver_again(producer, &record, &report).await?;
+        deliver(producer, &Encoded::from(record), &report).await?;
         if again.len() == 0 {
             // What comes later waits for it; in vain where Kafka is away.
             let _ = producer.flush(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
@@ -412,27 +412,14 @@ async fn settle_refused(
     Ok(())
 }
 
-async fn deliver_again(producer: &Producer<OnWay>, record: &RawRecord, report: &Arc<OnWay>) -> Result<()> {
-    let headers: Vec<(&str, Option<&[u8]>)> = record.headers.iter().map(|(k, v)| (&**k, v.as_deref())).collect();
-    let outgoing = Outgoing {
-        topic: &record.topic,
-        partition: Some(record.partition),
-        timestamp: record.timestamp,
-        key: record.key.as_deref(),
-        value: record.value.as_deref(),
-        headers: &headers,
-    };
-    producer.send(outgoing, report.clone()).await
-}
-
 async fn settle(tolerance: &Tolerance, mut refused: Refused) -> Result<()> {
+    let failure =
+        Failure { stage: Stage::KafkaProduce, class: PRODUCING_TASK.to_owned(), error: refused.error.clone() };
+    let shown = tolerance.tells_records().then(|| error_log::sent(&refused.record, refused.source.as_ref()));
     if refused_with_others(&refused.error) {
         // It may be what Kafka refuses, and would refuse of the dead letter, too.
         refused.record.timestamp = None;
     }
-    let failure =
-        Failure { stage: Stage::KafkaProduce, class: PRODUCING_TASK.to_owned(), error: refused.error.clone() };
-    let shown = tolerance.tells_records().then(|| error_log::sent(&refused.record, refused.source.as_ref()));
     tolerance.decide_about(failure, Some(&refused.record), shown).await?;
     if !tolerance.logs() {
         tracing::warn!("a record was skipped, as errors.tolerance says: {}", refused.error.one_line());
