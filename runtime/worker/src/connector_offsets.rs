@@ -48,6 +48,9 @@ impl Change {
 
 /// Other changes wait until offsets are written.
 const WRITE: Duration = Duration::from_secs(30);
+/// How long the group of a connector that has stopped may take to be empty, and how often to look.
+const LEAVING: Duration = Duration::from_secs(4);
+const AGAIN: Duration = Duration::from_millis(200);
 
 const TOPIC: &str = "kafka_topic";
 const PARTITION: &str = "kafka_partition";
@@ -208,7 +211,7 @@ impl Controller {
         self.stopped(name)?;
         self.services().worker.lease.held().await.map_err(|e| failed(&text, &e))?;
         if reset {
-            match group.delete_group().await {
+            match once_left(|| group.delete_group()).await {
                 Ok(()) | Err(GroupError::Unknown(_)) => {}
                 Err(GroupError::Active(_)) => return Err(still_active(name, "reset")),
                 Err(GroupError::Other(e)) => {
@@ -235,8 +238,8 @@ impl Controller {
             GroupError::Active(_) => still_active(name, "alter"),
             e => failed(&format!("Failed to alter consumer group offsets for connector {name}"), &e.into_error()),
         };
-        group.alter(&set).await.map_err(refused)?;
-        match group.delete(&forgotten).await {
+        once_left(|| group.alter(&set)).await.map_err(refused)?;
+        match once_left(|| group.delete(&forgotten)).await {
             Ok(()) | Err(GroupError::Unknown(_)) => Ok(all),
             Err(e) => Err(refused(e)),
         }
@@ -283,6 +286,18 @@ fn ending(word: &str) -> &'static str {
 
 fn failed(text: &str, cause: &Error) -> Refusal {
     Refusal::Failed(format!("{text}: {}", cause.one_line()))
+}
+
+/// Does that; again for a moment while the group has members: the consumer of a task that was given up leaves its group
+/// shortly after the connector is shown as stopped.
+async fn once_left<F: Future<Output = Result<(), GroupError>>>(change: impl Fn() -> F) -> Result<(), GroupError> {
+    let until = Instant::now() + LEAVING;
+    loop {
+        match change().await {
+            Err(GroupError::Active(_)) if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+            done => return done,
+        }
+    }
 }
 
 fn still_active(name: &str, word: &str) -> Refusal {
