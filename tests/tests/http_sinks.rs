@@ -143,3 +143,72 @@ fn webhooks_arrive_once_and_in_order_whatever_the_server_answers_at_first() {
         })
     });
 }
+
+/// Lets in who has this token.
+struct Bearer(&'static str);
+
+impl Match for Bearer {
+    fn matches(&self, request: &Request) -> bool {
+        request.headers.get("authorization").is_some_and(|value| value == &format!("Bearer {}", self.0))
+    }
+}
+
+#[test]
+fn who_is_refused_looks_for_new_credentials_before_failing() {
+    const TOKENS: [&str; 3] = ["token-of-yesterday", "token-of-today", "token-of-tomorrow"];
+    let (runtime, taken) = (Runtime::new().expect("runtime"), Taken::default());
+    let server = runtime.block_on(MockServer::start());
+    let allow = |token: &'static str| {
+        runtime.block_on(async {
+            server.reset().await;
+            Mock::given(Bearer(token)).respond_with(taken.clone()).mount(&server).await;
+            Mock::given(any()).respond_with(ResponseTemplate::new(401).set_body_string("expired")).mount(&server).await;
+        });
+    };
+    allow(TOKENS[0]);
+    let dir = tempfile::tempdir().expect("folder");
+    let secrets = dir.path().join("secrets.properties");
+    let rotate = |token: &str| std::fs::write(&secrets, format!("token={token}\n")).expect("secrets");
+    rotate(TOKENS[0]);
+    let worker = tocsin_tests::file(
+        dir.path(),
+        "worker.yaml",
+        "key.converter: StringConverter\nvalue.converter: StringConverter\nrestart.attempts: 0\n\
+         config.providers: file\nconfig.providers.file.class: FileConfigProvider\n",
+    );
+    let connectd = Connectd::start(&["-c", &worker, "--embedded"], &dir.path().join("log"));
+    let bootstrap = wait("the broker's address in the log", LIMIT, || {
+        let text = connectd.log_text();
+        let line = text.lines().find(|l| l.contains("Kafka broker "))?;
+        line.split_whitespace().nth(2).map(str::to_owned)
+    });
+    let config = json!({
+        "connector.class": "webhook-sink", "topics": "messages", "webhook.url": server.uri(), "http.proxy": "none",
+        "webhook.body": "{\"text\": {{value}}}", "http.token": format!("${{file:{}:token}}", secrets.display())
+    });
+    let reader = Reader::new(&bootstrap);
+    let send = |text: &str| reader.write("messages", "key", Some(text.as_bytes()));
+    send("first");
+    let (status, body) = connectd.send("POST", "/connectors", Some(&json!({ "name": "w", "config": config })));
+    assert_eq!(status, 201, "{body}");
+    let arrives = |text: &str| wait(text, LIMIT, || taken.texts().contains(&text.to_owned()).then_some(()));
+    arrives("first");
+    // The token has changed and so has the file: the task never fails.
+    rotate(TOKENS[1]);
+    allow(TOKENS[1]);
+    send("second");
+    arrives("second");
+    assert!(!connectd.log_text().contains("the task failed"), "{}", connectd.log_text());
+    // The file has not changed yet: there is nothing to try it with.
+    allow(TOKENS[2]);
+    send("third");
+    wait("the task to fail", LIMIT, || {
+        (connectd.get("/connectors/w/status").1["tasks"][0]["state"] == "FAILED").then_some(())
+    });
+    rotate(TOKENS[2]);
+    assert_eq!(connectd.send("POST", "/connectors/w/tasks/0/restart", None).0, 204);
+    arrives("third");
+    let log = connectd.log_text();
+    assert!(log.contains("correct http.token"), "{log}");
+    TOKENS.iter().for_each(|token| assert!(!log.contains(token), "{token} is shown: {log}"));
+}

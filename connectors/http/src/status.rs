@@ -66,6 +66,7 @@ impl Answer {
             ErrorClass::Data => Error::data(doing),
             ErrorClass::Fatal => Error::fatal(doing),
         };
+        let error = if matches!(self.status.as_u16(), 401 | 403 | 407) { error.denied() } else { error };
         match self.retry_after.filter(|_| class == ErrorClass::Retriable) {
             Some(delay) => error.caused_by(self.describe(Some(delay))).retry_after(delay),
             None => error.caused_by(self.describe(None)),

@@ -1,6 +1,7 @@
 //! The traits of connectors and tasks.
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::{
     ConnectorContext, OffsetMap, Result, Settings, SinkContext, SinkRecord, SinkTrial, SourceBatch, SourceContext,
@@ -181,6 +182,14 @@ pub trait SinkTask: Send {
     ///   `errors.tolerance` and the dead letter queue then decide. Records may so be put twice.
     /// - [`crate::ErrorClass::Fatal`]: the task becomes FAILED.
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()>;
+
+    /// When the task wants [`SinkTask::put`] to be called although no record may have come: with none, as for a message or
+    /// a request that it has put together from several records and that must not wait for more, or for a file whose time
+    /// is over. Asked for whenever the task is not busy; `None`, as by default, leaves it to the records. A call without
+    /// records may fail as others do, and is tried again after a retriable error.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
 
     /// Makes everything that was put durable, and answers which offsets are safe to commit: at most the
     /// given ones, which are those of the records put so far. The default writes nothing and finds all safe.

@@ -30,12 +30,14 @@ struct Inner {
     message: Cow<'static, str>,
     exception: Option<&'static str>,
     retry_after: Option<Duration>,
+    denied: bool,
     source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
 }
 
 impl Error {
     fn new(class: ErrorClass, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Inner { class, message: message.into(), exception: None, retry_after: None, source: None }))
+        let message = message.into();
+        Self(Arc::new(Inner { class, message, exception: None, retry_after: None, denied: false, source: None }))
     }
 
     /// An error that passes by itself: a server that does not answer, a request limit.
@@ -69,6 +71,11 @@ impl Error {
         self.edit(|e| e.retry_after = Some(delay))
     }
 
+    /// Says that credentials were refused: new ones may pass, so the worker looks whether there are some.
+    pub fn denied(self) -> Self {
+        self.edit(|e| e.denied = true)
+    }
+
     /// Names the Java exception that Kafka Connect would show, for dead letter headers.
     pub fn exception(self, class: &'static str) -> Self {
         self.edit(|e| e.exception = Some(class))
@@ -76,8 +83,9 @@ impl Error {
 
     /// Puts what was being done in front: the error itself becomes the cause, its class stays.
     pub fn context(self, message: impl Into<Cow<'static, str>>) -> Self {
-        let (class, retry_after, exception) = (self.class(), self.0.retry_after, self.0.exception);
-        Self(Arc::new(Inner { class, message: message.into(), exception, retry_after, source: Some(Arc::new(self)) }))
+        let Inner { class, retry_after, exception, denied, .. } = *self.0;
+        let (message, source) = (message.into(), Some(Arc::new(self) as _));
+        Self(Arc::new(Inner { class, message, exception, retry_after, denied, source }))
     }
 
     /// The class, which decides what the worker does.
@@ -93,6 +101,11 @@ impl Error {
     /// How long the server asked to wait.
     pub fn delay(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Whether it says that credentials were refused.
+    pub fn is_denied(&self) -> bool {
+        self.0.denied
     }
 
     /// The Java exception class that stands for this error in traces and dead letter headers.

@@ -41,6 +41,24 @@ pub async fn deliver(task: &mut dyn SinkTask, records: &[SinkRecord], host: &Hos
     Ok(retries)
 }
 
+/// Waits until the task is due, calls it as the worker does, and again after retriable errors; panics if it is not due
+/// within the patience of tests.
+pub async fn when_due(task: &mut dyn SinkTask) -> Result<()> {
+    let due = task.due().expect("the task is due some time");
+    assert!(due.saturating_duration_since(tokio::time::Instant::now()) < PATIENCE, "due too late");
+    tokio::time::sleep_until(due).await;
+    let start = Instant::now();
+    loop {
+        match task.put(&[]).await {
+            Err(e) if e.class() == ErrorClass::Retriable => {
+                assert!(start.elapsed() < PATIENCE, "still failing: {e:?}");
+                tokio::time::sleep(e.delay().unwrap_or(Duration::from_millis(20))).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Flushes up to behind the last of these records; answers what the task finds safe.
 pub async fn flush(task: &mut dyn SinkTask, records: &[SinkRecord]) -> Result<Vec<PartitionOffset>> {
     let mut offsets: Vec<PartitionOffset> = Vec::new();

@@ -34,6 +34,7 @@ connect_api::config_enum! {
 
 const COMMON: &str = "Common";
 const ERRORS: &str = "Error Handling";
+const BATCHES: &str = "Batches";
 const EXACTLY_ONCE: &str = "Exactly Once Support";
 
 /// The key by which a version of the connector is asked for.
@@ -205,6 +206,28 @@ connect_api::config! {
     }
 }
 
+connect_api::config! {
+    /// How many records a sink gets at once; Kafka Connect has no such settings.
+    #[derive(Debug)]
+    pub struct PutConfig {
+        /// How long to wait for more records before those that are there are given to the sink, in milliseconds, so that
+        /// what it sends is worth a request. 0 is not at all: the sink gets what was read at once.
+        linger: Millis = Key::new("put.linger.ms").default("0").low().form(BATCHES, Width::Short, "Linger").order(1),
+        /// The most records that the sink gets at once. Where it is not set: what one read gives, which
+        /// consumer.override.max.poll.records limits (500), or 10,000 with put.linger.ms.
+        records: Option<i32> = Key::new("put.max.records").low().form(BATCHES, Width::Short, "Most records").order(2)
+            .check(|n: &Option<i32>| at_least_one(*n)),
+        /// The most bytes of keys, values and headers, as Kafka has them, that the sink gets at once; a larger record comes
+        /// alone. Where it is not set there is no limit, or 8 MiB with put.linger.ms.
+        bytes: Option<i32> = Key::new("put.max.bytes").low().form(BATCHES, Width::Short, "Most bytes").order(3)
+            .check(|n: &Option<i32>| at_least_one(*n)),
+    }
+}
+
+fn at_least_one(n: Option<i32>) -> Result<(), String> {
+    if n.is_some_and(|n| n < 1) { Err("Value must be at least 1".into()) } else { Ok(()) }
+}
+
 fn name_is_right(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("String may not be empty".into());
@@ -225,11 +248,11 @@ fn aliases_are_unique(aliases: &[String]) -> Result<(), String> {
 pub fn definition(direction: Direction) -> ConfigDef {
     use connect_api::config::Config as _;
     let own = match direction {
-        Direction::Source => SourceOnlyConfig::definition(),
-        Direction::Sink => SinkOnlyConfig::definition(),
+        Direction::Source => vec![SourceOnlyConfig::definition()],
+        Direction::Sink => vec![SinkOnlyConfig::definition(), PutConfig::definition()],
     };
-    let parts = [CommonConfig::definition(), VersionConfig::definition(), own, RestartConfig::definition()];
-    let mut keys: Vec<ConfigKey> = parts.iter().flat_map(|d| d.keys()).cloned().collect();
+    let parts = [CommonConfig::definition(), VersionConfig::definition(), RestartConfig::definition()];
+    let mut keys: Vec<ConfigKey> = own.iter().chain(&parts).flat_map(|d| d.keys()).cloned().collect();
     // Ours come behind Kafka Connect's.
     keys.sort_by_key(|k| ORDER.iter().position(|name| *name == k.name).unwrap_or(ORDER.len()));
     let mut definition = ConfigDef::new();

@@ -12,11 +12,11 @@ use tokio::sync::Notify;
 
 use crate::{
     converters::Converters,
-    framework::{CommonConfig, SinkOnlyConfig},
+    framework::{CommonConfig, PutConfig, SinkOnlyConfig},
     pipeline::{Chain, Pipeline},
     progress::Activity,
     registry::{ConnectorPlugin, TaskStart},
-    sink_runner::SinkRunner,
+    sink_runner::{Gathering, SinkRunner},
     source_runner::{Control, SourceRunner},
     status::TaskStatus,
     supervisor::Services,
@@ -111,6 +111,7 @@ pub async fn start_task(
                 max_poll_interval: Duration::from_millis(interval),
                 handover_limit: flush_timeout + worker.config.shutdown_timeout.0,
             };
+            let gathering = Gathering::new(&PutConfig::parse(&settings)?);
             let task = start(settings, SinkContext::new(context)).await?;
             let (cut, home) = (control.cut.clone(), services.threads.home().clone());
             let subscribe = Box::new(move || {
@@ -131,6 +132,7 @@ pub async fn start_task(
                 topics: used,
                 flush_interval,
                 flush_timeout,
+                gathering,
                 retry_max: config.retry_delay_max.0.min(Duration::from_secs(30)),
                 in_flight: None,
                 cut: control.cut.clone(),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use connect_api::{
-    Connector, ConnectorContext, PartitionOffset, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkRecord,
-    SinkTask, TopicPartition, async_trait,
+    Connector, ConnectorContext, Error, PartitionOffset, PluginInfo, Result, Settings, SinkConnector, SinkContext,
+    SinkRecord, SinkTask, TopicPartition, async_trait,
 };
 use connect_kafka::{Admin, Delivery, Outgoing, Producer, Role, TopicSpec, translate};
 use connect_worker::{
@@ -20,6 +20,7 @@ use connect_worker::{
     storage::{Configs, SourceOffsets, status_topic::StatusTopic},
     supervisor::Services,
 };
+use tokio::time::Instant;
 use xtask::servers::{Kafka, without};
 
 connect_api::config! {
@@ -48,29 +49,48 @@ impl Connector for Obedient {
     }
 }
 
-struct Task(SinkContext);
+struct Task {
+    context: SinkContext,
+    due: Option<Instant>,
+    /// How often the call without records fails before it passes.
+    failures: usize,
+}
 
 #[async_trait]
 impl SinkConnector for Obedient {
     async fn start_task(_config: Empty, context: SinkContext) -> Result<Box<dyn SinkTask>> {
-        Ok(Box::new(Task(context)))
+        Ok(Box::new(Task { context, due: None, failures: 2 }))
     }
 }
 
 #[async_trait]
 impl SinkTask for Task {
+    fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        if records.is_empty() {
+            assert!(self.due.is_some_and(|due| due <= Instant::now()), "called before it was due");
+            if self.failures > 0 {
+                self.failures -= 1;
+                return Err(Error::retriable("not yet"));
+            }
+            self.due = None;
+            GOT.lock().expect("lock").push((-1, "due".into()));
+        }
         for r in records {
             let text = r.record.value.to_string();
             let first = !GOT.lock().expect("lock").iter().any(|(_, t)| *t == text);
             GOT.lock().expect("lock").push((r.origin.partition, text.clone()));
             let partition = |n: i32| TopicPartition { topic: r.origin.topic.clone(), partition: n };
             match text.as_str() {
-                "hold 0" => self.0.pause(vec![partition(0)]),
-                "free 0" => self.0.resume(vec![partition(0)]),
+                "hold 0" => self.context.pause(vec![partition(0)]),
+                "free 0" => self.context.resume(vec![partition(0)]),
+                "later" => self.due = Some(Instant::now() + Duration::from_millis(300)),
                 // Once, or it would go back for ever.
                 "back" if first => {
-                    self.0.seek(vec![PartitionOffset { partition: partition(r.origin.partition), offset: 0 }])
+                    self.context.seek(vec![PartitionOffset { partition: partition(r.origin.partition), offset: 0 }])
                 }
                 _ => {}
             }
@@ -90,7 +110,7 @@ impl Delivery for Sent {
 }
 
 #[test]
-fn a_sink_pauses_resumes_and_seeks_partitions() {
+fn a_sink_pauses_resumes_and_seeks_partitions_and_is_called_when_it_is_due() {
     if without("kafka") {
         return;
     }
@@ -178,6 +198,10 @@ fn a_sink_pauses_resumes_and_seeks_partitions() {
         wait("a", 2).await;
         wait("back", 2).await;
         assert_eq!((got("a"), got("b"), got("back"), got("hold 0")), (2, 2, 2, 1), "partition 0 alone came again");
+        // Nothing is written any more, and yet the task is called.
+        write(1, "later").await;
+        wait("due", 1).await;
         controller.shut_down().await;
+        assert_eq!(got("due"), 1, "once");
     });
 }

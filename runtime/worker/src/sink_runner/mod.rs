@@ -1,6 +1,7 @@
 //! Runs one sink task: consumer → converters → transforms → put → flush → offsets.
 
 mod commits;
+mod gathering;
 mod partitions;
 mod positions;
 mod puts;
@@ -15,6 +16,7 @@ use connect_api::{Error, Result, SinkRequest, SinkTask};
 use connect_kafka::{Consumer, Cut, Event, RawRecord};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+pub use self::gathering::Gathering;
 use self::{
     commits::{InFlight, answered},
     positions::{Positions, drop_of, list},
@@ -49,6 +51,8 @@ pub struct SinkRunner {
     pub flush_interval: Duration,
     /// `offset.flush.timeout.ms`
     pub flush_timeout: Duration,
+    /// How much the task gets at once.
+    pub gathering: Gathering,
     /// Longest pause between two tries of put.
     pub retry_max: Duration,
     /// A commit that Kafka has not answered; made with none.
@@ -105,7 +109,9 @@ impl SinkRunner {
         health.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pending: VecDeque<Vec<RawRecord>> = VecDeque::new();
         loop {
-            let waiting = !pending.is_empty() && !*paused.borrow();
+            let running = !*paused.borrow();
+            let gathered = self.gathering.over(&pending).filter(|_| running);
+            let due = self.task.due().filter(|_| running);
             tokio::select! {
                 biased;
                 () = control.stop.cancelled() => return Ok(()),
@@ -129,8 +135,13 @@ impl SinkRunner {
                     // A flush that takes longer than the interval must leave time for records.
                     commits.reset();
                 }
-                () = std::future::ready(()), if waiting => {
-                    if let Some(batch) = pending.pop_front()
+                () = at(due), if due.is_some() => {
+                    if matches!(self.put(&[], &mut 0, control, positions, &mut pending).await?, Waited::Stop) {
+                        return Ok(());
+                    }
+                }
+                () = at(gathered), if gathered.is_some() => {
+                    if let Some(batch) = self.gathering.take(&mut pending)
                         && matches!(self.put_batch(batch, control, positions, &mut pending).await?, Waited::Stop) {
                             return Ok(());
                         }
@@ -220,5 +231,12 @@ impl SinkRunner {
             }
         }
         Ok(())
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) if time > Instant::now() => tokio::time::sleep_until(time).await,
+        _ => {}
     }
 }

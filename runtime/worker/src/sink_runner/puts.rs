@@ -132,7 +132,7 @@ impl SinkRunner {
 
     /// Puts records until all are put or a rebalance, a stop or an error interrupts. `done` says how many are put,
     /// from the first.
-    async fn put(
+    pub(super) async fn put(
         &mut self,
         records: &[SinkRecord],
         done: &mut usize,
@@ -165,6 +165,8 @@ impl SinkRunner {
                 }
                 Err(e) => match e.class() {
                     ErrorClass::Fatal => return Err(e),
+                    // A call because it was due: there is no record to blame.
+                    ErrorClass::Data if part.is_empty() => return Err(e),
                     ErrorClass::Data if part.len() > 1 => {
                         // The half with the bad record is halved again until it stands alone.
                         let middle = part.start + part.len() / 2;

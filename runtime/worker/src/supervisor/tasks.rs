@@ -202,7 +202,14 @@ impl Life {
     async fn run(self) -> Result<()> {
         let mut batch_size = None;
         loop {
-            match self.run_with(batch_size).await {
+            let mut used = Settings::new();
+            match self.run_with(batch_size, &mut used).await {
+                Err(e) if e.is_denied() && !self.control.stop.is_cancelled() && self.has_other_secrets(&used) => {
+                    tracing::warn!(
+                        "{}; the settings' secrets have changed since the task was started: it begins anew with them",
+                        self.services.worker.providers.secrets().conceal_error(e).one_line()
+                    );
+                }
                 Err(e) if !self.control.stop.is_cancelled() => {
                     batch_size = Some(fitting(e, &self.services.worker, &self.settings).await?);
                 }
@@ -211,7 +218,14 @@ impl Life {
         }
     }
 
-    async fn run_with(&self, batch_size: Option<usize>) -> Result<()> {
+    /// Whether config providers give other values now than those that the task was started with.
+    fn has_other_secrets(&self, used: &Settings) -> bool {
+        let now = self.services.worker.providers.resolve(&self.settings);
+        // What cannot be read now is read at the next restart.
+        now.is_ok_and(|now| now.settings != *used)
+    }
+
+    async fn run_with(&self, batch_size: Option<usize>, used: &mut Settings) -> Result<()> {
         let Self { services, plugin, settings, counters, control, report } = self;
         // A paused task is not started before it is resumed.
         let mut paused = control.paused.clone();
@@ -223,6 +237,7 @@ impl Life {
             }
         }
         let mut settings = services.worker.providers.resolve(settings)?.settings;
+        used.clone_from(&settings);
         if let Some(size) = batch_size {
             settings.set(BATCH_SIZE, size.to_string());
         }
