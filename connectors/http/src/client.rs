@@ -1,13 +1,14 @@
 //! The client, made from settings in one way for all connectors, and what it hides.
 
-use std::fs;
+use std::{fs, time::Instant};
 
-use connect_api::{Check, Error, Result, config::Secret};
+use connect_api::{Check, Error, Result, TaskContext, config::Secret};
 use reqwest::{Certificate, Identity, Method, Proxy, RequestBuilder, Url, header::HeaderValue, redirect::Policy};
 
 use crate::{
     config::{AuthConfig, HttpConfig},
     reach::{self, ProxyUse},
+    requests::Requests,
     status::{self, Answer},
 };
 
@@ -33,6 +34,7 @@ pub struct Client {
     hidden: Vec<Secret>,
     keys: Keys,
     proxy: ProxyUse,
+    requests: Requests,
 }
 
 impl Client {
@@ -67,7 +69,13 @@ impl Client {
         }
         let inner = builder.build().map_err(|e| Error::fatal("setting up the HTTP client").caused_by(e))?;
         let hidden = config.proxy_password.iter().cloned().collect();
-        Ok(Self { inner, authorization: None, hidden, keys, proxy: ProxyUse::of(config.proxy.as_deref()) })
+        let proxy = ProxyUse::of(config.proxy.as_deref());
+        Ok(Self { inner, authorization: None, hidden, keys, proxy, requests: Requests::default() })
+    }
+
+    /// Counts requests as the task's, for the page `/metrics`.
+    pub fn counted_by(self, context: &TaskContext) -> Self {
+        Self { requests: Requests::of(context), ..self }
     }
 
     /// Adds what the server knows us by to every request.
@@ -134,10 +142,13 @@ impl Client {
             Err(e) => return Err(status::transport_error(doing(), e)),
         };
         let secrets = secrets(&request);
-        match client.execute(request).await {
+        let began = Instant::now();
+        let answer = match client.execute(request).await {
             Ok(response) => Ok(self.read(response, &secrets).await),
             Err(e) => Err(status::transport_error(doing(), e)),
-        }
+        };
+        self.requests.count(answer.as_ref().ok().map(|answer| answer.status), began.elapsed());
+        answer
     }
 
     /// As [`Client::send`], and turns every status but 2xx into the error that it stands for.

@@ -8,7 +8,9 @@
 //! - [`config`]: settings of the client, and how a connector joins them with its own
 //! - [`client`]: the client and what it hides
 //! - `reach`: whether a server takes connections, for test calls
+//! - `requests`: counts of requests for the page `/metrics`
 //! - [`status`]: from answers and transport failures to [`connect_api::Error`]
+//! - [`delivery`]: several requests at once, in the order of keys
 //! - [`progress`]: which records of a slice were delivered
 //! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client;
 //!   [`tls`]: certificates of any listener; `patience`: how long a client may take to read
@@ -16,15 +18,18 @@
 pub mod client;
 pub mod config;
 mod connection;
+pub mod delivery;
 pub mod listener;
 mod patience;
 pub mod progress;
 mod reach;
+mod requests;
 pub mod status;
 pub mod tls;
 
 pub use client::{Client, Keys, shown_url};
 pub use config::{AuthConfig, HttpConfig, Joined};
+pub use delivery::{Delivery, DeliveryConfig};
 pub use listener::{ListenConfig, Listener, Reply, Request, Route};
 pub use progress::Progress;
 pub use reqwest::{Method, RequestBuilder, StatusCode, Url, header};

@@ -5,14 +5,14 @@ use connect_api::{
     config::{Key, Problems, Secret, split_list},
 };
 use connector_http::{
-    AuthConfig, HttpConfig, Joined, Method,
+    AuthConfig, DeliveryConfig, HttpConfig, Joined, Method,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
 use crate::request::Plan;
 
 /// Settings of the sink with those of its HTTP client.
-pub type WebhookSinkConfig = Joined<Joined<WebhookSettings, AuthConfig>, HttpConfig>;
+pub type WebhookSinkConfig = Joined<Joined<Joined<WebhookSettings, DeliveryConfig>, AuthConfig>, HttpConfig>;
 
 connect_api::config_enum! {
     /// HTTP method.

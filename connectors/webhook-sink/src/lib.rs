@@ -27,14 +27,15 @@ impl Connector for WebhookSink {
         name: "webhook-sink",
         aliases: &[],
         version: env!("CARGO_PKG_VERSION"),
-        about: "Sends each record as an HTTP request, one after the other in the order of its partition. URL and body \
+        about: "Sends each record as an HTTP request, one after the other in the order of its partition unless \
+                http.max.in.flight says otherwise. URL and body \
                 are templates over the record; without a body template the record is sent as JSON. An answer of 2xx \
                 means delivered; 429, 5xx and no answer mean the same record again, after Retry-After if given; 400, \
                 409, 413, 414, 422 and 431 are errors of the record, all others fail the task.",
     };
 
     fn validate(config: &WebhookSinkConfig, problems: &mut Problems) {
-        config.own.own.validate(problems);
+        config.own.own.own.validate(problems);
         config.own.with.validate(problems);
         config.with.validate(problems);
     }

@@ -1,11 +1,10 @@
 //! Sends requests.
 
 use connect_api::{
-    Check, ErrorClass, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask, SinkTrial, TopicPartition,
-    async_trait,
+    Check, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask, SinkTrial, TopicPartition, async_trait,
 };
 use connector_http::{
-    Client, Keys, Method, Progress, Url,
+    Client, Delivery, Keys, Method, Url,
     header::{HeaderMap, HeaderValue},
     shown_url,
 };
@@ -21,29 +20,35 @@ const KEYS: Keys =
 /// A running task.
 #[derive(Debug)]
 pub struct WebhookTask {
-    context: SinkContext,
+    sender: Sender,
+    delivery: Delivery,
+}
+
+/// Makes requests of records.
+#[derive(Debug)]
+struct Sender {
     client: Client,
     plan: Plan,
     method: Method,
     headers: HeaderMap,
     tombstones: Tombstones,
-    progress: Progress,
 }
 
 impl WebhookTask {
     /// Makes the task ready. Nothing is sent.
     pub fn new(config: WebhookSinkConfig, context: SinkContext) -> Result<Self> {
-        Ok(Self {
-            context,
-            client: Client::new(&config.with, KEYS)?.with_auth(&config.own.with)?,
+        let sender = Sender {
+            client: Client::new(&config.with, KEYS)?.with_auth(&config.own.with)?.counted_by(&context),
             plan: Plan::new(&config.url, config.body.as_deref())?,
             method: config.method.into(),
             headers: config.header_map()?,
             tombstones: config.tombstones,
-            progress: Progress::new(),
-        })
+        };
+        Ok(Self { sender, delivery: Delivery::new(context, &config.own.own.with) })
     }
+}
 
+impl Sender {
     /// Method, URL and body of the request for a record; `None` where nothing is sent.
     fn plan(&self, record: &SinkRecord) -> Result<Option<(Method, Url, Option<String>)>> {
         let url = self.plan.url(record)?;
@@ -70,21 +75,21 @@ impl WebhookTask {
 impl SinkTrial for WebhookTask {
     // What the server says to a request, only a request tells.
     async fn check(&mut self) -> Result<Check> {
-        match self.plan.server() {
-            Some(server) => self.client.reach(&server).await,
+        match self.sender.plan.server() {
+            Some(server) => self.sender.client.reach(&server).await,
             None => Ok(Check::NotChecked("which server it is depends on the record (webhook.url)".into())),
         }
     }
 
     fn render(&mut self, record: &SinkRecord) -> Result<Rendering> {
-        let Some((method, url, body)) = self.plan(record)? else {
+        let Some((method, url, body)) = self.sender.plan(record)? else {
             return Ok(Rendering::Nothing("webhook.tombstones is ignore".into()));
         };
         let shown = |value: &HeaderValue| match value.to_str() {
             Ok(text) if !value.is_sensitive() => text.to_owned(),
             _ => "[hidden]".to_owned(),
         };
-        let of_body = if body.is_some() { Some(&self.headers) } else { None };
+        let of_body = if body.is_some() { Some(&self.sender.headers) } else { None };
         let headers = of_body.into_iter().flatten().map(|(name, value)| (name.to_string(), shown(value)));
         let to = format!("{method} {}", shown_url(&url));
         Ok(Rendering::Sent(Rendered { to, headers: headers.collect(), body }))
@@ -94,22 +99,12 @@ impl SinkTrial for WebhookTask {
 #[async_trait]
 impl SinkTask for WebhookTask {
     async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
-        self.progress.forget(partitions);
+        self.delivery.opened(partitions);
         Ok(())
     }
 
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
-        for record in records {
-            if self.progress.has(record) {
-                continue;
-            }
-            match self.send(record).await {
-                Err(e) if e.class() == ErrorClass::Data => self.context.report(record, e).await?,
-                sent => sent?,
-            }
-            self.progress.note(record);
-        }
-        self.progress.finished(records);
-        Ok(())
+        let sender = &self.sender;
+        self.delivery.deliver(records, |_| 1, |group| async move { sender.send(group[0]).await }).await
     }
 }
