@@ -14,6 +14,7 @@
 //! | [`engine`] | the same over time: follows the topic, and remembers what is on its way there |
 //! | [`audit`] | the headers that say who wrote |
 //! | [`writer`] | from a change to its records: topics, and what clears an alarm; [`routing`]: topics by template |
+//! | [`shelving`] | a sink's task that is silent about shelved alarms |
 //! | [`transform`] | the `Alarm` transform |
 
 pub mod audit;
@@ -25,6 +26,7 @@ pub mod priority;
 pub mod routing;
 pub mod rules;
 pub mod schemas;
+pub mod shelving;
 pub mod transform;
 pub mod writer;
 
