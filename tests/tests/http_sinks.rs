@@ -101,12 +101,14 @@ fn delivers(name: &str, config: impl FnOnce(&str) -> Json) {
     let (status, body) = connectd.send("POST", "/connectors", Some(&json!({ "name": name, "config": config })));
     assert_eq!(status, 201, "{body}");
 
-    let said = wait("the status to say that it is told to wait", LIMIT, || {
+    wait("the status to say that it is told to wait", LIMIT, || {
         let status = connectd.get(&format!("/connectors/{name}/status")).1;
         assert_ne!(status["tasks"][0]["state"], "FAILED", "{status}");
-        status["tasks"][0]["detail"]["retrying"].as_str().filter(|t| t.contains("429")).map(str::to_owned)
+        let detail = &status["tasks"][0]["detail"];
+        // Slack's channels wait each for itself, which is no trouble of the task's.
+        let said = detail["retrying"].as_str().or(detail["note"].as_str())?;
+        (said.contains("429") && said.contains("rate_limited") || said.contains("slack asks to wait 2 s")).then_some(())
     });
-    assert!(said.contains("rate_limited"), "{said}");
     wait("every record", LIMIT, || (taken.texts().len() >= RECORDS).then_some(()));
     for key in ["key-0:", "key-1:", "key-2:"] {
         let of_key = |texts: Vec<String>| texts.into_iter().filter(|t| t.starts_with(key)).collect::<Vec<_>>();
@@ -129,7 +131,7 @@ fn slack_messages_arrive_once_and_in_order_whatever_slack_answers_at_first() {
     delivers("slack", |url| {
         json!({
             "connector.class": "slack-sink", "slack.webhook.url": format!("{url}/services/T00/B00/{SECRET}"),
-            "slack.raised.template": "{{key}}:{{value}}", "slack.interval.ms": 1
+            "slack.raised.template": "{{key}}:{{value}}", "slack.interval.ms": 1, "slack.digest.after": 0
         })
     });
 }

@@ -224,7 +224,8 @@ fn name_of(record: &SinkRecord) -> Arc<str> {
     }
 }
 
-fn is_active(record: &SinkRecord) -> bool {
+/// Whether the record says that its alarm is active: it is neither a tombstone nor the marker of an alarm that is over.
+pub fn is_active(record: &SinkRecord) -> bool {
     !record.value.is_null() && !matches!(record.value.get("cleared"), Some(Value::Boolean(true)))
 }
 

@@ -1,12 +1,21 @@
-//! Slack sink: a message per raised and per cleared alarm, through an incoming webhook.
+//! Slack sink: a message per alarm, which changes with it, or a message per change through an incoming webhook.
 //!
 //! - [`config`]: the settings
-//! - [`task`]: sends messages, at the pace that Slack allows
-//! - [`message`]: from a record to a message, and from Slack's words to errors; pure
+//! - [`task`]: what is told when: new messages, changes, threads, digests
+//! - [`channels`]: what waits for which channel, at the pace that Slack allows
+//! - [`memory`]: what has been told of each alarm, across restarts
+//! - [`message`]: from records to messages; pure
+//! - [`rules`]: channels, mentions and colours; pure
+//! - [`api`]: requests; [`words`]: what Slack's words mean
 
+pub mod api;
+pub mod channels;
 pub mod config;
+pub mod memory;
 pub mod message;
+pub mod rules;
 pub mod task;
+pub mod words;
 
 use connect_api::{
     Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
@@ -27,14 +36,15 @@ impl Connector for SlackSink {
         name: "slack-sink",
         aliases: &[],
         version: env!("CARGO_PKG_VERSION"),
-        about: "Posts a message to a Slack channel for each record, and another one for each tombstone: alarms raised \
-                and cleared. Messages are templates over the record. Slack takes about one message a second, so there \
-                is one task, whatever tasks.max says; a task that is stopped in the middle of a batch posts it again \
-                from its start, which consumer.override.max.poll.records keeps small.",
+        about: "Tells a Slack channel of alarms. With slack.token an alarm has one message, coloured by its priority, which \
+                is updated and threaded as the alarm changes and clears, also across restarts; with an incoming webhook \
+                each change is a message. Channels and mentions are given by templates and rules. Slack takes about one \
+                message a second and channel: when more records wait they are told in a digest. There is one task, \
+                whatever tasks.max says",
     };
 
     fn validate(config: &SlackConfig, problems: &mut Problems) {
-        config.own.validate(problems);
+        config.own.own.validate(problems);
         config.with.validate(problems);
     }
 
@@ -50,11 +60,11 @@ impl Connector for SlackSink {
 #[async_trait]
 impl SinkConnector for SlackSink {
     async fn start_task(config: SlackConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
-        Ok(Box::new(task::SlackTask::new(config, context)?))
+        task::start(config, context).await
     }
 
     async fn start_trial(config: SlackConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
-        Ok(Some(Box::new(task::SlackTask::new(config, context)?)))
+        Ok(Some(Box::new(task::SlackTrial::new(&config, &context)?)))
     }
 
     fn alter_offsets(_config: &SlackConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {

@@ -1,0 +1,116 @@
+//! What has been told of each alarm, kept across restarts: where its message is, and up to which record.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use connect_api::{Bytes, Error, PartitionOffset, Result, SinkRecord, State, TopicPartition, Value};
+use serde::{Deserialize, Serialize};
+
+/// What is known of an alarm.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Offset of the last record that was told.
+    pub offset: i64,
+    /// Its time stamp: what is older or as old at no greater offset was told, too. A later one at a smaller offset is of a
+    /// topic that was created again.
+    pub timestamp: Option<i64>,
+    /// The channel as the settings call it.
+    pub route: String,
+    /// The channel of the message, by its id.
+    pub channel: String,
+    /// The message; none of an incoming webhook's.
+    pub ts: Option<String>,
+    /// Whether the message is a digest, which is no alarm's own.
+    pub digest: bool,
+    /// Whether the message does not show the last record, which a digest has told.
+    pub stale: bool,
+    /// Whether the alarm is over.
+    pub over: bool,
+    /// The alarm's priority, if it has one.
+    pub priority: Option<String>,
+}
+
+/// An alarm: the partition of its records, and its name.
+pub type Alarm = (TopicPartition, Arc<str>);
+
+/// What has been told.
+pub struct Memory {
+    state: Arc<dyn State>,
+    told: BTreeMap<Alarm, Told>,
+}
+
+impl Memory {
+    /// Over the connector's state.
+    pub fn new(state: Arc<dyn State>) -> Self {
+        Self { state, told: BTreeMap::new() }
+    }
+
+    /// Reads what is known of the alarms of partitions.
+    pub fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        for (key, text) in self.state.entries() {
+            let Some(alarm) = alarm_of(&key).filter(|alarm| partitions.contains(&alarm.0)) else { continue };
+            let told = serde_json::from_slice(&text)
+                .map_err(|e| Error::fatal(format!("reading the connector's state of {key}")).caused_by(e))?;
+            self.told.insert(alarm, told);
+        }
+        Ok(())
+    }
+
+    /// Forgets, until they are opened again, the alarms of partitions.
+    pub fn close(&mut self, partitions: &[TopicPartition]) {
+        self.told.retain(|(partition, _), _| !partitions.contains(partition));
+    }
+
+    /// What is known of an alarm.
+    pub fn get(&self, alarm: &Alarm) -> Option<&Told> {
+        self.told.get(alarm)
+    }
+
+    /// Keeps what has been told.
+    pub async fn put(&mut self, alarm: &Alarm, told: Told) -> Result<()> {
+        let text = serde_json::to_vec(&told).map_err(|e| Error::fatal("writing the connector's state").caused_by(e))?;
+        self.state.put(&key_of(alarm), Some(Bytes::from(text))).await?;
+        self.told.insert(alarm.clone(), told);
+        Ok(())
+    }
+
+    /// Forgets alarms that are over and whose records do not come again.
+    pub async fn prune(&mut self, safe: &[PartitionOffset]) -> Result<()> {
+        let done = |(partition, _): &Alarm, told: &Told| {
+            told.over && !told.stale && safe.iter().any(|s| s.partition == *partition && s.offset > told.offset)
+        };
+        let gone: Vec<Alarm> = self.told.iter().filter(|(a, told)| done(a, told)).map(|(a, _)| a.clone()).collect();
+        for alarm in gone {
+            self.state.put(&key_of(&alarm), None).await?;
+            self.told.remove(&alarm);
+        }
+        Ok(())
+    }
+}
+
+impl Told {
+    /// Whether this record was told.
+    pub fn has(&self, record: &SinkRecord) -> bool {
+        record.origin.offset <= self.offset && record.timestamp <= self.timestamp
+    }
+}
+
+/// The alarm that a record is about.
+pub fn alarm(record: &SinkRecord) -> Alarm {
+    let partition = TopicPartition { topic: record.origin.topic.clone(), partition: record.origin.partition };
+    let name = match &record.key {
+        Value::String(text) => Arc::from(&**text),
+        key => key.to_string().into(),
+    };
+    (partition, name)
+}
+
+fn key_of((partition, name): &Alarm) -> String {
+    format!("{}/{}/{name}", partition.topic, partition.partition)
+}
+
+// Names of topics have no slash.
+fn alarm_of(key: &str) -> Option<Alarm> {
+    let mut parts = key.splitn(3, '/');
+    let (topic, partition, name) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+    Some((TopicPartition { topic: topic.into(), partition }, name.into()))
+}
