@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Converter, Counter, Error, Feed, Gauge, Meters, OffsetMap, PartitionOffset, Result, Role, Settings, SinkRecord,
-    SourceRecord, State, Summary, Table, TopicPartition,
+    Converter, Counter, Error, Exposition, Expositions, Feed, Gauge, Meters, OffsetMap, PartitionOffset, Result, Role,
+    Settings, SinkRecord, SourceRecord, State, Summary, Table, TopicPartition,
 };
 
 /// What a connector gets.
@@ -78,6 +78,11 @@ pub trait TaskHost: Send + Sync {
     /// Where [`TaskContext::counter`] and its likes are kept. The default, for hosts that show no metrics, forgets them.
     fn meters(&self) -> Meters {
         Meters::default()
+    }
+
+    /// Where [`TaskContext::expose`] keeps what is shown. The default, for hosts that show no metrics, forgets it.
+    fn expositions(&self) -> Expositions {
+        Expositions::default()
     }
 
     /// See [`SourceContext::refused`].
@@ -202,6 +207,14 @@ impl TaskContext {
     /// As [`TaskContext::counter`], observations such as times in seconds: the page has their number and their sum.
     pub fn summary(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Summary {
         self.0.host.meters().summary(name, help, labels)
+    }
+
+    /// What the tasks of this connector on this worker show together on the page `/metrics`, under names that settings
+    /// give, with the label `connector`. The first task that asks has it made, others get the same while any task holds
+    /// it; one that does not fit, of other settings, is replaced. A name that another connector shows with another type
+    /// is a fatal error.
+    pub fn expose<E: Exposition>(&self, fits: impl FnOnce(&E) -> bool, make: impl FnOnce() -> E) -> Result<Arc<E>> {
+        self.0.host.expositions().join(&self.0.connector, fits, make)
     }
 }
 

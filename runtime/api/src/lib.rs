@@ -9,7 +9,8 @@
 //! - [`SourceBatch`], [`Receipt`], [`Outcome`]: how a source learns what became of its records
 //! - [`Converter`], [`Transform`], [`Predicate`] and their plugin traits
 //! - [`SourceContext`], [`SinkContext`], [`State`], [`Table`], [`Feed`]: what the worker offers
-//! - [`Counter`], [`Gauge`], [`Summary`]: what a plugin shows on the page `/metrics`
+//! - [`Counter`], [`Gauge`], [`Summary`]: what a plugin shows on the page `/metrics`; [`Exposition`]: metrics that are
+//!   settings
 //! - [`SourceTrial`], [`SinkTrial`]: test calls, without consequences
 //! - [`Error`]: one type, classified by what the worker must do
 //! - [`java_regex`]: what Java says of a wrong regular expression
@@ -22,6 +23,7 @@ pub mod config;
 mod connector;
 mod context;
 mod error;
+mod exposition;
 pub mod java_regex;
 pub mod json;
 pub mod logical;
@@ -54,6 +56,7 @@ pub use connector::{
 };
 pub use context::{ConnectorContext, SinkContext, SinkRequest, SourceContext, TaskContext, TaskHost};
 pub use error::{Error, ErrorClass, Result};
+pub use exposition::{Exposition, Expositions, Family, FamilyKind, Series, SeriesValue, refuse_clash};
 pub use meters::{Counter, Gauge, Meter, MeterLabels, MeterValue, Meters, Summary};
 pub use plugin::{
     Converter, ConverterPlugin, Predicate, PredicatePlugin, Prepare, RecordMeta, Role, SchemaAndValue, Step, Transform,

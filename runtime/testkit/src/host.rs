@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_api::{
-    CancellationToken, Error, MeterValue, Meters, OffsetMap, Result, Row, Settings, SinkContext, SinkRecord,
-    SinkRequest, SourceContext, SourceRecord, State, Table, TableWriter, TaskContext, TaskHost,
+    CancellationToken, Error, Expositions, MeterValue, Meters, OffsetMap, Result, Row, Settings, SinkContext,
+    SinkRecord, SinkRequest, SourceContext, SourceRecord, State, Table, TableWriter, TaskContext, TaskHost,
 };
 
 /// Offsets, tables and state in memory; takes reports of bad records as `errors.tolerance=all` does, unless
@@ -25,6 +25,7 @@ pub struct Host {
     rejected: Mutex<Vec<SourceRecord>>,
     note: Mutex<Option<String>>,
     meters: Meters,
+    expositions: Expositions,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -80,6 +81,11 @@ impl Host {
     pub fn counted(&self, name: &str) -> u64 {
         let value = |value: &MeterValue| if let MeterValue::Counter(counter) = value { counter.value() } else { 0 };
         self.meters.all().iter().filter(|meter| meter.name == name).map(|meter| value(&meter.value)).sum()
+    }
+
+    /// What connectors show by their settings.
+    pub fn shown(&self) -> Expositions {
+        self.expositions.clone()
     }
 
     /// What a sink task asked of its consumer, in order.
@@ -149,6 +155,10 @@ impl TaskHost for Host {
 
     fn meters(&self) -> Meters {
         self.meters.clone()
+    }
+
+    fn expositions(&self) -> Expositions {
+        self.expositions.clone()
     }
 }
 

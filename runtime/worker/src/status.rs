@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use connect_api::{Error, time};
+use connect_api::{Error, Expositions, time};
 use connect_rest_model as model;
 
 pub use crate::task_status::{TaskStatus, Trouble};
@@ -161,6 +161,7 @@ pub struct Statuses {
     secrets: Secrets,
     logs: Arc<LogBook>,
     startups: AllStartups,
+    expositions: Expositions,
 }
 
 /// A worker that is alone in its group has no use for generations; others count from one.
@@ -176,6 +177,7 @@ impl Statuses {
             secrets: Secrets::default(),
             logs: Arc::default(),
             startups: AllStartups::default(),
+            expositions: Expositions::reserving(crate::metrics::table::PREFIXES),
         }
     }
 
@@ -193,6 +195,11 @@ impl Statuses {
     /// Starts of connectors and tasks.
     pub fn startups(&self) -> &AllStartups {
         &self.startups
+    }
+
+    /// Metrics that connectors show by their settings.
+    pub fn expositions(&self) -> &Expositions {
+        &self.expositions
     }
 
     /// All connectors with their tasks and counters.

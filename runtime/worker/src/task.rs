@@ -67,6 +67,7 @@ pub async fn start_task(
         threads: services.threads.clone(),
         cut: control.cut.clone(),
         status: status.clone(),
+        expositions: services.statuses.expositions().clone(),
     });
     let context = TaskContext::new(name.clone(), id, settings.clone(), control.stop.clone(), host.clone());
     let chain = Chain::new(&services.plugins, &settings, &context).await?;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use connect_api::{
-    Converter, Error, Feed, FeedEvent, Headers, Meters, OffsetMap, Result, Row, SchemaAndValue, Settings, SinkRecord,
-    SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, async_trait,
+    Converter, Error, Expositions, Feed, FeedEvent, Headers, Meters, OffsetMap, Result, Row, SchemaAndValue, Settings,
+    SinkRecord, SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, async_trait,
 };
 use connect_kafka::{ClientSettings, CompactedLog, Cut, RawRecord, Role};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -48,6 +48,7 @@ pub struct Host {
     pub(crate) threads: PluginThreads,
     pub(crate) cut: Cut,
     pub(crate) status: Arc<TaskStatus>,
+    pub(crate) expositions: Expositions,
 }
 
 #[async_trait]
@@ -134,6 +135,10 @@ impl TaskHost for Host {
 
     fn meters(&self) -> Meters {
         self.status.meters().clone()
+    }
+
+    fn expositions(&self) -> Expositions {
+        self.expositions.clone()
     }
 
     fn refused(&self, why: &str) {

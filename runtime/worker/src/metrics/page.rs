@@ -1,8 +1,8 @@
 //! The page that Prometheus reads.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use connect_api::{Meter, MeterValue, Meters, TopicPartition};
+use connect_api::{Expositions, Family, FamilyKind, Meter, MeterValue, Meters, Series, SeriesValue, TopicPartition};
 use connect_rest_model::ConnectorType;
 
 pub use super::text::MEDIA_TYPE;
@@ -12,7 +12,7 @@ use super::{
         CLIENT, CONNECTOR, CONNECTOR_TOLD, Counted, ERRORS, LAG, Metric, OWN, PROCESS, PROGRAM, SINK, SOURCE, TASK,
         TASK_TOLD, Told, WORKER, WorkerView,
     },
-    text::{Kind, Label, Text},
+    text::{Kind, Label, Text, number},
 };
 use crate::status::{ConnectorView, Statuses};
 
@@ -42,6 +42,7 @@ pub fn page(statuses: &Statuses, version: &str, build: &str) -> String {
     values(&mut text, CLIENT, &tasks, |t| vec![("clientid", client(t))]);
     lags(&mut text, of(ConnectorType::Sink));
     values(&mut text, OWN, &tasks, place);
+    families(&mut text, statuses.expositions());
     meters(&mut text, tasks.iter().map(|t| (place(t), t.task.status.meters())));
     values(&mut text, PROCESS, [&process], |_| Vec::new());
     text.finish()
@@ -117,6 +118,43 @@ fn lags<'a>(text: &mut Text, tasks: impl Iterator<Item = &'a Counted>) {
     text.family((LAG.0, Kind::Gauge, LAG.1), all.iter().map(|(labels, lag)| (borrowed(labels), *lag)));
 }
 
+/// What connectors show by their settings, each family in one piece whoever shows it.
+fn families(text: &mut Text, expositions: &Expositions) {
+    let mut by_name: BTreeMap<Arc<str>, Vec<(Arc<str>, Family, Vec<Series>)>> = BTreeMap::new();
+    for (connector, exposition) in expositions.all() {
+        for (family, series) in exposition.families().iter().zip(exposition.series()) {
+            by_name.entry(family.name.clone()).or_default().push((connector.clone(), family.clone(), series));
+        }
+    }
+    for (name, all) in by_name {
+        let first = all.first().map(|(_, family, _)| family.kind);
+        // Names of different types were refused, unless a task that was given up still shows one.
+        for (connector, family, series) in all.into_iter().filter(|(_, family, _)| Some(family.kind) == first) {
+            let kind = match family.kind {
+                FamilyKind::Counter => Kind::Counter,
+                FamilyKind::Gauge => Kind::Gauge,
+                FamilyKind::Histogram => Kind::Histogram,
+            };
+            for one in series {
+                let mut labels: Vec<Label<'_>> = vec![("connector", &connector)];
+                labels.extend(one.labels.iter().map(|(label, value)| (&**label, &**value)));
+                let head = (&*name, kind, &*family.help);
+                match one.value {
+                    SeriesValue::Number(value) => text.lines(head, &labels, &[("", value)]),
+                    SeriesValue::Histogram { buckets, sum, count } => {
+                        for (bound, below) in buckets.into_iter().chain([(f64::INFINITY, count)]) {
+                            let bound = number(bound);
+                            let labels: Vec<Label<'_>> = labels.iter().copied().chain([("le", &*bound)]).collect();
+                            text.lines(head, &labels, &[("_bucket", below as f64)]);
+                        }
+                        text.lines(head, &labels, &[("_sum", sum), ("_count", count as f64)]);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// What connectors and transforms count themselves. What has a name of the worker's, or another type than what had the
 /// name first, is left out: Prometheus would refuse the page.
 fn meters<'a>(text: &mut Text, tasks: impl IntoIterator<Item = (Owned, &'a Meters)>) {
@@ -166,6 +204,52 @@ fn program(text: &mut Text, worker: &str, told: [&str; 2], started: Option<f64>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Shown(Vec<Family>, Vec<Vec<Series>>);
+
+    impl connect_api::Exposition for Shown {
+        fn families(&self) -> &[Family] {
+            &self.0
+        }
+
+        fn series(&self) -> Vec<Vec<Series>> {
+            self.1.clone()
+        }
+    }
+
+    #[test]
+    fn families_of_several_connectors_are_in_one_piece_with_buckets_that_add_up() {
+        let expositions = Expositions::default();
+        let family = |name: &str, kind| Family { name: name.into(), help: "Help.".into(), kind };
+        let one = |labels: &[(&str, &str)], value| Series {
+            labels: labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            value,
+        };
+        let took = SeriesValue::Histogram { buckets: vec![(0.5, 1), (2.0, 3)], sum: 4.25, count: 4 };
+        let join = |connector: &str, families: Vec<Family>, series: Vec<Vec<Series>>| {
+            expositions.join(&connector.into(), |_| true, || Shown(families, series)).expect("joined")
+        };
+        let a = vec![family("took_seconds", FamilyKind::Histogram), family("calls_total", FamilyKind::Counter)];
+        let _a = join("a", a, vec![vec![one(&[("to", "x")], took)], vec![one(&[], SeriesValue::Number(3.0))]]);
+        let b = vec![family("calls_total", FamilyKind::Counter)];
+        let _b = join("b", b, vec![vec![one(&[("to", "x\"y")], SeriesValue::Number(0.5))]]);
+        let mut text = Text::default();
+        families(&mut text, &expositions);
+        let expected = "\
+# HELP calls_total Help.
+# TYPE calls_total counter
+calls_total{connector=\"a\"} 3
+calls_total{connector=\"b\",to=\"x\\\"y\"} 0.5
+# HELP took_seconds Help.
+# TYPE took_seconds histogram
+took_seconds_bucket{connector=\"a\",to=\"x\",le=\"0.5\"} 1
+took_seconds_bucket{connector=\"a\",to=\"x\",le=\"2\"} 3
+took_seconds_bucket{connector=\"a\",to=\"x\",le=\"+Inf\"} 4
+took_seconds_sum{connector=\"a\",to=\"x\"} 4.25
+took_seconds_count{connector=\"a\",to=\"x\"} 4
+";
+        assert_eq!(text.finish(), expected);
+    }
 
     #[test]
     fn meters_of_all_tasks_are_one_family_each() {

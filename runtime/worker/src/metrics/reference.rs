@@ -27,7 +27,8 @@ const LEFT_OUT: &str = "
 ## Of connectors and transforms
 
 Some connectors and transforms count more; their names are on the pages of their plugins and in the guides. Labels:
-`connector`, `task`, and what is said there.
+`connector`, `task`, and what is said there. The `prometheus-sink` shows metrics that its settings name, with the label
+`connector` and those of the settings.
 
 ## What is left out
 

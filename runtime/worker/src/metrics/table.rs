@@ -398,6 +398,9 @@ pub const OWN: &[Metric<Counted>] = &[
     }),
 ];
 
+/// How names of the worker's own metrics begin.
+pub const PREFIXES: &[&str] = &["kafka_connect_", "kafka_producer_", "kafka_consumer_", "tocsin_", "process_"];
+
 /// Of the process, on Linux.
 pub const PROCESS: &[Metric<Process>] = &[
     counter("process_cpu_seconds_total", "Processor time that the process has used.", |p| p.cpu_seconds),

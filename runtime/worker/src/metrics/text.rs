@@ -14,6 +14,8 @@ pub enum Kind {
     Gauge,
     /// The number of observations and their sum.
     Summary,
+    /// Observations by buckets.
+    Histogram,
 }
 
 impl Kind {
@@ -23,25 +25,26 @@ impl Kind {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
             Self::Summary => "summary",
+            Self::Histogram => "histogram",
         }
     }
 }
 
 /// A label with its value.
-pub(super) type Label<'a> = (&'static str, &'a str);
+pub(super) type Label<'a> = (&'a str, &'a str);
 
 /// A page under way.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     page: String,
-    names: HashSet<&'static str>,
+    names: HashSet<String>,
 }
 
 impl Text {
     /// Adds a metric with its values; without any it is left out.
     pub fn family<'a>(
         &mut self,
-        (name, kind, about): (&'static str, Kind, &str),
+        (name, kind, about): (&str, Kind, &str),
         values: impl IntoIterator<Item = (Vec<Label<'a>>, f64)>,
     ) {
         for (labels, value) in values {
@@ -50,14 +53,10 @@ impl Text {
     }
 
     /// Adds what one bearer of a metric has: values by what is added to the metric's name.
-    pub fn lines(
-        &mut self,
-        (name, kind, about): (&'static str, Kind, &str),
-        labels: &[Label<'_>],
-        values: &[(&str, f64)],
-    ) {
+    pub fn lines(&mut self, (name, kind, about): (&str, Kind, &str), labels: &[Label<'_>], values: &[(&str, f64)]) {
         // Writing to a string cannot fail, here and below.
-        if self.names.insert(name) {
+        if !self.names.contains(name) {
+            self.names.insert(name.to_owned());
             let about = about.replace('\\', "\\\\").replace('\n', "\\n");
             let _ = write!(self.page, "# HELP {name} {about}\n# TYPE {name} {}\n", kind.name());
         }
@@ -88,7 +87,8 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn number(value: f64) -> String {
+/// A number as the format has it.
+pub(super) fn number(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
     }
