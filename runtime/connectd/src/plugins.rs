@@ -26,6 +26,7 @@ pub fn plugins() -> Plugins {
         .sink::<connector_file::FileSink>()
         .sink::<connector_file::FileStreamSink>()
         .sink::<connector_influxdb::InfluxSink>()
+        .sink::<connector_prometheus::PrometheusSink>()
         .sink::<connector_slack::SlackSink>()
         .sink::<connector_webhook_sink::WebhookSink>()
         .converter::<StringConverter>()

@@ -1,0 +1,48 @@
+//! The settings.
+
+use std::time::Duration;
+
+use connect_api::config::{Key, Millis, Problems};
+use connector_http::{AuthConfig, HttpConfig, Joined, config::positive};
+
+use crate::metric::Metrics;
+
+/// Settings of the sink with those of remote write's HTTP client.
+pub type PrometheusConfig = Joined<Joined<PrometheusSettings, AuthConfig>, HttpConfig>;
+
+connect_api::config! {
+    /// The sink's own settings.
+    #[derive(Debug, Clone)]
+    pub struct PrometheusSettings {
+        /// The metrics: a list of mappings with `name`; `type` (counter, gauge or histogram); `help`; `value`, a strict
+        /// expression such as value.duration over the names topic, partition, offset, timestamp, key, value and headers,
+        /// without which a counter counts records; `when`, an expression for which records it is made; `labels`, a
+        /// mapping of names to templates over the same names; `buckets` of a histogram, its upper bounds (by default
+        /// those of Prometheus, from 0.005 to 10); `tombstones`, which are ignored, drop the series that records of
+        /// their key have set (of gauges), or count as records (ignore, drop, count). A counter adds the values, a gauge
+        /// is the last one. A record of which a value is no number, or lacks what a label needs, is a bad one and
+        /// changes no metric.
+        metrics: Metrics = Key::new("prometheus.metrics").high(),
+        /// Most series of each metric on a worker. What records of further ones come to is in a series whose labels are
+        /// `__overflow__`; gauges have none. tocsin_prometheus_overflowed_records_total counts such records.
+        series_max: i32 = Key::new("prometheus.series.max").default("1000").at_least(1).at_most(1_000_000),
+        /// After how many milliseconds without a record a series is forgotten, with its total; 0 for never.
+        series_idle: Millis = Key::new("prometheus.series.idle.ms").default("0"),
+        /// How often totals are stored, in milliseconds, while there are records. The page shows what is stored, so that
+        /// totals never go back. At most the interval at which Prometheus reads the page.
+        interval: Millis = Key::new("prometheus.totals.interval.ms").default("5000").check(positive),
+        /// Name under which totals are kept, with the offsets up to which they count. With another name they begin anew,
+        /// where the consumer group's offsets stand.
+        state: String = Key::new("prometheus.state").default("totals").low().non_empty(),
+    }
+}
+
+impl PrometheusSettings {
+    /// After how long a series goes; `None` for never.
+    pub fn idle(&self) -> Option<Duration> {
+        Some(self.series_idle.0).filter(|idle| !idle.is_zero())
+    }
+
+    /// Rules that span several keys.
+    pub fn validate(&self, _problems: &mut Problems) {}
+}

@@ -1,0 +1,374 @@
+//! Counts records, and stores what they come to with their offsets.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use connect_api::{
+    Counter, FamilyKind, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, State, TopicPartition,
+    async_trait, time::now_ms,
+};
+use futures_util::future::join_all;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tracing::Instrument;
+
+use crate::{
+    TASKS,
+    board::{Board, Limits, Seat},
+    config::PrometheusConfig,
+    metric::{Effect, METRICS, Metrics},
+    series::{Amount, Cell, Change, Labels, Totals},
+    stored,
+};
+
+/// Value of each label of the series that takes what there is no room for.
+pub const OVERFLOW: &str = "__overflow__";
+
+/// A running task.
+pub struct PrometheusTask {
+    context: SinkContext,
+    metrics: Metrics,
+    board: Arc<Board>,
+    seat: Seat,
+    state: Arc<dyn State>,
+    /// How many tasks the connector has.
+    tasks: usize,
+    parts: BTreeMap<TopicPartition, Part>,
+    /// By metric, records of series for which there was no room.
+    overflowed: Vec<Counter>,
+    /// Whether something was counted that is not stored.
+    unstored: Arc<AtomicBool>,
+    ticker: JoinHandle<()>,
+}
+
+/// A partition that the task has.
+struct Part {
+    /// Offset behind the last record that was counted.
+    next: i64,
+    /// Where the partition was read from on when the task got it: records before were not asked for.
+    base: i64,
+    /// Number of the last writing.
+    writing: u64,
+    totals: Totals,
+}
+
+impl PrometheusTask {
+    /// Makes the task ready; what is stored shows at once.
+    pub async fn start(config: &PrometheusConfig, context: SinkContext) -> Result<Self> {
+        let metrics = config.metrics.clone();
+        let limits = Limits { most: usize::try_from(config.series_max).unwrap_or(usize::MAX), idle: config.idle() };
+        let state = context.state(&config.state).await?;
+        let mut unread = None;
+        let make = || {
+            let board = Board::new(metrics.clone(), limits);
+            // Before another task sees it.
+            match load_all(&*state, &metrics, &board) {
+                Ok(found) => board.found(found),
+                Err(e) => unread = Some(e),
+            }
+            board
+        };
+        let board = context.expose(|board: &Board| board.fits(&metrics, limits), make);
+        if let Some(e) = unread {
+            return Err(e);
+        }
+        let board = board.map_err(|e| e.context(format!("showing the metrics of {METRICS}")))?;
+        let tasks = context.settings().get(TASKS).and_then(|n| n.parse().ok()).unwrap_or(1);
+        let help = "Records whose series there was no room for (prometheus.series.max).";
+        let overflowed = metrics.all.iter().map(|metric| {
+            context.counter("tocsin_prometheus_overflowed_records_total", help, &[("metric", &*metric.family.name)])
+        });
+        let overflowed = overflowed.collect();
+        let unstored = Arc::new(AtomicBool::new(false));
+        let seat = board.joined(context.task());
+        let ticker = ticker(&context, config.interval.0, unstored.clone());
+        let parts = BTreeMap::new();
+        Ok(Self { context, metrics, board, seat, state, tasks, parts, overflowed, unstored, ticker })
+    }
+
+    /// Takes up a partition where its totals end.
+    fn take_up(&mut self, partition: &TopicPartition) -> Result<(i64, Arc<Totals>)> {
+        let found = load(&*self.state, partition, &self.metrics, &self.board)?;
+        let part = match found {
+            Some(found) => {
+                if !found.dropped.is_empty() {
+                    tracing::warn!(
+                        "metrics that are defined otherwise than before begin anew in {}-{}: {}",
+                        partition.topic,
+                        partition.partition,
+                        found.dropped.join(", ")
+                    );
+                }
+                Part { next: found.offset, base: found.offset, writing: found.writing, totals: found.totals }
+            }
+            None => {
+                let totals = self.metrics.all.iter().map(|_| HashMap::new()).collect();
+                Part { next: 0, base: 0, writing: 0, totals }
+            }
+        };
+        let (at, totals) = (part.base, Arc::new(part.totals.clone()));
+        self.parts.insert(partition.clone(), part);
+        Ok((at, totals))
+    }
+
+    /// What there is to do about a record; nothing if it was counted before, or is behind one that was sought.
+    fn effects(
+        &mut self,
+        record: &SinkRecord,
+        partition: &TopicPartition,
+        sought: &mut BTreeSet<TopicPartition>,
+    ) -> Next {
+        let Some(part) = self.parts.get_mut(partition) else { return Next::Pass };
+        let offset = record.origin.offset;
+        if sought.contains(partition) {
+            return Next::Pass;
+        }
+        if offset < part.base {
+            tracing::warn!(
+                "{}-{} begins anew at offset {offset}, before {}, up to which it was counted: it was deleted and created again, \
+                 or offsets were lost. Its records are counted from there on, beside what was counted",
+                partition.topic,
+                partition.partition,
+                part.base
+            );
+            (part.next, part.base) = (offset, offset);
+            sought.insert(partition.clone());
+            // The worker's own positions follow a seek, and the record comes again.
+            self.context.seek(vec![PartitionOffset { partition: partition.clone(), offset }]);
+            return Next::Pass;
+        }
+        if offset < part.next {
+            return Next::Pass;
+        }
+        match self.metrics.effects(record) {
+            Ok(effects) => Next::Apply(effects),
+            Err(e) => Next::Bad(e),
+        }
+    }
+
+    fn apply(&mut self, partition: &TopicPartition, effects: Vec<(usize, Effect)>, now: i64) {
+        let Some(part) = self.parts.get_mut(partition) else { return };
+        for (metric, effect) in effects {
+            let Some(series) = part.totals.get_mut(metric) else { continue };
+            match effect {
+                Effect::Drop(key) => series.retain(|_, cell| !is_of_key(cell, &key)),
+                Effect::Change(labels, change) => {
+                    let labels = match admitted(&self.board, metric, &labels, series, now) {
+                        Some(labels) => labels,
+                        None => {
+                            self.overflowed[metric].add(1);
+                            // The last value of many different things says nothing.
+                            if self.metrics.all[metric].family.kind == FamilyKind::Gauge {
+                                continue;
+                            }
+                            overflow(&self.board, metric, labels.len(), series, now)
+                        }
+                    };
+                    change_series(series, &labels, &change, now);
+                }
+            }
+        }
+    }
+
+    /// Drops series that no partition has used for long.
+    fn sweep(&mut self) {
+        let since = self.board.limits().idle_since(now_ms());
+        if since > i64::MIN {
+            let series = self.parts.values_mut().flat_map(|part| part.totals.iter_mut());
+            series.for_each(|series| series.retain(|_, cell| cell.used.ms() >= since));
+        }
+    }
+}
+
+enum Next {
+    Pass,
+    Apply(Vec<(usize, Effect)>),
+    Bad(connect_api::Error),
+}
+
+fn is_of_key(cell: &Cell, wanted: &str) -> bool {
+    matches!(&cell.amount, Amount::Last { key: Some(key), .. } if **key == *wanted)
+}
+
+/// The labels, if the partition has the series or there is room for it, which it then has.
+fn admitted(
+    board: &Board,
+    metric: usize,
+    labels: &Labels,
+    series: &mut HashMap<Labels, Cell>,
+    now: i64,
+) -> Option<Labels> {
+    if !series.contains_key(labels) {
+        let used = board.admit(metric, labels, now, false)?;
+        series.insert(labels.clone(), Cell { amount: nothing(board, metric), used });
+    }
+    Some(labels.clone())
+}
+
+fn overflow(board: &Board, metric: usize, labels: usize, series: &mut HashMap<Labels, Cell>, now: i64) -> Labels {
+    let labels: Labels = vec![Arc::from(OVERFLOW); labels].into();
+    if let hash_map::Entry::Vacant(place) = series.entry(labels.clone())
+        && let Some(used) = board.admit(metric, &labels, now, true)
+    {
+        place.insert(Cell { amount: nothing(board, metric), used });
+    }
+    labels
+}
+
+fn nothing(board: &Board, metric: usize) -> Amount {
+    let metric = &board.metrics()[metric];
+    Amount::none(metric.family.kind, metric.buckets.len())
+}
+
+fn change_series(series: &mut HashMap<Labels, Cell>, labels: &Labels, change: &Change, now: i64) {
+    if let Some(cell) = series.get_mut(labels) {
+        cell.amount.apply(change);
+        cell.used.touch(now);
+    }
+}
+
+fn load(
+    state: &dyn State,
+    partition: &TopicPartition,
+    metrics: &Metrics,
+    board: &Board,
+) -> Result<Option<stored::Found>> {
+    // What was counted before keeps its series, whatever the limit is now.
+    let used = |metric: usize, labels: &Labels, at| board.admit(metric, labels, at, true).unwrap_or_default();
+    let found = stored::load(state, partition, &metrics.all, used)?;
+    Ok(found.map(|mut found| {
+        let since = board.limits().idle_since(now_ms());
+        found.totals.iter_mut().for_each(|series| series.retain(|_, cell| cell.used.ms() >= since));
+        found
+    }))
+}
+
+fn load_all(state: &dyn State, metrics: &Metrics, board: &Board) -> Result<Vec<(TopicPartition, Totals)>> {
+    let mut all = Vec::new();
+    for partition in stored::partitions(state) {
+        let found = load(state, &partition, metrics, board)?;
+        all.extend(found.map(|found| (partition, found.totals)));
+    }
+    Ok(all)
+}
+
+/// Asks for a commit, with which totals are stored, as long as there is something to store.
+fn ticker(context: &SinkContext, every: Duration, unstored: Arc<AtomicBool>) -> JoinHandle<()> {
+    let context = context.clone();
+    let ask = async move {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = context.stopping().cancelled() => return,
+                _ = ticks.tick() => if unstored.load(Ordering::Relaxed) {
+                    context.request_commit();
+                },
+            }
+        }
+    };
+    tokio::spawn(ask.in_current_span())
+}
+
+impl Drop for PrometheusTask {
+    fn drop(&mut self) {
+        self.ticker.abort();
+        self.board.left(self.seat);
+    }
+}
+
+#[async_trait]
+impl SinkTask for PrometheusTask {
+    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let mut from = Vec::new();
+        let mut shown = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let (offset, totals) = self.take_up(partition)?;
+            shown.push((partition.clone(), totals));
+            // A partition of which nothing is stored is read from where the group's offsets say.
+            if offset > 0 {
+                from.push(PartitionOffset { partition: partition.clone(), offset });
+            }
+        }
+        if !from.is_empty() {
+            self.context.seek(from);
+        }
+        self.board.opened(self.seat, self.tasks, shown);
+        Ok(())
+    }
+
+    async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        let (now, mut sought) = (now_ms(), BTreeSet::new());
+        let mut partition: Option<TopicPartition> = None;
+        for record in records {
+            let origin = &record.origin;
+            let partition = match &mut partition {
+                Some(last) if last.topic == origin.topic && last.partition == origin.partition => last,
+                other => other.insert(TopicPartition { topic: origin.topic.clone(), partition: origin.partition }),
+            };
+            match self.effects(record, partition, &mut sought) {
+                Next::Pass => continue,
+                Next::Apply(effects) => self.apply(partition, effects, now),
+                // One that is not tolerated comes again when the task is restarted.
+                Next::Bad(e) => self.context.report(record, e).await?,
+            }
+            if let Some(part) = self.parts.get_mut(partition) {
+                part.next = origin.offset + 1;
+            }
+        }
+        self.unstored.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {
+        self.unstored.store(false, Ordering::Relaxed);
+        self.sweep();
+        let mut writes = Vec::new();
+        for o in offsets {
+            let Some(part) = self.parts.get_mut(&o.partition) else { continue };
+            part.next = part.next.max(o.offset);
+            // A writing that failed may be stored later all the same, so each has a number of its own.
+            part.writing += 1;
+            let packed = stored::encode(&self.metrics.all, &part.totals)?;
+            writes.push((&o.partition, (part.next, part.writing), packed));
+        }
+        let state = &*self.state;
+        let writes = writes.into_iter().map(|(partition, place, packed)| async move {
+            (partition, stored::save(state, partition, place, packed).await)
+        });
+        let mut failed = None;
+        for (partition, saved) in join_all(writes).await {
+            match saved {
+                Ok(()) => {
+                    if let Some(part) = self.parts.get(partition) {
+                        self.board.stored(self.seat, partition, Arc::new(part.totals.clone()));
+                    }
+                }
+                Err(e) => failed = Some(e),
+            }
+        }
+        match failed {
+            Some(e) => {
+                self.unstored.store(true, Ordering::Relaxed);
+                Err(e)
+            }
+            None => Ok(offsets.to_vec()),
+        }
+    }
+
+    async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        partitions.iter().for_each(|partition| drop(self.parts.remove(partition)));
+        self.board.closed(self.seat, partitions);
+        Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        self.ticker.abort();
+        Ok(())
+    }
+}
