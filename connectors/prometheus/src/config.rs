@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-use connect_api::config::{Key, Millis, Problems};
-use connector_http::{AuthConfig, HttpConfig, Joined, config::positive};
+use connect_api::{
+    Error, Result,
+    config::{Key, Millis},
+};
+use connector_http::{
+    AuthConfig, HttpConfig, Joined,
+    config::{positive, server_url},
+};
 
-use crate::metric::Metrics;
+use crate::metric::{Metrics, check_label};
+
+/// Where series are written to.
+pub const REMOTE_URL: &str = "prometheus.remote.write.url";
 
 /// Settings of the sink with those of remote write's HTTP client.
 pub type PrometheusConfig = Joined<Joined<PrometheusSettings, AuthConfig>, HttpConfig>;
@@ -34,6 +43,19 @@ connect_api::config! {
         /// Name under which totals are kept, with the offsets up to which they count. With another name they begin anew,
         /// where the consumer group's offsets stand.
         state: String = Key::new("prometheus.state").default("totals").low().non_empty(),
+        /// URL to which all series are written, too, by Prometheus's remote write (version 1), such as
+        /// http://127.0.0.1:9090/api/v1/write; the settings behind http are for that. While it cannot be reached nothing
+        /// more is counted. Default: none.
+        remote_url: Option<String> = Key::new(REMOTE_URL).check(|url: &Option<String>| match url.as_deref() {
+            Some(url) => server_url(url),
+            None => Ok(()),
+        }),
+        /// How often series are written there, in milliseconds.
+        remote_interval: Millis = Key::new("prometheus.remote.write.interval.ms").default("15000").check(positive),
+        /// Labels of all series that are written there, as `name=value`, besides connector. Where several workers write
+        /// to one server each needs an instance of its own.
+        remote_labels: Vec<String> = Key::new("prometheus.remote.write.labels").default("job=connectd")
+            .check(|labels: &Vec<String>| labels.iter().try_for_each(|label| remote_label(label).map(drop))),
     }
 }
 
@@ -43,6 +65,15 @@ impl PrometheusSettings {
         Some(self.series_idle.0).filter(|idle| !idle.is_zero())
     }
 
-    /// Rules that span several keys.
-    pub fn validate(&self, _problems: &mut Problems) {}
+    /// The labels of all series that are written, names and values.
+    pub fn remote_labels(&self) -> Result<Vec<(String, String)>> {
+        let labels = self.remote_labels.iter().map(|label| remote_label(label)).collect::<Result<_, String>>();
+        labels.map_err(|why| Error::fatal("reading prometheus.remote.write.labels").caused_by(why))
+    }
+}
+
+fn remote_label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("Expected name=value instead of {text:?}"))?;
+    check_label(name.trim())?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

@@ -6,11 +6,13 @@
 //! - [`stored`]: totals in the keyed state, with the offsets up to which they count
 //! - [`board`]: what the tasks of a connector show together
 //! - [`task`]: counts records, stores totals
+//! - [`remote`]: writes all series to a server
 //! - [`trial`]: what a record would do
 
 pub mod board;
 pub mod config;
 pub mod metric;
+pub mod remote;
 pub mod series;
 pub mod stored;
 pub mod task;
@@ -45,7 +47,6 @@ impl Connector for PrometheusSink {
     };
 
     fn validate(config: &PrometheusConfig, problems: &mut Problems) {
-        config.own.own.validate(problems);
         config.own.with.validate(problems);
         config.with.validate(problems);
     }
@@ -55,7 +56,7 @@ impl Connector for PrometheusSink {
     }
 
     fn task_configs(&self, max_tasks: usize) -> Result<Vec<Settings>> {
-        Ok(vec![self.0.clone().with(TASKS, &max_tasks.to_string()); max_tasks])
+        Ok(vec![self.0.clone().with(TASKS, max_tasks.to_string()); max_tasks])
     }
 }
 
@@ -65,7 +66,7 @@ impl SinkConnector for PrometheusSink {
         Ok(Box::new(task::PrometheusTask::start(&config, context).await?))
     }
 
-    async fn start_trial(config: PrometheusConfig, _context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
-        Ok(Some(Box::new(trial::PrometheusTrial::new(&config))))
+    async fn start_trial(config: PrometheusConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        Ok(Some(Box::new(trial::PrometheusTrial::new(&config, &context)?)))
     }
 }

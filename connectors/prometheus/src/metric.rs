@@ -279,7 +279,8 @@ fn check_name(name: &str, kind: FamilyKind) -> std::result::Result<(), String> {
     }
 }
 
-fn check_label(name: &str) -> std::result::Result<(), String> {
+/// Whether a label of a series may have this name.
+pub fn check_label(name: &str) -> std::result::Result<(), String> {
     if !is_word(name) || name.starts_with("__") {
         return Err(format!("{name:?} cannot be a label, which is of letters, digits and _, without __ in front"));
     }

@@ -14,7 +14,10 @@ use connect_api::{
     async_trait, time::now_ms,
 };
 use futures_util::future::join_all;
-use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior},
+};
 use tracing::Instrument;
 
 use crate::{
@@ -22,6 +25,7 @@ use crate::{
     board::{Board, Limits, Seat},
     config::PrometheusConfig,
     metric::{Effect, METRICS, Metrics},
+    remote::Remote,
     series::{Amount, Cell, Change, Labels, Totals},
     stored,
 };
@@ -41,6 +45,7 @@ pub struct PrometheusTask {
     parts: BTreeMap<TopicPartition, Part>,
     /// By metric, records of series for which there was no room.
     overflowed: Vec<Counter>,
+    remote: Option<Remote>,
     /// Whether something was counted that is not stored.
     unstored: Arc<AtomicBool>,
     ticker: JoinHandle<()>,
@@ -85,10 +90,11 @@ impl PrometheusTask {
         });
         let overflowed = overflowed.collect();
         let unstored = Arc::new(AtomicBool::new(false));
+        let remote = Remote::new(config, &context)?;
         let seat = board.joined(context.task());
         let ticker = ticker(&context, config.interval.0, unstored.clone());
         let parts = BTreeMap::new();
-        Ok(Self { context, metrics, board, seat, state, tasks, parts, overflowed, unstored, ticker })
+        Ok(Self { context, metrics, board, seat, state, tasks, parts, overflowed, remote, unstored, ticker })
     }
 
     /// Takes up a partition where its totals end.
@@ -321,8 +327,22 @@ impl SinkTask for PrometheusTask {
                 part.next = origin.offset + 1;
             }
         }
-        self.unstored.store(true, Ordering::Relaxed);
-        Ok(())
+        if !records.is_empty() {
+            self.unstored.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        match &mut self.remote {
+            Some(remote) if self.board.speaks(self.seat) => remote.write(&self.board).await,
+            Some(remote) => {
+                remote.pass();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.remote.as_ref().map(Remote::due)
     }
 
     async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {

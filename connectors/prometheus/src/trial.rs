@@ -2,31 +2,35 @@
 
 use std::fmt::Write as _;
 
-use connect_api::{Check, Rendered, Rendering, Result, SinkRecord, SinkTrial, async_trait};
+use connect_api::{Check, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTrial, async_trait};
 
 use crate::{
     config::PrometheusConfig,
     metric::{Effect, Metric, Metrics},
+    remote::Remote,
     series::Change,
 };
 
 /// A test call.
-#[derive(Debug)]
 pub struct PrometheusTrial {
     metrics: Metrics,
+    remote: Option<Remote>,
 }
 
 impl PrometheusTrial {
     /// By these settings.
-    pub fn new(config: &PrometheusConfig) -> Self {
-        Self { metrics: config.metrics.clone() }
+    pub fn new(config: &PrometheusConfig, context: &SinkContext) -> Result<Self> {
+        Ok(Self { metrics: config.metrics.clone(), remote: Remote::new(config, context)? })
     }
 }
 
 #[async_trait]
 impl SinkTrial for PrometheusTrial {
     async fn check(&mut self) -> Result<Check> {
-        Ok(Check::Passed("metrics are shown on the worker's own page /metrics".into()))
+        match &self.remote {
+            Some(remote) => remote.check().await,
+            None => Ok(Check::Passed("metrics are shown on the worker's own page /metrics".into())),
+        }
     }
 
     fn render(&mut self, record: &SinkRecord) -> Result<Rendering> {

@@ -88,10 +88,12 @@ pub trait Exposition: Any + Send + Sync {
     fn series(&self) -> Vec<Vec<Series>>;
 }
 
+type ByConnector = BTreeMap<Arc<str>, Weak<dyn Exposition>>;
+
 /// What the connectors of a worker show. Cloning is cheap; clones share.
 #[derive(Clone, Default)]
 pub struct Expositions {
-    all: Arc<Mutex<BTreeMap<Arc<str>, Weak<dyn Exposition>>>>,
+    all: Arc<Mutex<ByConnector>>,
     reserved: &'static [&'static str],
 }
 
@@ -139,7 +141,7 @@ impl Expositions {
         self.lock().iter().filter_map(|(connector, one)| Some((connector.clone(), one.upgrade()?))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Weak<dyn Exposition>>> {
+    fn lock(&self) -> MutexGuard<'_, ByConnector> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,18 +29,33 @@ impl Prometheus {
 
     /// Starts one that reads `/metrics` of this host and port.
     pub fn start(target: &str) -> Result<Self> {
+        let target = format!("    static_configs:\n      - targets: [\"{target}\"]\n");
+        Self::launch(&format!("scrape_configs:\n  - job_name: connect\n{target}"))
+    }
+
+    /// As [`Prometheus::start`], with a file of rules that it evaluates every second.
+    pub fn start_with_rules(target: &str, rules: &Path) -> Result<Self> {
+        let target = format!("    static_configs:\n      - targets: [\"{target}\"]\n");
+        let rules = format!("rule_files: [\"{}\"]\n", rules.display());
+        Self::launch(&format!("{rules}scrape_configs:\n  - job_name: connect\n{target}"))
+    }
+
+    /// Starts one that reads nothing, and takes remote writes at `/api/v1/write`.
+    pub fn start_receiver() -> Result<Self> {
+        Self::launch("")
+    }
+
+    fn launch(what: &str) -> Result<Self> {
         let program = Self::fetch(&Cache::open()?)?;
         let port = Port::claim()?;
         let dir = process::folder("prometheus")?;
-        let settings = format!(
-            "global: {{ scrape_interval: 1s }}\nscrape_configs:\n  - job_name: connect\n    static_configs:\n      \
-             - targets: [\"{target}\"]\n"
-        );
+        let settings = format!("global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n{what}");
         let settings = process::write(dir.path(), "prometheus.yml", &settings)?;
         let mut command = std::process::Command::new(program);
         command.arg(format!("--config.file={}", settings.display()));
         command.arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
         command.arg(format!("--web.listen-address={}", port.address()));
+        command.arg("--web.enable-remote-write-receiver");
         let address = port.address();
         let launch = Launch {
             name: "prometheus",
@@ -66,6 +81,20 @@ impl Prometheus {
         let answer: Value = serde_json::from_str(&body)
             .map_err(|error| Error::Answer { doing: doing(), answer: format!("{error}: {body}") })?;
         Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Whether an alert of this name fires now.
+    pub fn firing(&self, alert: &str) -> Result<bool> {
+        let firing = self.query(&format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}"))?;
+        Ok(!firing.is_empty())
+    }
+
+    /// What promtool says of a file of rules; an error if they are wrong.
+    pub fn check_rules(rules: &Path) -> Result<String> {
+        let checker = Self::fetch(&Cache::open()?)?.with_file_name(CHECKER);
+        let mut promtool = std::process::Command::new(checker);
+        promtool.args(["check", "rules"]).arg(rules);
+        command::run(&mut promtool, "checking rules", Duration::from_secs(60))
     }
 
     /// What promtool says of a page of metrics, a line each. A page that it cannot read is an error.
