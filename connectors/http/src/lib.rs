@@ -11,6 +11,7 @@
 //! - `requests`: counts of requests for the page `/metrics`
 //! - [`status`]: from answers and transport failures to [`connect_api::Error`]
 //! - [`delivery`]: several requests at once, in the order of keys
+//! - [`signing`]: signatures of bodies, made and checked
 //! - [`progress`]: which records of a slice were delivered
 //! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client;
 //!   [`tls`]: certificates of any listener; `patience`: how long a client may take to read
@@ -24,6 +25,7 @@ mod patience;
 pub mod progress;
 mod reach;
 mod requests;
+pub mod signing;
 pub mod status;
 pub mod tls;
 
@@ -33,4 +35,5 @@ pub use delivery::{Delivery, DeliveryConfig};
 pub use listener::{ListenConfig, Listener, Reply, Request, Route};
 pub use progress::Progress;
 pub use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
+pub use signing::{Signer, SigningConfig};
 pub use status::Answer;

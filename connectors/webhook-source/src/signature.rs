@@ -3,36 +3,14 @@
 use std::time::Duration;
 
 use connect_api::config::{Key, Millis, Problems, Secret};
-use connector_http::{config::positive, header::HeaderMap};
-use openssl::{base64, hash::MessageDigest, memcmp, pkey::PKey, sign::Signer};
+use connector_http::{
+    config::positive,
+    header::HeaderMap,
+    signing::{Algorithm, Hmac, Scheme, header_name, key},
+};
+use openssl::{base64, memcmp};
 
 use crate::config::Format;
-
-connect_api::config_enum! {
-    /// The function.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Algorithm {
-        /// HMAC-SHA256.
-        Sha256 = "sha256",
-        /// HMAC-SHA512.
-        Sha512 = "sha512",
-        /// HMAC-SHA1, for old senders.
-        Sha1 = "sha1",
-    }
-}
-
-connect_api::config_enum! {
-    /// What is signed, and how the signature is written.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Scheme {
-        /// The body.
-        Body = "body",
-        /// A time, a colon, the body.
-        Timestamp = "timestamp",
-        /// Standard Webhooks.
-        Standard = "standard",
-    }
-}
 
 connect_api::config! {
     /// How requests are signed.
@@ -47,12 +25,12 @@ connect_api::config! {
         scheme: Scheme = Key::new("webhook.hmac.scheme").default("body"),
         /// Header with the signature, in hexadecimal digits or base64, also behind the algorithm as in sha256=….
         /// Default: X-Grafana-Alerting-Signature for grafana, else X-Hub-Signature-256.
-        header: Option<String> = Key::new("webhook.hmac.header").check(|n: &Option<String>| name(n.as_deref())),
+        header: Option<String> = Key::new("webhook.hmac.header").check(name),
         /// Algorithm of the signature.
         algorithm: Algorithm = Key::new("webhook.hmac.algorithm").default("sha256").low(),
         /// Header with the time of the signature, in seconds since 1970, for the scheme timestamp.
         timestamp_header: Option<String> = Key::new("webhook.hmac.timestamp.header")
-            .check(|n: &Option<String>| name(n.as_deref())),
+            .check(name),
         /// How far that time may be from now, in milliseconds: older requests may be somebody's recordings.
         tolerance: Millis = Key::new("webhook.hmac.tolerance.ms").default("300000").low().check(positive),
     }
@@ -85,7 +63,7 @@ impl SignatureSettings {
             _ => self.header.clone().unwrap_or_else(|| default.to_owned()),
         };
         Some(Signature {
-            secret,
+            hmac: Hmac::new(self.algorithm, secret),
             scheme: self.scheme,
             header,
             algorithm: self.algorithm,
@@ -97,7 +75,7 @@ impl SignatureSettings {
 
 /// Checks signatures.
 pub struct Signature {
-    secret: Vec<u8>,
+    hmac: Hmac,
     scheme: Scheme,
     header: String,
     algorithm: Algorithm,
@@ -134,7 +112,7 @@ impl Signature {
                 return Err("the time of the signature is too far from now: check both clocks".into());
             }
         }
-        let expected = self.sign(&before, body).map_err(|e| format!("computing the signature: {e}"))?;
+        let expected = self.hmac.sign(&[&before, body]).map_err(|e| format!("computing the signature: {e}"))?;
         let right = match self.scheme {
             // Several while the sender changes its secret.
             Scheme::Standard => {
@@ -145,26 +123,9 @@ impl Signature {
         if right { Ok(()) } else { Err(format!("the signature in the header {} is not that of the body", self.header)) }
     }
 
-    fn sign(&self, before: &[u8], body: &[u8]) -> Result<Vec<u8>, openssl::error::ErrorStack> {
-        let digest = match self.algorithm {
-            Algorithm::Sha256 => MessageDigest::sha256(),
-            Algorithm::Sha512 => MessageDigest::sha512(),
-            Algorithm::Sha1 => MessageDigest::sha1(),
-        };
-        let key = PKey::hmac(&self.secret)?;
-        let mut signer = Signer::new(digest, &key)?;
-        signer.update(before)?;
-        signer.update(body)?;
-        signer.sign_to_vec()
-    }
-
     fn is(&self, given: &str, expected: &[u8]) -> bool {
-        let name = match self.algorithm {
-            Algorithm::Sha256 => "sha256=",
-            Algorithm::Sha512 => "sha512=",
-            Algorithm::Sha1 => "sha1=",
-        };
-        let given = given.strip_prefix(name).unwrap_or(given);
+        let without = given.strip_prefix(self.algorithm.name()).and_then(|rest| rest.strip_prefix('='));
+        let given = without.unwrap_or(given);
         let bytes = if given.len() == 2 * expected.len() { hex(given) } else { base64::decode_block(given).ok() };
         // Takes as long whatever differs.
         bytes.is_some_and(|bytes| bytes.len() == expected.len() && memcmp::eq(&bytes, expected))
@@ -177,27 +138,14 @@ impl std::fmt::Debug for Signature {
     }
 }
 
-fn key(scheme: Scheme, secret: &Secret) -> Option<Vec<u8>> {
-    match scheme {
-        Scheme::Standard => {
-            let encoded = secret.reveal().strip_prefix("whsec_")?;
-            base64::decode_block(encoded).ok().filter(|key| !key.is_empty())
-        }
-        _ => Some(secret.reveal().as_bytes().to_vec()),
-    }
-}
-
 fn hex(text: &str) -> Option<Vec<u8>> {
     let digit = |b: u8| char::from(b).to_digit(16);
     let pair = |pair: &[u8]| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8);
     text.as_bytes().chunks_exact(2).map(pair).collect()
 }
 
-fn name(name: Option<&str>) -> Result<(), String> {
-    match name.map(|name| connector_http::header::HeaderName::from_bytes(name.as_bytes())) {
-        Some(Err(_)) => Err("Expected the name of an HTTP header".into()),
-        _ => Ok(()),
-    }
+fn name(name: &Option<String>) -> Result<(), String> {
+    name.as_deref().map_or(Ok(()), header_name)
 }
 
 #[cfg(test)]
@@ -255,7 +203,7 @@ mod tests {
             ("webhook.hmac.header", "x-s"),
         ];
         let parsed = SignatureSettings::parse(&settings.into_iter().collect()).expect("settings");
-        let signature = parsed.check(Format::Grafana).expect("a secret").sign(b"1000:", BODY).expect("signed");
+        let signature = parsed.check(Format::Grafana).expect("a secret").hmac.sign(&[b"1000:", BODY]).expect("signed");
         let text: String = signature.iter().map(|b| format!("{b:02x}")).collect();
         let at = |time: &str, now| verify(&settings, &[("x-s", &text), ("x-time", time)], BODY, now);
         assert_eq!(at("1000", 1_000_000), Ok(()));
