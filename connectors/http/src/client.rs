@@ -1,12 +1,18 @@
 //! The client, made from settings in one way for all connectors, and what it hides.
 
-use std::{fs, time::Instant};
+use std::{fs, sync::Arc, time::Instant};
 
 use connect_api::{Check, Error, Result, TaskContext, config::Secret};
-use reqwest::{Certificate, Identity, Method, Proxy, RequestBuilder, Url, header::HeaderValue, redirect::Policy};
+use reqwest::{
+    Certificate, Identity, Method, Proxy, RequestBuilder, Url,
+    header::{AUTHORIZATION, HeaderValue},
+    redirect::Policy,
+};
 
 use crate::{
     config::{AuthConfig, HttpConfig},
+    handshake::ClientFiles,
+    oauth::{OAuth, OAuthConfig},
     reach::{self, ProxyUse},
     requests::Requests,
     status::{self, Answer},
@@ -35,6 +41,8 @@ pub struct Client {
     keys: Keys,
     proxy: ProxyUse,
     requests: Requests,
+    files: ClientFiles,
+    oauth: Option<Arc<OAuth>>,
 }
 
 impl Client {
@@ -70,7 +78,8 @@ impl Client {
         let inner = builder.build().map_err(|e| Error::fatal("setting up the HTTP client").caused_by(e))?;
         let hidden = config.proxy_password.iter().cloned().collect();
         let proxy = ProxyUse::of(config.proxy.as_deref());
-        Ok(Self { inner, authorization: None, hidden, keys, proxy, requests: Requests::default() })
+        let (requests, files) = (Requests::default(), ClientFiles::of(config));
+        Ok(Self { inner, authorization: None, hidden, keys, proxy, requests, files, oauth: None })
     }
 
     /// Counts requests as the task's, for the page `/metrics`.
@@ -85,6 +94,22 @@ impl Client {
             (Some(token), _) => self.hiding(token).with_authorization(&format!("Bearer {}", token.reveal())),
             (None, Some(user)) => self.with_basic(user, password),
             (None, None) => Ok(self),
+        }
+    }
+
+    /// Has every request carry a token of OAuth 2, where the settings ask for that: one that is refused is replaced, and
+    /// the request sent again, once.
+    pub fn with_oauth(self, config: &OAuthConfig) -> Result<Self> {
+        let oauth = OAuth::new(config, self.inner.clone())?.map(Arc::new);
+        let hiding = config.client_secret.iter().fold(self, Self::hiding);
+        Ok(Self { oauth: oauth.or(hiding.oauth), ..hiding })
+    }
+
+    /// Gets a token of OAuth 2, if requests carry one. Says whether they do.
+    pub async fn has_token(&self) -> Result<bool> {
+        match &self.oauth {
+            Some(oauth) => oauth.authorization().await.map(|_| true),
+            None => Ok(false),
         }
     }
 
@@ -131,21 +156,41 @@ impl Client {
 
     /// Looks whether the URL's server takes connections, without a request that could have an effect.
     pub async fn reach(&self, url: &Url) -> Result<Check> {
-        reach::reach(url, self.place(url), self.proxy).await
+        reach::reach(url, self.place(url), self.proxy, &self.files).await
     }
 
     /// Sends a request and reads the answer, whatever its status. `doing` says what was being done to what and where.
     pub async fn send(&self, request: RequestBuilder, doing: impl FnOnce() -> String) -> Result<Answer> {
         let (client, request) = request.build_split();
-        let request = match request {
+        let mut request = match request {
             Ok(request) => request,
             Err(e) => return Err(status::transport_error(doing(), e)),
         };
+        let Some(oauth) = &self.oauth else {
+            return self.execute(&client, request).await.map_err(|e| status::transport_error(doing(), e));
+        };
+        let again = request.try_clone();
+        let first = oauth.authorization().await?;
+        request.headers_mut().insert(AUTHORIZATION, first.clone());
+        let answer = self.execute(&client, request).await;
+        let answer = match (answer, again) {
+            (Ok(answer), Some(mut again)) if answer.status == 401 => {
+                // It may have been revoked, or expire earlier than was said.
+                oauth.refused(&first).await;
+                again.headers_mut().insert(AUTHORIZATION, oauth.authorization().await?);
+                self.execute(&client, again).await
+            }
+            (answer, _) => answer,
+        };
+        answer.map_err(|e| status::transport_error(doing(), e))
+    }
+
+    async fn execute(&self, client: &reqwest::Client, request: reqwest::Request) -> reqwest::Result<Answer> {
         let secrets = secrets(&request);
         let began = Instant::now();
         let answer = match client.execute(request).await {
             Ok(response) => Ok(self.read(response, &secrets).await),
-            Err(e) => Err(status::transport_error(doing(), e)),
+            Err(e) => Err(e),
         };
         self.requests.count(answer.as_ref().ok().map(|answer| answer.status), began.elapsed());
         answer
@@ -157,21 +202,28 @@ impl Client {
         if answer.is_success() { Ok(answer) } else { Err(answer.error(doing())) }
     }
 
-    async fn read(&self, mut response: reqwest::Response, secrets: &[Secret]) -> Answer {
-        let mut body = Vec::new();
-        // The status is the answer; a text that breaks off behind it must not make a success a failure.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() >= ANSWER_LIMIT {
-                body.truncate(ANSWER_LIMIT);
-                break;
-            }
-        }
+    async fn read(&self, response: reqwest::Response, secrets: &[Secret]) -> Answer {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = body_of(response, ANSWER_LIMIT).await;
         let text = String::from_utf8_lossy(&body).into_owned();
         let hidden = self.hidden.iter().chain(secrets);
         let text = hidden.fold(text, |text, secret| text.replace(secret.reveal(), "[hidden]"));
-        Answer::new(response.status(), response.headers(), text, self.keys)
+        Answer::new(status, &headers, text, self.keys)
     }
+}
+
+/// The body of an answer, of a long one the beginning. The status is the answer: a text that breaks off behind it must
+/// not make a success a failure.
+pub(crate) async fn body_of(mut response: reqwest::Response, limit: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() >= limit {
+            body.truncate(limit);
+            break;
+        }
+    }
+    body
 }
 
 impl std::fmt::Debug for Client {
@@ -185,7 +237,8 @@ pub fn shown_url(url: &Url) -> String {
     format!("{}{}", origin(url), url.path())
 }
 
-fn origin(url: &Url) -> String {
+/// Scheme, host and port.
+pub(crate) fn origin(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
     format!("{}://{host}{port}", url.scheme())

@@ -51,10 +51,26 @@ impl Delivery {
     where
         F: Future<Output = Result<()>>,
     {
+        self.deliver_by(slice, |_| 0, fitting, send).await
+    }
+
+    /// As [`Delivery::deliver`], for requests that take records of one place only: those of one number stand together, in
+    /// their order, and the places in the order of their numbers.
+    pub async fn deliver_by<'a, F>(
+        &mut self,
+        slice: &'a [SinkRecord],
+        place: impl Fn(&SinkRecord) -> usize,
+        fitting: impl Fn(&[&'a SinkRecord]) -> usize,
+        send: impl Fn(Vec<&'a SinkRecord>) -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
         let mut lanes: Vec<Vec<&SinkRecord>> = vec![Vec::new(); self.lanes];
         for record in slice.iter().filter(|record| !self.progress.has(record)) {
             lanes[lane(record, self.lanes)].push(record);
         }
+        lanes.iter_mut().for_each(|lane| lane.sort_by_key(|record| place(record)));
         let (context, fitting, send) = (&self.context, &fitting, &send);
         let one = async |lane: Vec<&'a SinkRecord>| {
             let mut rest = lane.as_slice();

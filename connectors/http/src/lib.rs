@@ -7,9 +7,11 @@
 //!
 //! - [`config`]: settings of the client, and how a connector joins them with its own
 //! - [`client`]: the client and what it hides
-//! - `reach`: whether a server takes connections, for test calls
+//! - [`oauth`]: tokens of OAuth 2 by client credentials
+//! - `reach`: whether a server takes connections, for test calls; `handshake`: what is wrong with its TLS
 //! - `requests`: counts of requests for the page `/metrics`
 //! - [`status`]: from answers and transport failures to [`connect_api::Error`]
+//! - [`statuses`]: sets of statuses
 //! - [`delivery`]: several requests at once, in the order of keys
 //! - [`signing`]: signatures of bodies, made and checked
 //! - [`progress`]: which records of a slice were delivered
@@ -20,20 +22,25 @@ pub mod client;
 pub mod config;
 mod connection;
 pub mod delivery;
+mod handshake;
 pub mod listener;
+pub mod oauth;
 mod patience;
 pub mod progress;
 mod reach;
 mod requests;
 pub mod signing;
 pub mod status;
+pub mod statuses;
 pub mod tls;
 
 pub use client::{Client, Keys, shown_url};
 pub use config::{AuthConfig, HttpConfig, Joined};
 pub use delivery::{Delivery, DeliveryConfig};
 pub use listener::{ListenConfig, Listener, Reply, Request, Route};
+pub use oauth::OAuthConfig;
 pub use progress::Progress;
 pub use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 pub use signing::{Signer, SigningConfig};
 pub use status::Answer;
+pub use statuses::Statuses;

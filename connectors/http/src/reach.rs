@@ -4,6 +4,8 @@ use std::{env, time::Duration};
 
 use connect_api::{Check, Error, Result};
 use reqwest::Url;
+
+use crate::handshake::{self, ClientFiles};
 use tokio::{net::TcpStream, time::timeout};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -36,22 +38,28 @@ impl ProxyUse {
     }
 }
 
-/// Makes a connection to the URL's server and closes it. `place` is how the server is called.
-pub(crate) async fn reach(url: &Url, place: String, proxy: ProxyUse) -> Result<Check> {
+/// Makes a connection to the URL's server, with TLS where the URL says so, and closes it. `place` is how the server is
+/// called.
+pub(crate) async fn reach(url: &Url, place: String, proxy: ProxyUse, files: &ClientFiles) -> Result<Check> {
     if proxy.may_be() {
         return Ok(Check::NotChecked(format!("{place} is reached through a proxy, which only a request would try")));
     }
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or_default();
     let doing = || Error::retriable(format!("connecting to {place}"));
-    match timeout(LIMIT, TcpStream::connect((host, port))).await {
-        Ok(Ok(_)) => Ok(Check::Partly(format!(
-            "{place} takes connections; whether it takes requests of the connector was not tried, since they would have \
-             an effect"
-        ))),
-        Ok(Err(e)) => Err(doing().caused_by(e)),
-        Err(_) => Err(doing().caused_by(format!("no answer within {} s", LIMIT.as_secs()))),
+    let late = || doing().caused_by(format!("no answer within {} s", LIMIT.as_secs()));
+    let stream = match timeout(LIMIT, TcpStream::connect((host.as_str(), port))).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(e)) => return Err(doing().caused_by(e)),
+        Err(_) => return Err(late()),
+    };
+    if url.scheme() == "https" {
+        timeout(LIMIT, handshake::shake(stream, &host, &place, files)).await.map_err(|_| late())??;
     }
+    Ok(Check::Partly(format!(
+        "{place} takes connections; whether it takes requests of the connector was not tried, since they would have an \
+         effect"
+    )))
 }
 
 #[cfg(test)]
@@ -61,17 +69,18 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_reached_without_a_request_and_one_that_is_not_there_is_named() {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let none = ClientFiles::default();
         let url: Url = format!("http://{}/x", server.local_addr().expect("address")).parse().expect("url");
-        let check = reach(&url, "here".into(), ProxyUse::Never).await.expect("there");
+        let check = reach(&url, "here".into(), ProxyUse::Never, &none).await.expect("there");
         assert!(matches!(check, Check::Partly(text) if text.starts_with("here takes connections")));
         let (mut stream, _) = server.accept().await.expect("a connection");
         let mut read = Vec::new();
         let ended = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut read).await;
         assert_eq!((ended.expect("closed"), read), (0, Vec::new()), "nothing was sent");
         drop(server);
-        let e = reach(&url, "here".into(), ProxyUse::Never).await.expect_err("gone");
+        let e = reach(&url, "here".into(), ProxyUse::Never, &none).await.expect_err("gone");
         assert_eq!(e.message(), "connecting to here");
-        let check = reach(&url, "here".into(), ProxyUse::of(Some("http://proxy"))).await.expect("not tried");
+        let check = reach(&url, "here".into(), ProxyUse::of(Some("http://proxy")), &none).await.expect("not tried");
         assert!(matches!(check, Check::NotChecked(_)));
     }
 }

@@ -104,24 +104,31 @@ pub fn class(status: StatusCode) -> ErrorClass {
 pub fn transport_error(doing: String, e: reqwest::Error) -> Error {
     // The URL may hold secrets; the caller has said where it goes.
     let e = e.without_url();
-    let error = match refuses_certificate(&e) {
-        true => Error::fatal(format!("{doing}: set http.tls.ca.file to the certificate of the server's authority")),
-        false if e.is_builder() || e.is_redirect() => Error::fatal(doing),
-        false => Error::retriable(doing),
+    let error = match refused_certificate(&e) {
+        Some(text) if text.contains("mismatch") => Error::fatal(format!(
+            "{doing}: write the URL with a name that the server's certificate has; a test call tells which it has"
+        )),
+        Some(text) if text.contains("expired") => {
+            Error::fatal(format!("{doing}: the server's certificate has to be renewed"))
+        }
+        Some(_) => Error::fatal(format!("{doing}: set http.tls.ca.file to the certificate of the server's authority")),
+        None if e.is_builder() || e.is_redirect() => Error::fatal(doing),
+        None => Error::retriable(doing),
     };
     error.caused_by(e)
 }
 
 // A wrong certificate does not get right by trying again. The TLS library tells it by its text only.
-fn refuses_certificate(e: &dyn StdError) -> bool {
+fn refused_certificate(e: &dyn StdError) -> Option<String> {
     let mut cause = Some(e);
     while let Some(e) = cause {
-        if e.to_string().contains("certificate verify failed") {
-            return true;
+        let text = e.to_string();
+        if text.contains("certificate verify failed") {
+            return Some(text);
         }
         cause = e.source();
     }
-    false
+    None
 }
 
 /// The delay of a `Retry-After` header: seconds or an HTTP date, at most an hour. `None` if it is neither.

@@ -87,11 +87,11 @@ pub async fn accept(acceptor: &Acceptor, stream: TcpStream) -> std::result::Resu
 }
 
 impl PemFile<'_> {
-    fn read(&self) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self) -> Result<Vec<u8>> {
         fs::read(self.path).map_err(|e| Error::fatal(format!("reading {} ({})", self.path, self.setting)).caused_by(e))
     }
 
-    fn certificates(&self) -> Result<Vec<X509>> {
+    pub(crate) fn certificates(&self) -> Result<Vec<X509>> {
         let found = X509::stack_from_pem(&self.read()?).map_err(self.wrong("certificates"))?;
         if found.is_empty() {
             let text = format!("reading {} ({}): there is no certificate in it", self.path, self.setting);
@@ -100,7 +100,7 @@ impl PemFile<'_> {
         Ok(found)
     }
 
-    fn wrong(&self, expected: &str) -> impl FnOnce(ErrorStack) -> Error + use<> {
+    pub(crate) fn wrong(&self, expected: &str) -> impl FnOnce(ErrorStack) -> Error + use<> {
         let message = format!("reading {} ({}): expected {expected}", self.path, self.setting);
         move |e| Error::fatal(message).caused_by(e)
     }

@@ -76,12 +76,16 @@ fn serve(ca: &Pair) -> SocketAddr {
 }
 
 async fn post(address: SocketAddr, files: &[(&str, &Path)]) -> Result<Answer> {
+    post_to(&format!("https://{address}/"), files).await
+}
+
+async fn post_to(url: &str, files: &[(&str, &Path)]) -> Result<Answer> {
     let mut settings = Settings::from([("http.proxy", "none"), ("http.request.timeout.ms", "5000")]);
     for (key, file) in files {
         settings.set(*key, file.to_str().unwrap());
     }
     let client = Client::new(&HttpConfig::parse(&settings).unwrap(), KEYS).unwrap();
-    let request = client.request(Method::POST, Url::parse(&format!("https://{address}/")).unwrap());
+    let request = client.request(Method::POST, Url::parse(url).unwrap());
     client.deliver(request, || "posting".into()).await
 }
 
@@ -182,4 +186,49 @@ async fn the_authority_and_the_certificate_of_the_settings_are_used() {
     files.post(address, &[TRUST]).await.expect_err("without a certificate");
     let answer = files.post(address, &[TRUST, IDENTITY[0], IDENTITY[1]]).await.unwrap();
     assert_eq!(answer.status, 204);
+}
+
+#[tokio::test]
+async fn a_test_call_says_what_is_wrong_with_a_certificate() {
+    let files = Files::new();
+    let handler: connector_http::listener::Handler =
+        Arc::new(|_| Box::pin(async { Reply::new(StatusCode::OK, "stored") }));
+    let listener = files.listen(&SERVER).await.unwrap();
+    let _route = listener.route("/", "first", 10, handler).unwrap();
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain_port = plain.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt;
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let ca = files.path("ca.pem");
+    let reach = async |host: &str, port: u16, trusted: bool| {
+        let mut settings = Settings::from([("http.proxy", "none")]);
+        if trusted {
+            settings.set("http.tls.ca.file", ca.to_str().unwrap());
+        }
+        let client = Client::new(&HttpConfig::parse(&settings).unwrap(), KEYS).unwrap();
+        client.reach(&Url::parse(&format!("https://{host}:{port}/")).unwrap()).await
+    };
+    let port = listener.address().port();
+    reach("127.0.0.1", port, true).await.unwrap();
+    for (host, port, trusted, expected) in [
+        ("localhost", port, true, "the server's certificate is for 127.0.0.1, not for localhost"),
+        (
+            "127.0.0.1",
+            port,
+            false,
+            "certificate for 127.0.0.1 is of no authority that is trusted; set http.tls.ca.file",
+        ),
+        ("127.0.0.1", plain_port, true, "the server does not speak TLS there; correct the port, or write http://"),
+    ] {
+        let e = reach(host, port, trusted).await.unwrap_err();
+        assert!(e.message().contains(expected), "{}", e.report());
+    }
+    // What a request says of the same.
+    let e = post_to(&format!("https://localhost:{port}/"), &[("http.tls.ca.file", &ca)]).await.unwrap_err();
+    assert_eq!(e.class(), ErrorClass::Fatal);
+    assert!(e.message().contains("a name that the server's certificate has"), "{}", e.report());
 }
