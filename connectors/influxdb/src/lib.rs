@@ -1,14 +1,26 @@
-//! InfluxDB sink: writes records as points, over the write API of InfluxDB 1 or 2.
+//! InfluxDB sink: writes records as points, over the write APIs of InfluxDB 1, 2 and 3.
 //!
-//! - [`config`]: the settings
-//! - [`task`]: requests, and what the server's answers mean
-//! - [`line_protocol`]: from a record to a line; pure
-//! - `trial`: what test calls ask
+//! | Module | What it holds |
+//! |---|---|
+//! | [`config`] | own settings |
+//! | [`plan`] | what all kinds of settings are turned into: endpoint and statements |
+//! | [`statement`] | what of a record becomes measurement, tags, fields and time; pure |
+//! | [`moment`] | the times of points; pure |
+//! | [`line_protocol`] | from records to lines; pure |
+//! | [`endpoint`] | the write APIs, and what their answers mean |
+//! | [`task`] | requests |
+//! | `trial` | what test calls ask |
 
 pub mod config;
+pub mod endpoint;
 pub mod line_protocol;
+pub mod moment;
+pub mod plan;
+pub mod statement;
 pub mod task;
 mod trial;
+
+use std::marker::PhantomData;
 
 use connect_api::{
     Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
@@ -16,50 +28,80 @@ use connect_api::{
 };
 
 pub use config::InfluxConfig;
+use plan::Front;
+use task::InfluxTask;
 
-/// The connector.
+/// A kind of settings under its own names.
+pub trait Kind: Send + Sync + 'static {
+    /// The settings.
+    type Config: Front;
+
+    /// The names.
+    const INFO: PluginInfo;
+}
+
+/// A connector by the settings of a kind.
 #[derive(Debug)]
-pub struct InfluxSink(Settings);
+pub struct Sink<K> {
+    settings: Settings,
+    kind: PhantomData<fn() -> K>,
+}
 
-#[async_trait]
-impl Connector for InfluxSink {
+/// The plugin behind `connector.class: influxdb-sink`.
+pub type InfluxSink = Sink<Own>;
+
+/// The kind of the connector's own settings.
+#[derive(Debug)]
+pub struct Own;
+
+impl Kind for Own {
     type Config = InfluxConfig;
 
     const INFO: PluginInfo = PluginInfo {
         name: "influxdb-sink",
         aliases: &[],
         version: env!("CARGO_PKG_VERSION"),
-        about: "Writes records to InfluxDB 1 or 2, or what takes its line protocol: a measurement by a template, \
+        about: "Writes records to InfluxDB 1, 2 or 3, or what takes its line protocol: a measurement by a template, \
                 fields from the value's members (nested ones as a.b, lists as a0, a1 …), tags from chosen members or \
                 the key. Points of one measurement with the same tags and time overwrite each other: a redelivery \
                 is harmless, and two records that must both be kept need different tags or times.",
     };
+}
 
-    fn validate(config: &InfluxConfig, problems: &mut Problems) {
-        config.own.validate(problems);
-        config.with.validate(problems);
+#[async_trait]
+impl<K: Kind> Connector for Sink<K> {
+    type Config = K::Config;
+
+    const INFO: PluginInfo = K::INFO;
+
+    fn validate(config: &K::Config, problems: &mut Problems) {
+        config.check(problems);
+        config.http().validate(problems);
     }
 
-    async fn start(_config: InfluxConfig, context: ConnectorContext) -> Result<Self> {
-        Ok(Self(context.settings))
+    async fn start(config: K::Config, context: ConnectorContext) -> Result<Self> {
+        for key in config.without_effect() {
+            tracing::info!("{key} has no effect here");
+        }
+        Ok(Self { settings: context.settings, kind: PhantomData })
     }
 
     fn task_configs(&self, max_tasks: usize) -> Result<Vec<Settings>> {
-        Ok(vec![self.0.clone(); max_tasks])
+        Ok(vec![self.settings.clone(); max_tasks])
     }
 }
 
 #[async_trait]
-impl SinkConnector for InfluxSink {
-    async fn start_task(config: InfluxConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
-        Ok(Box::new(task::InfluxTask::new(config, context)?))
+impl<K: Kind> SinkConnector for Sink<K> {
+    async fn start_task(config: K::Config, context: SinkContext) -> Result<Box<dyn SinkTask>> {
+        Ok(Box::new(InfluxTask::new(config.plan()?, config.http(), context)?))
     }
 
-    async fn start_trial(config: InfluxConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
-        Ok(Some(Box::new(task::InfluxTask::new(config, context)?)))
+    async fn start_trial(config: K::Config, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        Ok(Some(Box::new(InfluxTask::new(config.plan()?, config.http(), context)?)))
     }
 
-    fn alter_offsets(_config: &InfluxConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
+    fn alter_offsets(_config: &K::Config, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
         Ok(true)
     }
 }

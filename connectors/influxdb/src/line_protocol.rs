@@ -1,232 +1,312 @@
-//! From a record to a line of InfluxDB's line protocol: `measurement[,tag=value] field=value[,…] [time]`.
+//! From a record to lines of InfluxDB's line protocol: `measurement[,tag=value] field=value[,…] [time]`.
 //!
 //! Escapes were tried on a server. Some names cannot be written as they are: in names and tag values a
 //! line break or another control character becomes a blank, and a backslash in front of a comma, an equals
 //! sign, a blank or the end becomes a slash. `#` at the start of a measurement (a comment, ignored with
-//! success) becomes `_`, and a field called `time` (dropped with success) becomes `time_`.
+//! success) becomes `_`, and a field or tag called `time` (dropped with success) becomes `time_`.
 
-use std::{borrow::Cow, collections::HashSet, fmt::Write};
+use std::{borrow::Cow, sync::Arc};
 
-use connect_api::{Error, Record, Result, Value, json::base64, time};
+use connect_api::{
+    Error, Record, Result, SinkRecord, Topic, Value,
+    json::{base64, from_json},
+};
 
-use crate::config::Unit;
-
-/// A member that is written as a tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag {
-    name: String,
-    source: Source,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    Key,
-    KeyMember(String),
-    Member(String),
-}
-
-impl Tag {
-    /// Reads `member`, `_key`, `_key.member`, each followed by ` as name` or not. The error is a reason.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (source, name) = text.split_once(" as ").unwrap_or((text, text));
-        let (source, name) = (source.trim(), name.trim());
-        if source.is_empty() || name.is_empty() {
-            return Err("a tag is empty".into());
-        }
-        if name == "time" {
-            return Err("a tag cannot be called time: write time as another name".into());
-        }
-        let source = match source.strip_prefix("_key.") {
-            Some(member) => Source::KeyMember(member.into()),
-            None if source == "_key" => Source::Key,
-            None => Source::Member(source.into()),
-        };
-        Ok(Self { name: name.into(), source })
-    }
-}
-
-/// A member that is the time.
-#[derive(Debug, Clone)]
-pub struct Time {
-    /// Its name.
-    pub field: String,
-    /// What it counts.
-    pub unit: Unit,
-}
-
-/// What of a record becomes tags, fields and time.
-#[derive(Debug, Clone, Default)]
-pub struct Layout {
-    tags: Vec<Tag>,
-    include: HashSet<String>,
-    exclude: HashSet<String>,
-    time: Option<Time>,
-}
-
-impl Layout {
-    /// A layout. The error is a reason: two tags of one name.
-    pub fn new(mut tags: Vec<Tag>, include: &[String], exclude: &[String], time: Option<Time>) -> Result<Self, String> {
-        // Servers index sorted tags faster.
-        tags.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(two) = tags.windows(2).find(|two| two[0].name == two[1].name) {
-            return Err(format!("two tags are called {}", two[0].name));
-        }
-        let members = tags.iter().filter_map(|tag| match &tag.source {
-            Source::Member(member) => Some(member.clone()),
-            _ => None,
-        });
-        let exclude = exclude.iter().cloned().chain(members).chain(time.iter().map(|t| t.field.clone())).collect();
-        Ok(Self { tags, include: include.iter().cloned().collect(), exclude, time })
-    }
-
-    /// The precision of the times written, as the write APIs call it.
-    pub fn precision(&self) -> &'static str {
-        if self.time.is_some() { "ns" } else { "ms" }
-    }
-}
+use crate::{
+    moment::{Clock, Precision, Time},
+    statement::{BytesAs, Column, Source, Statement},
+};
 
 /// Writes records as lines. Its buffer for names is kept from record to record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Encoder {
-    layout: Layout,
+    statements: Vec<Prepared>,
+    /// The setting that has the statements, for errors.
+    key: &'static str,
+    precision: Precision,
     path: String,
+    /// The topic of the last record, and which statements are for it.
+    topic: Option<(Topic, Arc<[usize]>)>,
+}
+
+/// A statement with what of its lines is always the same.
+#[derive(Debug)]
+struct Prepared {
+    statement: Statement,
+    /// `,name=` of each tag, with the value if that is always the same, too.
+    tags: Vec<String>,
 }
 
 impl Encoder {
-    /// An encoder.
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, path: String::new() }
+    /// An encoder of these statements, which are in the setting `key`.
+    pub fn new(statements: Vec<Statement>, key: &'static str) -> Self {
+        let precision = Precision::of(statements.iter().map(|s| &s.time));
+        let statements = statements.into_iter().map(Prepared::new).collect();
+        Self { statements, key, precision, path: String::new(), topic: None }
     }
 
-    /// Appends the record's line; `false` and nothing if it has no field to write. Errors are data errors.
-    pub fn encode(&mut self, out: &mut String, measurement: &str, record: &Record) -> Result<bool> {
-        let start = out.len();
-        let done = self.line(out, measurement, record);
-        if !matches!(done, Ok(true)) {
-            out.truncate(start);
-        }
-        done
+    /// The precision of the times that are written.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
-    fn line(&mut self, out: &mut String, measurement: &str, record: &Record) -> Result<bool> {
-        self.head(out, measurement, record)?;
-        out.push(' ');
-        self.path.clear();
-        let mut fields = Fields { layout: &self.layout, path: &mut self.path, out, any: false };
-        fields.value(&record.value, self.layout.include.is_empty());
-        if !fields.any {
-            return Ok(false);
+    /// Appends the lines of a record and answers how many there are: none if it has no field to write. After an error
+    /// nothing is appended. Errors are data errors, but for topics that have no statement.
+    pub fn encode(&mut self, out: &mut String, record: &SinkRecord, clock: &mut Clock) -> Result<usize> {
+        self.each(out, &record.topic, |encoder, out, at| {
+            let prepared = &encoder.statements[at];
+            let value = prepared.value(record)?;
+            prepared.head(out, record, &value)?;
+            out.push(' ');
+            encoder.path.clear();
+            let mut fields = Fields { bytes: prepared.statement.bytes, path: &mut encoder.path, out, any: false };
+            for column in &prepared.statement.columns {
+                if let Some(found) = column.place.find(record, &value) {
+                    fields.column(column, found);
+                }
+            }
+            if !fields.any {
+                return Ok(false);
+            }
+            let time = match &prepared.statement.time {
+                Time::Record => record.timestamp.map(|ms| encoder.precision.of_millis(ms)).transpose()?,
+                Time::Clock => Some(clock.of(&record.origin)),
+                Time::Member(member) => Some(member.nanos(record, &value)?.unwrap_or_else(|| clock.of(&record.origin))),
+            };
+            end(out, time);
+            Ok(true)
+        })
+    }
+
+    /// As [`Encoder::encode`] for a tombstone: lines of tags of the key and the field `tombstone=true`.
+    pub fn encode_marker(&mut self, out: &mut String, record: &SinkRecord, clock: &mut Clock) -> Result<usize> {
+        self.each(out, &record.topic, |encoder, out, at| {
+            let prepared = &encoder.statements[at];
+            prepared.head(out, record, &Value::Null)?;
+            out.push_str(" tombstone=true");
+            // Without the value its time is gone, too.
+            let time = match prepared.statement.time {
+                Time::Clock => Some(clock.of(&record.origin)),
+                _ => record.timestamp.map(|ms| encoder.precision.of_millis(ms)).transpose()?,
+            };
+            end(out, time);
+            Ok(true)
+        })
+    }
+
+    /// Writes a line for each statement of the topic; what a line leaves behind that is not written is taken back.
+    fn each(
+        &mut self,
+        out: &mut String,
+        topic: &Topic,
+        mut write: impl FnMut(&mut Self, &mut String, usize) -> Result<bool>,
+    ) -> Result<usize> {
+        let (start, mut lines) = (out.len(), 0);
+        for at in self.of_topic(topic)?.iter() {
+            let line = out.len();
+            match write(self, out, *at) {
+                Ok(true) => lines += 1,
+                Ok(false) => out.truncate(line),
+                Err(e) => {
+                    out.truncate(start);
+                    return Err(e);
+                }
+            }
         }
-        let time = match &self.layout.time {
-            Some(time) => Some(time.nanos(&record.value)?),
-            None => record.timestamp,
+        Ok(lines)
+    }
+
+    fn of_topic(&mut self, topic: &Topic) -> Result<Arc<[usize]>> {
+        match &self.topic {
+            Some((known, statements)) if Arc::ptr_eq(known, topic) || known == topic => return Ok(statements.clone()),
+            _ => {}
+        }
+        let is_for = |p: &Prepared| p.statement.topic.as_ref().is_none_or(|wanted| wanted == topic);
+        let found: Arc<[usize]> =
+            self.statements.iter().enumerate().filter(|(_, p)| is_for(p)).map(|(at, _)| at).collect();
+        if found.is_empty() {
+            return Err(Error::fatal(format!(
+                "finding the statement for topic {topic}: {} has none; add one, or take the topic out of topics",
+                self.key
+            )));
+        }
+        self.topic = Some((topic.clone(), found.clone()));
+        Ok(found)
+    }
+}
+
+impl Prepared {
+    fn new(statement: Statement) -> Self {
+        let tag = |tag: &crate::statement::Tag| {
+            let mut text = String::from(",");
+            name(&mut text, &tag.name);
+            text.push('=');
+            if let Source::Constant(value) = &tag.source {
+                escape(&mut text, value, true);
+            }
+            text
         };
-        end(out, time);
-        Ok(true)
+        Self { tags: statement.tags.iter().map(tag).collect(), statement }
     }
 
-    /// Appends a line that marks a tombstone: tags of the key and the field `tombstone=true`.
-    pub fn encode_marker(&self, out: &mut String, measurement: &str, record: &Record) -> Result<()> {
-        let start = out.len();
-        if let Err(e) = self.head(out, measurement, record) {
-            out.truncate(start);
-            return Err(e);
+    fn value<'a>(&self, record: &'a Record) -> Result<Cow<'a, Value>> {
+        match &record.value {
+            Value::String(text) if self.statement.reads_json => {
+                let json = serde_json::from_str(text);
+                let json = json.map_err(|e| Error::data("reading the text of the value as JSON").caused_by(e))?;
+                Ok(Cow::Owned(from_json(&json)))
+            }
+            value => Ok(Cow::Borrowed(value)),
         }
-        out.push_str(" tombstone=true");
-        // Without the value its time is gone, too.
-        let factor = if self.layout.time.is_some() { Unit::Millis.nanos() } else { 1 };
-        end(out, record.timestamp.map(|ms| ms.saturating_mul(factor)));
-        Ok(())
     }
 
-    fn head(&self, out: &mut String, measurement: &str, record: &Record) -> Result<()> {
-        if measurement.is_empty() {
-            return Err(Error::data("naming the measurement: the name is empty"));
-        }
+    fn head(&self, out: &mut String, record: &Record, value: &Value) -> Result<()> {
+        let measurement = self.statement.measurement.of(record, value)?;
         match measurement.strip_prefix('#') {
             Some(rest) => {
                 out.push('_');
-                escape(out, rest, false);
-            }
-            None => escape(out, measurement, false),
-        }
-        for tag in &self.layout.tags {
-            let value = match &tag.source {
-                Source::Key => Some(&record.key),
-                Source::KeyMember(member) => find(&record.key, member),
-                Source::Member(member) => find(&record.value, member),
-            };
-            let text = match value {
-                None | Some(Value::Null) => continue,
-                Some(Value::String(text)) => Cow::Borrowed(&**text),
-                Some(Value::Array(_) | Value::Map(_) | Value::Struct(_)) => {
-                    return Err(Error::data(format!("writing tag {}: a list or an object cannot be a tag", tag.name)));
+                // Without the rest it is that alone.
+                if !rest.is_empty() {
+                    escape(out, rest, false);
                 }
-                Some(other) => Cow::Owned(other.to_string()),
-            };
-            if !text.is_empty() {
-                out.push(',');
-                escape(out, &tag.name, true);
-                out.push('=');
-                escape(out, &text, true);
             }
+            None => escape(out, &measurement, false),
+        }
+        for (tag, start) in self.statement.tags.iter().zip(&self.tags) {
+            match &tag.source {
+                Source::Constant(_) => out.push_str(start),
+                Source::Place(place) => {
+                    if let Some(text) = tag_text(&tag.name, place.find(record, value))? {
+                        out.push_str(start);
+                        escape(out, &text, true);
+                    }
+                }
+            }
+        }
+        if let Some(member) = &self.statement.tag_members {
+            self.tag_members(out, member, value)?;
         }
         Ok(())
+    }
+
+    /// Writes the members of a member as tags, those of the settings excepted.
+    fn tag_members(&self, out: &mut String, member: &str, value: &Value) -> Result<()> {
+        let mut tags = Vec::new();
+        let mut add = |name: Cow<'_, str>, value: &Value| -> Result<()> {
+            if let Some(text) = tag_text(&name, Some(value))?
+                && self.statement.tags.iter().all(|tag| tag.name != name)
+            {
+                tags.push((name.into_owned(), text.into_owned()));
+            }
+            Ok(())
+        };
+        match value.get(member) {
+            None | Some(Value::Null) => {}
+            Some(Value::Map(entries)) => entries.iter().try_for_each(|(key, value)| add(text(key), value))?,
+            Some(Value::Struct(s)) => {
+                s.schema().fields().iter().try_for_each(|f| add(f.name().into(), s.at(f.index())))?;
+            }
+            Some(other) => {
+                let kind = other.java_class();
+                return Err(Error::data(format!("writing tags of member {member}: it is a {kind}, not an object")));
+            }
+        }
+        tags.sort();
+        for (tag, text) in tags {
+            out.push(',');
+            name(out, &tag);
+            out.push('=');
+            escape(out, &text, true);
+        }
+        Ok(())
+    }
+}
+
+/// A tag's text; none for what is missing, null or empty, which no tag can be.
+fn tag_text<'a>(name: &str, value: Option<&'a Value>) -> Result<Option<Cow<'a, str>>> {
+    let text = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(_) | Value::Map(_) | Value::Struct(_)) => {
+            return Err(Error::data(format!("writing tag {name}: a list or an object cannot be a tag")));
+        }
+        Some(value) => text(value),
+    };
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
 fn end(out: &mut String, time: Option<i64>) {
     if let Some(time) = time {
-        // Writing to a string cannot fail.
-        let _ = write!(out, " {time}");
+        out.push(' ');
+        out.push_str(itoa::Buffer::new().format(time));
     }
     out.push('\n');
 }
 
 /// Walks a value and writes what it finds as fields.
 struct Fields<'a> {
-    layout: &'a Layout,
+    bytes: BytesAs,
     path: &'a mut String,
     out: &'a mut String,
     any: bool,
 }
 
+/// A column, and how much of the path in hand is in front of names in it.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    column: &'a Column,
+    start: usize,
+}
+
 impl Fields<'_> {
-    fn value(&mut self, value: &Value, included: bool) {
+    fn column(&mut self, column: &Column, value: &Value) {
+        self.path.clear();
+        self.path.push_str(&column.name);
+        // The point behind the column's name belongs to neither.
+        let start = if column.name.is_empty() { 0 } else { column.name.len() + 1 };
+        self.value(value, Within { column, start });
+    }
+
+    fn value(&mut self, value: &Value, within: Within<'_>) {
         match value {
             Value::Struct(s) => {
                 for field in s.schema().fields() {
-                    self.member(field.name(), s.at(field.index()), included);
+                    self.member(field.name(), s.at(field.index()), within);
                 }
             }
             Value::Map(entries) => {
                 for (key, value) in entries.iter() {
-                    match key {
-                        Value::String(name) => self.member(name, value, included),
-                        other => self.member(&other.to_string(), value, included),
-                    }
+                    self.member(&text(key), value, within);
                 }
             }
             Value::Array(items) => {
-                self.name_root();
+                self.name_root(within);
                 let length = self.path.len();
                 // A list in a list: 0 of f1 must not be called as the tenth of f.
-                let point = if self.path.ends_with(|c: char| c.is_ascii_digit()) { "." } else { "" };
+                let point = self.path.ends_with(|c: char| c.is_ascii_digit());
                 for (i, item) in items.iter().enumerate() {
-                    let _ = write!(self.path, "{point}{i}");
-                    self.value(item, included);
+                    if point {
+                        self.path.push('.');
+                    }
+                    self.path.push_str(itoa::Buffer::new().format(i));
+                    self.value(item, within);
                     self.path.truncate(length);
                 }
             }
-            leaf if included => {
-                self.name_root();
+            leaf => {
+                self.name_root(within);
                 self.leaf(leaf);
             }
-            _ => {}
         }
     }
 
-    fn member(&mut self, name: &str, value: &Value, included: bool) {
+    fn member(&mut self, name: &str, value: &Value, within: Within<'_>) {
         if value.is_null() {
             return;
         }
@@ -235,17 +315,17 @@ impl Fields<'_> {
             self.path.push('.');
         }
         self.path.push_str(name);
-        if self.layout.exclude.is_empty() || !self.layout.exclude.contains(self.path.as_str()) {
-            let included = included || self.layout.include.contains(self.path.as_str());
-            self.value(value, included);
+        if !within.column.leaves_out(self.path.get(within.start..).unwrap_or_default()) {
+            self.value(value, within);
         }
         self.path.truncate(length);
     }
 
     // What is not in an object has no name.
-    fn name_root(&mut self) {
+    fn name_root(&mut self, within: Within<'_>) {
         if self.path.is_empty() {
-            self.path.push_str("value");
+            let last = within.column.place.path.rsplit('.').next().unwrap_or_default();
+            self.path.push_str(if last.is_empty() { "value" } else { last });
         }
     }
 
@@ -254,89 +334,70 @@ impl Fields<'_> {
         if self.any {
             self.out.push(',');
         }
-        escape(self.out, if *self.path == "time" { "time_" } else { self.path }, true);
+        name(self.out, self.path);
         self.out.push('=');
-        let out = &mut *self.out;
-        // Writing to a string cannot fail.
-        let written = match value {
-            Value::Boolean(v) => write!(out, "{v}").is_ok(),
-            Value::String(v) => {
-                quote(out, v);
-                true
-            }
-            Value::Bytes(v) => {
-                quote(out, &base64(v));
-                true
-            }
-            Value::Float32(v) => v.is_finite() && write!(out, "{v:?}").is_ok(),
-            Value::Float64(v) => v.is_finite() && write!(out, "{v:?}").is_ok(),
-            Value::Decimal(_) => value.as_f64().is_some_and(|v| v.is_finite() && write!(out, "{v:?}").is_ok()),
-            Value::Date(days) => write!(out, "{}i", i64::from(*days) * 86_400_000).is_ok(),
-            Value::Time(ms) => write!(out, "{ms}i").is_ok(),
-            Value::Timestamp(ms) => write!(out, "{ms}i").is_ok(),
-            other => other.as_i64().is_some_and(|v| write!(out, "{v}i").is_ok()),
-        };
-        if written {
+        if self.plain(value) {
             self.any = true;
         } else {
             self.out.truncate(start);
         }
     }
-}
 
-impl Time {
-    /// The time in nanoseconds since 1970.
-    fn nanos(&self, value: &Value) -> Result<i64> {
-        let unit = self.unit.nanos();
-        let millis = Unit::Millis.nanos();
-        let found = find(value, &self.field);
-        let nanos = match found {
-            Some(Value::Timestamp(ms)) => ms.checked_mul(millis),
-            Some(Value::Date(days)) => (i64::from(*days) * 86_400_000).checked_mul(millis),
-            Some(Value::String(text)) => text_nanos(text, self.unit),
-            Some(value) => match (value.as_i64(), value.as_f64()) {
-                (Some(n), _) => n.checked_mul(unit),
-                (None, Some(n)) => float_nanos(n, unit),
-                (None, None) => None,
+    /// Writes a value that has no parts; `false` and nothing where there is nothing to write.
+    fn plain(&mut self, value: &Value) -> bool {
+        let out = &mut *self.out;
+        match value {
+            Value::Boolean(v) => out.push_str(if *v { "true" } else { "false" }),
+            Value::String(v) => quote(out, v),
+            Value::Bytes(v) => match self.bytes {
+                BytesAs::Base64 => quote(out, &base64(v)),
+                BytesAs::Hex => quote(out, &hex(v)),
+                BytesAs::Skip => return false,
             },
-            None => None,
-        };
-        nanos.ok_or_else(|| {
-            let shown = found.map_or_else(|| "missing".to_owned(), |v| format!("{v:.100}"));
-            Error::data(format!("reading the time from member {}: {shown} is not a time", self.field))
-        })
+            // By the shorter text of 32 bits: 12.2, not 12.199999809265137.
+            Value::Float32(v) if v.is_finite() => out.push_str(zmij::Buffer::new().format_finite(*v)),
+            Value::Float64(v) if v.is_finite() => out.push_str(zmij::Buffer::new().format_finite(*v)),
+            Value::Decimal(_) => match value.as_f64().filter(|v| v.is_finite()) {
+                Some(v) => out.push_str(zmij::Buffer::new().format_finite(v)),
+                None => return false,
+            },
+            Value::Date(days) => integer(out, i64::from(*days) * 86_400_000),
+            Value::Time(ms) => integer(out, i64::from(*ms)),
+            Value::Timestamp(ms) => integer(out, *ms),
+            other => match other.as_i64() {
+                Some(v) => integer(out, v),
+                None => return false,
+            },
+        }
+        true
     }
 }
 
-fn text_nanos(text: &str, unit: Unit) -> Option<i64> {
-    if let Some(ms) = time::parse_rfc3339(text) {
-        // The digits behind milliseconds.
-        let digits = text.split_once('.').map_or("", |(_, rest)| rest).bytes().take_while(u8::is_ascii_digit);
-        let rest = digits.chain(std::iter::repeat(b'0')).skip(3).take(6).fold(0, |n, d| n * 10 + i64::from(d - b'0'));
-        return ms.checked_mul(1_000_000)?.checked_add(rest);
-    }
-    match text.parse::<i64>() {
-        Ok(n) => n.checked_mul(unit.nanos()),
-        Err(_) => float_nanos(text.parse().ok()?, unit.nanos()),
-    }
+fn integer(out: &mut String, v: i64) {
+    out.push_str(itoa::Buffer::new().format(v));
+    out.push('i');
 }
 
-// Whole and fraction apart: together they have more digits than a float holds.
-fn float_nanos(n: f64, unit: i64) -> Option<i64> {
-    if !n.is_finite() || n.abs() > i64::MAX as f64 {
-        return None;
-    }
-    let fraction = (n.fract() * unit as f64).round() as i64;
-    (n.trunc() as i64).checked_mul(unit)?.checked_add(fraction)
+fn hex(bytes: &[u8]) -> String {
+    let digit = |d: u8| char::from_digit(u32::from(d), 16).unwrap_or_default();
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
-/// A member by its name, nested ones as `a.b`; a name that itself has a dot is found, too.
-fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    if let Some(found) = value.get(path) {
-        return Some(found);
-    }
-    path.match_indices('.').find_map(|(at, _)| find(value.get(&path[..at])?, &path[at + 1..]))
+/// Writes the name of a tag or field.
+fn name(out: &mut String, text: &str) {
+    escape(out, if text == "time" { "time_" } else { text }, true);
 }
+
+/// Whether a byte of a name or tag value needs an escape, or may need one.
+const SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = b <= 32 || b == 127 || b == b',' as usize || b == b'=' as usize || b == b'\\' as usize;
+        b += 1;
+    }
+    table
+};
 
 /// Writes a name or a tag value; the equals sign needs its escape everywhere but in measurements.
 fn escape(out: &mut String, text: &str, equals: bool) {
@@ -344,11 +405,11 @@ fn escape(out: &mut String, text: &str, equals: bool) {
         out.push('_');
         return;
     }
-    let special = |c: char| matches!(c, ',' | '=' | ' ') || c.is_ascii_control();
-    if !text.contains(|c| c == '\\' || special(c)) {
+    if !text.bytes().any(|b| SPECIAL[usize::from(b)]) {
         out.push_str(text);
         return;
     }
+    let special = |c: char| matches!(c, ',' | '=' | ' ') || c.is_ascii_control();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
@@ -363,16 +424,14 @@ fn escape(out: &mut String, text: &str, equals: bool) {
 
 fn quote(out: &mut String, text: &str) {
     out.push('"');
-    for part in text.split_inclusive(['"', '\\']) {
-        match part.strip_suffix(['"', '\\']) {
-            Some(plain) => {
-                out.push_str(plain);
-                out.push('\\');
-                out.push_str(&part[plain.len()..]);
-            }
-            None => out.push_str(part),
-        }
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|b| b == b'"' || b == b'\\') {
+        out.push_str(&rest[..at]);
+        out.push('\\');
+        out.push_str(&rest[at..=at]);
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }
 
@@ -381,29 +440,51 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use connect_api::{BigDecimal, Bytes, Schema, Struct};
+    use crate::{
+        InfluxConfig,
+        moment::{Member, Unit},
+        plan::Front,
+        statement::{Measurement, Place, Tag},
+    };
+    use connect_api::{BigDecimal, Bytes, ErrorClass, Origin, Record, Schema, Struct, TimestampType, config::Config};
 
-    fn record(key: Value, value: Value) -> Record {
+    fn record(key: Value, value: Value) -> SinkRecord {
         let mut record = Record::new("t");
         (record.key, record.value, record.timestamp) = (key, value, Some(1000));
-        record
+        let origin = Origin { topic: "t".into(), partition: 0, offset: 0, timestamp_type: TimestampType::CreateTime };
+        SinkRecord { record, origin }
     }
 
-    fn layout(tags: &[&str], include: &[&str], exclude: &[&str], time: Option<(&str, Unit)>) -> Layout {
-        let texts = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        let tags = tags.iter().map(|t| Tag::parse(t).expect("tag")).collect();
-        let time = time.map(|(field, unit)| Time { field: field.into(), unit });
-        Layout::new(tags, &texts(include), &texts(exclude), time).expect("layout")
+    fn statement(tags: &[&str], include: &[&str], exclude: &[&str]) -> Statement {
+        let mut settings = connect_api::Settings::from([("influxdb.url", "http://h"), ("influxdb.measurement", "m")]);
+        for (key, list) in [("tags", tags), ("fields.include", include), ("fields.exclude", exclude)] {
+            settings.set(format!("influxdb.{key}"), list.join(","));
+        }
+        let plan = InfluxConfig::parse(&settings).expect("settings").plan().expect("plan");
+        plan.statements.into_iter().next().expect("a statement")
     }
 
-    fn line_of(layout: Layout, measurement: &str, record: &Record) -> String {
-        let mut out = String::new();
-        Encoder::new(layout).encode(&mut out, measurement, record).expect("line");
-        out
+    fn plain() -> Statement {
+        statement(&[], &[], &[])
+    }
+
+    fn encode(statements: Vec<Statement>, record: &SinkRecord) -> Result<String> {
+        let mut out = String::from("before\n");
+        let lines = Encoder::new(statements, "x.statements").encode(&mut out, record, &mut Clock::default());
+        let written = out.strip_prefix("before\n").expect("what was there stays").to_owned();
+        match lines {
+            Ok(lines) => assert_eq!(lines, written.lines().count()),
+            Err(_) => assert_eq!(written, ""),
+        }
+        lines.map(|_| written)
+    }
+
+    fn line_of(statement: Statement, record: &SinkRecord) -> String {
+        encode(vec![statement], record).expect("line")
     }
 
     fn line(value: Value) -> String {
-        line_of(Layout::default(), "m", &record(Value::Null, value))
+        line_of(plain(), &record(Value::Null, value))
     }
 
     #[test]
@@ -440,7 +521,7 @@ mod tests {
         let value = Struct::from_values(&schema, values).expect("struct").into_value();
         assert_eq!(
             line(value),
-            "m b=true,i8=-1i,i64=-9223372036854775808i,f32=12.2,f64=1e300,s=\"say \\\"hi\\\" \\\\\",by=\"AP8=\",\
+            "m b=true,i8=-1i,i64=-9223372036854775808i,f32=12.2,f64=1e+300,s=\"say \\\"hi\\\" \\\\\",by=\"AP8=\",\
              d=1.56,date=172800000i,clock=5i,ts=7i 1000\n"
         );
     }
@@ -471,7 +552,9 @@ mod tests {
     fn names_are_escaped_and_never_break_the_line() {
         let value = Value::map([("a b,c=d", Value::Int8(1)), ("e\\", Value::Int8(2)), ("", Value::Int8(3))]);
         let record = record(Value::from("k\\,\nk\\x \\"), value);
-        let line = line_of(layout(&["_key as t=g"], &[], &[], None), "#m =\r,\\", &record);
+        let mut odd = statement(&["_key as t=g"], &[], &[]);
+        odd.measurement = Measurement::Fixed("#m =\r,\\".into());
+        let line = line_of(odd, &record);
         assert_eq!(line, "_m\\ =\\ \\,/,t\\=g=k/\\,\\ k\\x\\ / a\\ b\\,c\\=d=1i,e/=2i,value=3i 1000\n");
     }
 
@@ -481,22 +564,45 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_base64_hex_or_nothing() {
+        let value = || Value::map([("b", Value::Bytes(Bytes::from_static(b"\x00\xfe"))), ("v", Value::Int8(1))]);
+        for (bytes, fields) in
+            [(BytesAs::Base64, "b=\"AP4=\",v=1i"), (BytesAs::Hex, "b=\"00fe\",v=1i"), (BytesAs::Skip, "v=1i")]
+        {
+            let statement = Statement { bytes, ..plain() };
+            assert_eq!(line_of(statement, &record(Value::Null, value())), format!("m {fields} 1000\n"));
+        }
+    }
+
+    #[test]
     fn tags_are_sorted_and_no_fields() {
         let key = Value::map([("id", Value::Int32(7))]);
         let inner = Value::map([("host", Value::from("h")), ("v", Value::Int8(1))]);
         let value = Value::map([("z", Value::from("")), ("in", inner), ("up", Value::Boolean(true))]);
-        let layout = layout(&["z", "up", "in.host as host", "_key.id as id", "gone"], &[], &[], None);
-        assert_eq!(line_of(layout, "m", &record(key, value)), "m,host=h,id=7,up=true in.v=1i 1000\n");
+        let statement = statement(&["z", "up", "in.host as host", "_key.id as id", "gone", "dc=a b"], &[], &[]);
+        assert_eq!(line_of(statement, &record(key, value)), "m,dc=a\\ b,host=h,id=7,up=true in.v=1i 1000\n");
+    }
+
+    #[test]
+    fn members_of_a_member_are_tags_whatever_their_names() {
+        let of = |tags: Value| {
+            let mut statement = statement(&[], &[], &["tags"]);
+            statement.tag_members = Some("tags".into());
+            encode(vec![statement], &record(Value::Null, Value::map([("tags", tags), ("v", Value::Int8(1))])))
+        };
+        let tags =
+            Value::map([("b", Value::from("2")), ("a", Value::Int8(1)), ("c", Value::Null), ("time", "x".into())]);
+        assert_eq!(of(tags).expect("line"), "m,a=1,b=2,time_=x v=1i 1000\n");
+        assert_eq!(of(Value::Null).expect("line"), "m v=1i 1000\n");
+        assert!(of("x".into()).expect_err("text").message().contains("member tags"));
     }
 
     #[test]
     fn a_list_as_tag_is_an_error_and_leaves_nothing_behind() {
-        let mut out = String::from("before\n");
         let value = Value::map([("l", Value::array(vec![])), ("v", Value::Int8(1))]);
-        let mut encoder = Encoder::new(layout(&["l"], &[], &[], None));
-        let e = encoder.encode(&mut out, "m", &record(Value::Null, value)).expect_err("list");
+        let e = encode(vec![plain(), statement(&["l"], &[], &[])], &record(Value::Null, value)).expect_err("list");
         assert_eq!(e.message(), "writing tag l: a list or an object cannot be a tag");
-        assert_eq!(out, "before\n");
+        assert_eq!(e.class(), ErrorClass::Data);
     }
 
     #[test]
@@ -504,44 +610,75 @@ mod tests {
         let inner = || Value::map([("x", Value::Int8(1)), ("y", Value::Int8(2))]);
         let value = Value::map([("a", inner()), ("b", inner()), ("c", Value::Int8(3))]);
         let record = record(Value::Null, value);
-        assert_eq!(line_of(layout(&[], &["a", "b.y"], &[], None), "m", &record), "m a.x=1i,a.y=2i,b.y=2i 1000\n");
-        assert_eq!(line_of(layout(&[], &[], &["a", "b.y"], None), "m", &record), "m b.x=1i,c=3i 1000\n");
-        assert_eq!(line_of(layout(&[], &["a"], &["a.x"], None), "m", &record), "m a.y=2i 1000\n");
-    }
-
-    fn time_of(value: Value, unit: Unit) -> Result<i64> {
-        Time { field: "t".into(), unit }.nanos(&Value::map([("t", value)]))
+        assert_eq!(line_of(statement(&[], &["a", "b.y"], &[]), &record), "m a.x=1i,a.y=2i,b.y=2i 1000\n");
+        assert_eq!(line_of(statement(&[], &[], &["a", "b.y"]), &record), "m b.x=1i,c=3i 1000\n");
+        assert_eq!(line_of(statement(&[], &["a"], &["a.x"]), &record), "m a.y=2i 1000\n");
     }
 
     #[test]
-    fn times_are_converted_without_losing_digits() {
-        let ok = |value, unit| time_of(value, unit).expect("time");
-        assert_eq!(ok(Value::Int64(5), Unit::Micros), 5_000);
-        assert_eq!(ok(Value::Float64(1_547_758_756.33), Unit::Seconds) / 1_000, 1_547_758_756_329_999);
-        assert_eq!(ok(Value::Timestamp(5), Unit::Seconds), 5_000_000);
-        assert_eq!(ok(Value::Date(1), Unit::Seconds), 86_400_000_000_000);
-        assert_eq!(ok(Value::from("1970-01-01T00:00:01.123456789Z"), Unit::Seconds), 1_123_456_789);
-        assert_eq!(ok(Value::from("1970-01-01T01:00:00.5+01:00"), Unit::Seconds), 500_000_000);
-        assert_eq!(ok(Value::from("12"), Unit::Millis), 12_000_000);
+    fn columns_have_names_of_their_own_and_may_be_of_the_key() {
+        let inner = |v: i8| Value::map([("x", Value::Int8(v)), ("y", Value::Int8(v + 1))]);
+        let record = record(inner(5), Value::map([("a", inner(1)), ("c", Value::Int8(3))]));
+        let mut statement = plain();
+        let columns = |paths: &[(&str, &str, &[&str])]| {
+            let column = |(path, name, except): &(&str, &str, &[&str])| {
+                Column::new(Place::parse(path), *name, except.iter().map(|e| (*e).to_owned()))
+            };
+            paths.iter().map(column).collect::<Vec<_>>()
+        };
+        statement.columns =
+            columns(&[("a.x", "one", &[]), ("_key", "", &["x"]), ("a", "", &["y"]), ("a", "q", &["y"])]);
+        assert_eq!(line_of(statement.clone(), &record), "m one=1i,y=6i,x=1i,q.x=1i 1000\n");
+        statement.columns = columns(&[("c", "", &[]), ("gone", "z", &[])]);
+        assert_eq!(line_of(statement, &record), "m c=3i 1000\n");
+    }
+
+    fn timed(unit: Unit) -> Statement {
+        let mut statement = statement(&["_key as k"], &[], &["t"]);
+        statement.time = Time::Member(Member { place: Place::value("t"), unit, or_clock: false });
+        statement
     }
 
     #[test]
-    fn what_is_no_time_is_an_error_that_names_the_member() {
-        for value in
-            [Value::Null, Value::Boolean(true), Value::from("soon"), Value::Int64(i64::MAX), Value::Float64(f64::NAN)]
-        {
-            let e = time_of(value, Unit::Seconds).expect_err("no time");
-            assert!(e.message().starts_with("reading the time from member t: "), "{e}");
-        }
-    }
-
-    #[test]
-    fn the_time_member_is_no_field_and_markers_keep_the_precision() {
-        let with_time = layout(&["_key as k"], &[], &[], Some(("t", Unit::Seconds)));
+    fn each_statement_has_its_unit_and_the_request_loses_no_digit() {
         let value = Value::map([("t", Value::Int64(2)), ("v", Value::Int8(1))]);
-        assert_eq!(line_of(with_time.clone(), "m", &record("x".into(), value)), "m,k=x v=1i 2000000000\n");
+        let record = record("x".into(), value);
+        let of_seconds = line_of(timed(Unit::Seconds), &record);
+        assert_eq!(of_seconds, "m,k=x v=1i 2000000000\n");
+        let all = encode(vec![timed(Unit::Seconds), timed(Unit::Nanos), plain()], &record).expect("lines");
+        assert_eq!(all, format!("{of_seconds}m,k=x v=1i 2\nm t=2i,v=1i 1000000000\n"));
+    }
+
+    #[test]
+    fn markers_have_tags_of_the_key_and_the_precision_of_the_request() {
         let mut out = String::new();
-        Encoder::new(with_time).encode_marker(&mut out, "m", &record("x".into(), Value::Null)).expect("marker");
+        let mut encoder = Encoder::new(vec![timed(Unit::Seconds)], "x");
+        encoder.encode_marker(&mut out, &record("x".into(), Value::Null), &mut Clock::default()).expect("marker");
         assert_eq!(out, "m,k=x tombstone=true 1000000000\n");
+    }
+
+    #[test]
+    fn statements_are_for_their_topics_and_a_topic_without_one_is_a_mistake_of_the_settings() {
+        let of = |topic: &str, measurement: &str| Statement {
+            topic: Some(topic.into()),
+            measurement: Measurement::Fixed(measurement.into()),
+            tags: vec![Tag { name: "s".into(), source: Source::Constant("=".into()) }],
+            ..plain()
+        };
+        let record = record(Value::Null, Value::Int8(1));
+        let lines = encode(vec![of("t", "a"), of("u", "b"), of("t", "c")], &record).expect("lines");
+        assert_eq!(lines, "a,s=\\= value=1i 1000\nc,s=\\= value=1i 1000\n");
+        let e = encode(vec![of("u", "b")], &record).expect_err("none");
+        assert_eq!(e.class(), ErrorClass::Fatal);
+        assert!(e.message().starts_with("finding the statement for topic t: x.statements has none"), "{e}");
+    }
+
+    #[test]
+    fn text_is_json_where_the_statement_says_so() {
+        let json = Statement { reads_json: true, ..plain() };
+        let of = |text: &str| encode(vec![json.clone()], &record(Value::Null, text.into()));
+        assert_eq!(of(r#"{"a":{"b":1},"c":1.50}"#).expect("line"), "m a.b=1i,c=1.5 1000\n");
+        let e = of("{").expect_err("no JSON");
+        assert_eq!((e.class(), e.message()), (ErrorClass::Data, "reading the text of the value as JSON"));
     }
 }

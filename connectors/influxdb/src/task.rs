@@ -1,123 +1,202 @@
-//! Requests, and what the server's answers mean.
+//! Requests: records are encoded while the request before is under way, so that order is kept and nobody waits.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use connect_api::{
-    Error, ErrorClass, Record, Result, SinkContext, SinkRecord, SinkTask, async_trait,
-    config::Secret,
-    template::{Escape, Template},
+    Bytes, Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, async_trait,
 };
 use connector_http::{
-    Answer, Client, Keys, Method, StatusCode, Url,
+    Answer, Client, HttpConfig, Method, RequestBuilder, Url,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use flate2::{Compression, write::GzEncoder};
+use tokio::task::JoinSet;
 
 use crate::{
-    config::{InfluxConfig, InfluxSettings, Tombstones, Version},
+    endpoint::Endpoint,
     line_protocol::Encoder,
+    moment::Clock,
+    plan::{Plan, Tombstones},
 };
 
 /// A request is sent when it is that long, however few its lines. Servers' limits start at 10 MB.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
+/// The metric of records that are no points.
+const WITHOUT_FIELDS: &str = "tocsin_influxdb_records_without_fields_total";
+
 /// A running task.
 #[derive(Debug)]
 pub struct InfluxTask {
-    pub(crate) settings: InfluxSettings,
-    context: SinkContext,
+    pub(crate) endpoint: Endpoint,
     pub(crate) client: Client,
     pub(crate) url: Url,
-    /// What is written to: database or bucket.
-    pub(crate) name: String,
     target: String,
-    measurement: Measurement,
+    gzip: bool,
+    batch_lines: usize,
+    tombstones: Tombstones,
+    context: SinkContext,
     encoder: Encoder,
+    clock: Clock,
     pub(crate) body: String,
-    lines: usize,
+    /// Which record of the slice each line of the body is of.
+    lines: Vec<usize>,
+    without_fields: Counter,
+    has_warned: bool,
 }
+
+/// A request that was sent and not answered yet; it is given up when this is dropped.
+struct Flight {
+    answer: JoinSet<Result<Answer>>,
+    lines: Vec<usize>,
+}
+
+/// Records that cannot be written, by their place in the slice.
+type Bad = Vec<(usize, Error)>;
 
 impl InfluxTask {
     /// Makes the task ready. Nothing is sent.
-    pub fn new(config: InfluxConfig, context: SinkContext) -> Result<Self> {
-        let settings = config.own;
-        let credentials = match settings.version {
-            Version::V1 => "influxdb.username and influxdb.password",
-            Version::V2 => "influxdb.token",
-        };
-        let client = Client::new(&config.with, Keys { url: "influxdb.url", credentials })?;
-        let client = match (&settings.token, &settings.username) {
-            (Some(token), _) => client.hiding(token).with_authorization(&format!("Token {}", token.reveal()))?,
-            (None, Some(user)) => client.with_basic(user, settings.password.as_ref().map_or("", Secret::reveal))?,
-            (None, None) => client,
-        };
-        let layout = settings.layout().map_err(|why| Error::fatal("reading influxdb.tags").caused_by(why))?;
-        let (url, name) = settings.target(layout.precision())?;
-        let target = format!("{name} at {}", client.place(&url));
-        let measurement = Measurement::new(&settings.measurement)?;
-        let encoder = Encoder::new(layout);
-        Ok(Self { settings, context, client, url, name, target, measurement, encoder, body: String::new(), lines: 0 })
+    pub fn new(plan: Plan, http: &HttpConfig, context: SinkContext) -> Result<Self> {
+        let endpoint = plan.endpoint;
+        let client = endpoint.client(http)?;
+        let encoder = Encoder::new(plan.statements, plan.key);
+        let url = endpoint.write_url(encoder.precision())?;
+        let target = format!("{} at {}", endpoint.name(), client.place(&url));
+        let help = "Records that had nothing to write as a field, and were passed over.";
+        let without_fields = context.counter(WITHOUT_FIELDS, help, &[]);
+        Ok(Self {
+            endpoint,
+            client,
+            url,
+            target,
+            gzip: plan.gzip,
+            batch_lines: plan.batch_lines,
+            tombstones: plan.tombstones,
+            context,
+            encoder,
+            clock: Clock::default(),
+            body: String::new(),
+            lines: Vec::new(),
+            without_fields,
+            has_warned: false,
+        })
     }
 
-    /// Appends the record's line to the body; `false` if it has no field to write.
-    pub(crate) fn encode(&mut self, record: &SinkRecord) -> Result<bool> {
+    /// Appends the record's lines to the body; `None` if it is a tombstone, which is ignored, else how many they are.
+    pub(crate) fn encode(&mut self, record: &SinkRecord) -> Result<Option<usize>> {
         let tombstone = record.value.is_null();
-        if tombstone && self.settings.tombstones == Tombstones::Ignore {
-            return Ok(true);
+        if tombstone && self.tombstones == Tombstones::Ignore {
+            return Ok(None);
         }
-        let measurement = self.measurement.of(record)?;
-        if tombstone {
-            self.encoder.encode_marker(&mut self.body, &measurement, record)?;
-        } else if !self.encoder.encode(&mut self.body, &measurement, record)? {
-            return Ok(false);
-        }
-        self.lines += 1;
-        Ok(true)
+        let write = if tombstone { Encoder::encode_marker } else { Encoder::encode };
+        write(&mut self.encoder, &mut self.body, record, &mut self.clock).map(Some)
     }
 
     fn is_full(&self) -> bool {
-        self.lines >= usize::try_from(self.settings.batch_lines).unwrap_or(1) || self.body.len() >= BODY_LIMIT
+        self.lines.len() >= self.batch_lines || self.body.len() >= BODY_LIMIT
     }
 
-    async fn write(&mut self) -> Result<()> {
-        if self.lines == 0 {
-            return Ok(());
-        }
-        let doing = || format!("writing {} points to {}", self.lines, self.target);
+    fn doing(&self, lines: usize) -> String {
+        format!("writing {lines} points to {}", self.target)
+    }
+
+    /// The request for what is in the body, which is then empty.
+    fn request(&mut self) -> Result<RequestBuilder> {
         let request = self.client.request(Method::POST, self.url.clone());
         let request = request.header(CONTENT_TYPE, "text/plain; charset=utf-8");
-        let request = if self.settings.gzip {
-            let body = gzip(&self.body).map_err(|e| Error::fatal(doing()).caused_by(e))?;
+        let request = if self.gzip {
+            let body = gzip(&self.body).map_err(|e| Error::fatal(self.doing(self.lines.len())).caused_by(e))?;
+            self.body.clear();
             request.header(CONTENT_ENCODING, "gzip").body(body)
         } else {
-            request.body(self.body.clone())
+            let capacity = self.body.len();
+            let body = std::mem::replace(&mut self.body, String::with_capacity(capacity));
+            request.body(Bytes::from(body))
         };
-        let answer = self.client.send(request, doing).await?;
-        if !answer.is_success() {
-            return Err(self.refusal(&answer, doing()));
+        Ok(request)
+    }
+
+    /// Sends what is in the body when the request before has been answered.
+    async fn launch(&mut self, before: Option<Flight>, bad: &mut Bad) -> Result<Flight> {
+        let (request, lines) = (self.request()?, std::mem::take(&mut self.lines));
+        self.land(before, bad).await?;
+        let (client, doing, mut answer) = (self.client.clone(), self.doing(lines.len()), JoinSet::new());
+        answer.spawn(async move { client.send(request, || doing).await });
+        Ok(Flight { answer, lines })
+    }
+
+    async fn land(&self, flight: Option<Flight>, bad: &mut Bad) -> Result<()> {
+        let Some(mut flight) = flight else { return Ok(()) };
+        let Some(answer) = flight.answer.join_next().await else { return Ok(()) };
+        let answer = answer.map_err(|e| Error::retriable(self.doing(flight.lines.len())).caused_by(e))??;
+        self.judge(&answer, &flight.lines, bad)
+    }
+
+    /// Sends what is in the body, if anything is, and waits for the answer.
+    async fn write(&mut self, bad: &mut Bad) -> Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
         }
-        self.body.clear();
-        self.lines = 0;
+        let (request, lines) = (self.request()?, std::mem::take(&mut self.lines));
+        let answer = self.client.send(request, || self.doing(lines.len())).await?;
+        self.judge(&answer, &lines, bad)
+    }
+
+    fn judge(&self, answer: &Answer, lines: &[usize], bad: &mut Bad) -> Result<()> {
+        if answer.is_success() {
+            return Ok(());
+        }
+        match self.endpoint.refused_lines(answer, lines.len()) {
+            Some(refused) => {
+                let status = answer.status;
+                bad.extend(refused.into_iter().map(|(line, why)| {
+                    let error = Error::data(self.doing(1));
+                    (lines[line], error.caused_by(format!("the server answered {status}: {why}")))
+                }));
+                Ok(())
+            }
+            None => Err(self.endpoint.refusal(answer, self.doing(lines.len()))),
+        }
+    }
+
+    async fn put_all(&mut self, records: &[SinkRecord]) -> Result<()> {
+        let (mut bad, mut empty, mut flight) = (Bad::new(), 0, None);
+        for (at, record) in records.iter().enumerate() {
+            match self.encode(record) {
+                Ok(None) => {}
+                Ok(Some(0)) => empty += 1,
+                Ok(Some(lines)) => self.lines.extend(std::iter::repeat_n(at, lines)),
+                Err(e) if e.class() == ErrorClass::Data => bad.push((at, e)),
+                Err(e) => return Err(e),
+            }
+            if self.is_full() && at + 1 < records.len() {
+                flight = Some(self.launch(flight, &mut bad).await?);
+            }
+        }
+        self.land(flight, &mut bad).await?;
+        self.write(&mut bad).await?;
+        self.clock.stored();
+        // Reported at the end only: what fails before comes again, and nothing must be reported twice.
+        bad.sort_by_key(|(at, _)| *at);
+        // Of several points of a record one that is refused is enough.
+        bad.dedup_by_key(|(at, _)| *at);
+        for (at, e) in bad {
+            self.context.report(&records[at], e).await?;
+        }
+        self.passed_over(empty);
         Ok(())
     }
 
-    // The shared mapping is right but for two answers that no retry changes. A partial write (400) is an
-    // error of the data: the worker halves the slice, and the good lines are overwritten by themselves.
-    fn refusal(&self, answer: &Answer, doing: String) -> Error {
-        if answer.status == StatusCode::NOT_FOUND {
-            let key = if self.settings.version == Version::V1 { "influxdb.database" } else { "influxdb.bucket" };
-            let text = format!("{doing}: create it, or correct influxdb.url or {key}");
-            return answer.error_as(ErrorClass::Fatal, text);
+    fn passed_over(&mut self, records: u64) {
+        if records > 0 {
+            self.without_fields.add(records);
+            if !std::mem::replace(&mut self.has_warned, true) {
+                tracing::warn!(
+                    records,
+                    "passed over records that have no field to write; {WITHOUT_FIELDS} counts them"
+                );
+            }
         }
-        // InfluxDB 1 answers 500.
-        if answer.text.contains("retention policy not found") {
-            let text = format!("{doing}: create the retention policy, or correct influxdb.retention.policy");
-            return answer.error_as(ErrorClass::Fatal, text);
-        }
-        answer.error(doing)
     }
 }
 
@@ -126,55 +205,14 @@ impl SinkTask for InfluxTask {
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         // What an earlier try has left: its records come again.
         self.body.clear();
-        self.lines = 0;
-        let mut bad = Vec::new();
-        let mut empty = 0;
-        for record in records {
-            match self.encode(record) {
-                Ok(true) => {}
-                Ok(false) => empty += 1,
-                Err(e) => bad.push((record, e)),
-            }
-            if self.is_full() {
-                self.write().await?;
-            }
-        }
-        self.write().await?;
-        // Reported at the end only: what fails before comes again, and nothing must be reported twice.
-        for (record, e) in bad {
-            self.context.report(record, e).await?;
-        }
-        if empty > 0 {
-            tracing::warn!(records = empty, "skipped records that have no field to write");
-        }
-        Ok(())
-    }
-}
-
-/// The measurement's name: a template, but for the forms that need none.
-#[derive(Debug)]
-enum Measurement {
-    Topic,
-    Fixed(String),
-    Template(Template),
-}
-
-impl Measurement {
-    fn new(source: &str) -> Result<Self> {
-        let inside = source.strip_prefix("{{").and_then(|s| s.strip_suffix("}}"));
-        Ok(match inside.map(str::trim) {
-            Some("topic") => Self::Topic,
-            _ if !source.contains('{') => Self::Fixed(source.to_owned()),
-            _ => Self::Template(Template::parse(source, Escape::None)?),
-        })
+        self.lines.clear();
+        self.clock.begin();
+        self.put_all(records).await
     }
 
-    fn of<'a>(&'a self, record: &'a Record) -> Result<Cow<'a, str>> {
-        Ok(match self {
-            Self::Topic => Cow::Borrowed(&*record.topic),
-            Self::Fixed(name) => Cow::Borrowed(name),
-            Self::Template(template) => Cow::Owned(template.render(record, Default::default())?),
-        })
+    async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {
+        self.clock.settled(offsets);
+        Ok(offsets.to_vec())
     }
 }
 
@@ -182,20 +220,4 @@ fn gzip(text: &str) -> io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
     encoder.write_all(text.as_bytes())?;
     encoder.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_measurements_need_no_template() {
-        let record = Record::new("alarms");
-        assert!(matches!(Measurement::new("{{ topic }}").expect("topic"), Measurement::Topic));
-        assert!(matches!(Measurement::new("fixed").expect("fixed"), Measurement::Fixed(_)));
-        assert_eq!(Measurement::new("x-{{topic}}").expect("template").of(&record).expect("name"), "x-alarms");
-        let e = Measurement::new("x-{{key}}").expect("template").of(&record).expect_err("no key");
-        assert_eq!(e.class(), ErrorClass::Data);
-        assert!(e.message().contains("key is null"), "{e}");
-    }
 }
