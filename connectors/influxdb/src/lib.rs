@@ -1,8 +1,11 @@
-//! InfluxDB sink: writes records as points, over the write APIs of InfluxDB 1, 2 and 3.
+//! InfluxDB sink: writes records as points, over the write APIs of InfluxDB 1, 2 and 3. It also stands in for the sinks of
+//! Lenses and Confluent, with their settings.
 //!
 //! | Module | What it holds |
 //! |---|---|
 //! | [`config`] | own settings |
+//! | [`lenses`], [`kcql`] | settings of Lenses' connector, and its query language; pure |
+//! | [`confluent`] | settings of Confluent's connector |
 //! | [`plan`] | what all kinds of settings are turned into: endpoint and statements |
 //! | [`statement`] | what of a record becomes measurement, tags, fields and time; pure |
 //! | [`moment`] | the times of points; pure |
@@ -12,7 +15,10 @@
 //! | `trial` | what test calls ask |
 
 pub mod config;
+pub mod confluent;
 pub mod endpoint;
+pub mod kcql;
+pub mod lenses;
 pub mod line_protocol;
 pub mod moment;
 pub mod plan;
@@ -28,6 +34,8 @@ use connect_api::{
 };
 
 pub use config::InfluxConfig;
+pub use confluent::ConfluentConfig;
+pub use lenses::LensesConfig;
 use plan::Front;
 use task::InfluxTask;
 
@@ -65,6 +73,48 @@ impl Kind for Own {
                 fields from the value's members (nested ones as a.b, lists as a0, a1 …), tags from chosen members or \
                 the key. Points of one measurement with the same tags and time overwrite each other: a redelivery \
                 is harmless, and two records that must both be kept need different tags or times.",
+    };
+}
+
+/// The plugin that runs with the settings of Lenses' connector.
+pub type LensesInfluxSink = Sink<Lenses>;
+
+/// The kind of the settings of Lenses' connector.
+#[derive(Debug)]
+pub struct Lenses;
+
+impl Kind for Lenses {
+    type Config = LensesConfig;
+
+    const INFO: PluginInfo = PluginInfo {
+        name: "influxdb-kcql-sink",
+        aliases: &[
+            "io.lenses.streamreactor.connect.influx.InfluxSinkConnector",
+            "com.datamountaineer.streamreactor.connect.influx.InfluxSinkConnector",
+        ],
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Writes records to InfluxDB 1 by statements in Lenses' query language (KCQL), with the settings of its \
+                connector. For versions 2 and 3, measurements by templates and more see influxdb-sink.",
+    };
+}
+
+/// The plugin that runs with the settings of Confluent's connector.
+pub type ConfluentInfluxSink = Sink<Confluent>;
+
+/// The kind of the settings of Confluent's connector.
+#[derive(Debug)]
+pub struct Confluent;
+
+impl Kind for Confluent {
+    type Config = ConfluentConfig;
+
+    const INFO: PluginInfo = PluginInfo {
+        name: "influxdb-confluent-sink",
+        aliases: &["io.confluent.influxdb.InfluxDBSinkConnector"],
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Writes records to InfluxDB 1 with the settings of Confluent's connector: members of the value are fields, \
+                but for measurement, which names the measurement, and tags, whose members are tags. For versions 2 and 3, \
+                measurements by templates and more see influxdb-sink.",
     };
 }
 

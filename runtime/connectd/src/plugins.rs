@@ -27,6 +27,8 @@ pub fn plugins() -> Plugins {
         .sink::<connector_file::FileStreamSink>()
         .sink::<connector_influxdb::InfluxSink>()
         .sink::<connector_prometheus::PrometheusSink>()
+        .sink::<connector_influxdb::ConfluentInfluxSink>()
+        .sink::<connector_influxdb::LensesInfluxSink>()
         .sink::<connector_slack::SlackSink>()
         .sink::<connector_webhook_sink::WebhookSink>()
         .converter::<StringConverter>()
