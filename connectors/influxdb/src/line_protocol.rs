@@ -1,9 +1,10 @@
 //! From a record to lines of InfluxDB's line protocol: `measurement[,tag=value] field=value[,…] [time]`.
 //!
-//! Escapes were tried on a server. Some names cannot be written as they are: in names and tag values a
-//! line break or another control character becomes a blank, and a backslash in front of a comma, an equals
-//! sign, a blank or the end becomes a slash. `#` at the start of a measurement (a comment, ignored with
-//! success) becomes `_`, and a field or tag called `time` (dropped with success) becomes `time_`.
+//! Escapes were tried on a server. Some texts cannot be written as they are: in names a line break or another control
+//! character becomes a blank, in values of tags the line break alone. In both a backslash in front of a comma, an equals
+//! sign, a blank or the end becomes a slash, in names also in front of a double quote: a server takes it for an escape and
+//! then does not find the series. `#` at the start of a measurement (a comment, ignored with success) becomes `_`, and a
+//! field or tag called `time` (dropped with success) becomes `time_`.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -142,7 +143,7 @@ impl Prepared {
             name(&mut text, &tag.name);
             text.push('=');
             if let Source::Constant(value) = &tag.source {
-                escape(&mut text, value, true);
+                escape(&mut text, value, Part::Value);
             }
             text
         };
@@ -167,10 +168,10 @@ impl Prepared {
                 out.push('_');
                 // Without the rest it is that alone.
                 if !rest.is_empty() {
-                    escape(out, rest, false);
+                    escape(out, rest, Part::Measurement);
                 }
             }
-            None => escape(out, &measurement, false),
+            None => escape(out, &measurement, Part::Measurement),
         }
         for (tag, start) in self.statement.tags.iter().zip(&self.tags) {
             match &tag.source {
@@ -178,7 +179,7 @@ impl Prepared {
                 Source::Place(place) => {
                     if let Some(text) = tag_text(&tag.name, place.find(record, value))? {
                         out.push_str(start);
-                        escape(out, &text, true);
+                        escape(out, &text, Part::Value);
                     }
                 }
             }
@@ -216,7 +217,7 @@ impl Prepared {
             out.push(',');
             name(out, &tag);
             out.push('=');
-            escape(out, &text, true);
+            escape(out, &text, Part::Value);
         }
         Ok(())
     }
@@ -385,7 +386,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Writes the name of a tag or field.
 fn name(out: &mut String, text: &str) {
-    escape(out, if text == "time" { "time_" } else { text }, true);
+    escape(out, if text == "time" { "time_" } else { text }, Part::Name);
 }
 
 /// Whether a byte of a name or tag value needs an escape, or may need one.
@@ -399,8 +400,18 @@ const SPECIAL: [bool; 256] = {
     table
 };
 
-/// Writes a name or a tag value; the equals sign needs its escape everywhere but in measurements.
-fn escape(out: &mut String, text: &str, equals: bool) {
+/// What is written, of which servers take different characters as they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The equals sign needs no escape.
+    Measurement,
+    /// The name of a tag or field.
+    Name,
+    /// A tag's value: control characters but the line break stay.
+    Value,
+}
+
+fn escape(out: &mut String, text: &str, part: Part) {
     if text.is_empty() {
         out.push('_');
         return;
@@ -409,14 +420,15 @@ fn escape(out: &mut String, text: &str, equals: bool) {
         out.push_str(text);
         return;
     }
-    let special = |c: char| matches!(c, ',' | '=' | ' ') || c.is_ascii_control();
+    let blank = |c: char| if part == Part::Value { c == '\n' } else { c.is_ascii_control() };
+    let escaped = |c: char| matches!(c, ',' | '=' | ' ') || blank(c) || part != Part::Value && c == '"';
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\\' if chars.peek().copied().is_none_or(special) => out.push('/'),
-            '=' if !equals => out.push('='),
+            '\\' if chars.peek().copied().is_none_or(escaped) => out.push('/'),
+            '=' if part == Part::Measurement => out.push('='),
             ',' | '=' => out.extend(['\\', c]),
-            c if special(c) => out.push_str("\\ "),
+            c if c == ' ' || blank(c) => out.push_str("\\ "),
             c => out.push(c),
         }
     }
@@ -553,9 +565,9 @@ mod tests {
         let value = Value::map([("a b,c=d", Value::Int8(1)), ("e\\", Value::Int8(2)), ("", Value::Int8(3))]);
         let record = record(Value::from("k\\,\nk\\x \\"), value);
         let mut odd = statement(&["_key as t=g"], &[], &[]);
-        odd.measurement = Measurement::Fixed("#m =\r,\\".into());
+        odd.measurement = Measurement::Fixed("#m =\r,\"\\\"\\".into());
         let line = line_of(odd, &record);
-        assert_eq!(line, "_m\\ =\\ \\,/,t\\=g=k/\\,\\ k\\x\\ / a\\ b\\,c\\=d=1i,e/=2i,value=3i 1000\n");
+        assert_eq!(line, "_m\\ =\\ \\,\"/\"/,t\\=g=k/\\,\\ k\\x\\ / a\\ b\\,c\\=d=1i,e/=2i,value=3i 1000\n");
     }
 
     #[test]
