@@ -118,9 +118,12 @@ fn lags<'a>(text: &mut Text, tasks: impl Iterator<Item = &'a Counted>) {
     text.family((LAG.0, Kind::Gauge, LAG.1), all.iter().map(|(labels, lag)| (borrowed(labels), *lag)));
 }
 
+/// A connector's family with its series.
+type Shown = (Arc<str>, Family, Vec<Series>);
+
 /// What connectors show by their settings, each family in one piece whoever shows it.
 fn families(text: &mut Text, expositions: &Expositions) {
-    let mut by_name: BTreeMap<Arc<str>, Vec<(Arc<str>, Family, Vec<Series>)>> = BTreeMap::new();
+    let mut by_name: BTreeMap<Arc<str>, Vec<Shown>> = BTreeMap::new();
     for (connector, exposition) in expositions.all() {
         for (family, series) in exposition.families().iter().zip(exposition.series()) {
             by_name.entry(family.name.clone()).or_default().push((connector.clone(), family.clone(), series));
