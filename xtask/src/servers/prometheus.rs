@@ -29,15 +29,12 @@ impl Prometheus {
 
     /// Starts one that reads `/metrics` of this host and port.
     pub fn start(target: &str) -> Result<Self> {
-        let target = format!("    static_configs:\n      - targets: [\"{target}\"]\n");
-        Self::launch(&format!("scrape_configs:\n  - job_name: connect\n{target}"))
+        Self::launch(&job("connect", target))
     }
 
-    /// As [`Prometheus::start`], with a file of rules that it evaluates every second.
-    pub fn start_with_rules(target: &str, rules: &Path) -> Result<Self> {
-        let target = format!("    static_configs:\n      - targets: [\"{target}\"]\n");
-        let rules = format!("rule_files: [\"{}\"]\n", rules.display());
-        Self::launch(&format!("{rules}scrape_configs:\n  - job_name: connect\n{target}"))
+    /// As [`Prometheus::start`], as the job of this name and with a file of rules that it evaluates every second.
+    pub fn start_with_rules(name: &str, target: &str, rules: &Path) -> Result<Self> {
+        Self::launch(&format!("rule_files: [\"{}\"]\n{}", rules.display(), job(name, target)))
     }
 
     /// Starts one that reads nothing, and takes remote writes at `/api/v1/write`.
@@ -83,18 +80,29 @@ impl Prometheus {
         Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
     }
 
-    /// Whether an alert of this name fires now.
-    pub fn firing(&self, alert: &str) -> Result<bool> {
-        let firing = self.query(&format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}"))?;
-        Ok(!firing.is_empty())
+    /// Its rules with how they do, each as `/api/v1/rules` has it.
+    pub fn rules(&self) -> Result<Vec<Value>> {
+        let doing = || "asking prometheus for its rules".to_owned();
+        let body = http::body_of(http::get(&self.port.address(), "/api/v1/rules")?, doing)?;
+        let answer: Value = serde_json::from_str(&body)
+            .map_err(|error| Error::Answer { doing: doing(), answer: format!("{error}: {body}") })?;
+        let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
+        Ok(groups.iter().filter_map(|group| group["rules"].as_array()).flatten().cloned().collect())
     }
 
     /// What promtool says of a file of rules; an error if they are wrong.
     pub fn check_rules(rules: &Path) -> Result<String> {
-        let checker = Self::fetch(&Cache::open()?)?.with_file_name(CHECKER);
-        let mut promtool = std::process::Command::new(checker);
-        promtool.args(["check", "rules"]).arg(rules);
-        command::run(&mut promtool, "checking rules", Duration::from_secs(60))
+        Self::promtool(&["check", "rules"], rules)
+    }
+
+    /// Has promtool play the cases of a file for `promtool test rules`; an error if they come out otherwise.
+    pub fn test_rules(cases: &Path) -> Result<String> {
+        Self::promtool(&["test", "rules"], cases)
+    }
+
+    fn promtool(what: &[&str], file: &Path) -> Result<String> {
+        let mut promtool = std::process::Command::new(Self::fetch(&Cache::open()?)?.with_file_name(CHECKER));
+        command::run(promtool.args(what).arg(file), &format!("{} by promtool", what.join(" ")), Duration::from_secs(60))
     }
 
     /// What promtool says of a page of metrics, a line each. A page that it cannot read is an error.
@@ -105,6 +113,11 @@ impl Prometheus {
         let said = command::run(&mut sh, "checking a page of metrics", Duration::from_secs(60))?;
         Ok(said.lines().map(str::to_owned).collect())
     }
+}
+
+/// The settings of a job with one target.
+fn job(name: &str, target: &str) -> String {
+    format!("scrape_configs:\n  - job_name: {name}\n    static_configs:\n      - targets: [\"{target}\"]\n")
 }
 
 impl Server for Prometheus {
