@@ -15,6 +15,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "connector-datagen" => &["connect-api", "connect-converters", "connect-files"],
         "connector-sal" => &["connect-api", "connect-converters"],
         "connector-kafka" => &["connect-api", "connect-kafka"],
+        "connector-webhook-sink" => &["connect-api", "connect-kafka", "connector-alarm", "connector-http"],
         name if name.starts_with("connector-") => &["connect-api", "connector-alarm", "connector-http"],
         // The server, the end-to-end tests and the benches know everything.
         "connectd" | "tocsin-tests" | "tocsin-benches" => return None,

@@ -1,12 +1,22 @@
-//! Webhook sink: one HTTP request per record, in order.
+//! Webhook sink: records as HTTP requests, each in one or several in one, in order.
 //!
-//! - [`config`]: the settings
+//! - [`config`]: the settings; [`aiven`] and [`confluent`]: those of the connectors that it stands in for
+//! - [`plan`]: what all of these mean
 //! - [`task`]: sends requests
-//! - [`request`]: from a record to a request; pure
+//! - [`request`]: from a record to the parts of a request; [`batch`]: from several bodies to one; both pure
+//! - [`responses`]: answers as records
+//! - [`presets`]: ready requests of alarms; [`alertmanager`]: a task of its own, as Alertmanager forgets
 
+pub mod alertmanager;
+pub mod batch;
 pub mod config;
+pub mod plan;
+pub mod presets;
 pub mod request;
+pub mod responses;
 pub mod task;
+
+use std::marker::PhantomData;
 
 use connect_api::{
     Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
@@ -14,34 +24,27 @@ use connect_api::{
 };
 
 pub use config::WebhookSinkConfig;
+use plan::Style;
 
-/// The connector.
+/// The connector, in one of the ways to configure it.
 #[derive(Debug)]
-pub struct WebhookSink(Settings);
+pub struct HttpSink<S>(Settings, PhantomData<S>);
+
+/// `webhook-sink`
+pub type WebhookSink = HttpSink<config::Webhook>;
 
 #[async_trait]
-impl Connector for WebhookSink {
-    type Config = WebhookSinkConfig;
+impl<S: Style> Connector for HttpSink<S> {
+    type Config = S::Config;
 
-    const INFO: PluginInfo = PluginInfo {
-        name: "webhook-sink",
-        aliases: &[],
-        version: env!("CARGO_PKG_VERSION"),
-        about: "Sends each record as an HTTP request, one after the other in the order of its partition unless \
-                http.max.in.flight says otherwise. URL and body \
-                are templates over the record; without a body template the record is sent as JSON. An answer of 2xx \
-                means delivered; 429, 5xx and no answer mean the same record again, after Retry-After if given; 400, \
-                409, 413, 414, 422 and 431 are errors of the record, all others fail the task.",
-    };
+    const INFO: PluginInfo = S::INFO;
 
-    fn validate(config: &WebhookSinkConfig, problems: &mut Problems) {
-        config.own.own.own.validate(problems);
-        config.own.with.validate(problems);
-        config.with.validate(problems);
+    fn validate(config: &S::Config, problems: &mut Problems) {
+        S::validate(config, problems);
     }
 
-    async fn start(_config: WebhookSinkConfig, context: ConnectorContext) -> Result<Self> {
-        Ok(Self(context.settings))
+    async fn start(_config: S::Config, context: ConnectorContext) -> Result<Self> {
+        Ok(Self(context.settings, PhantomData))
     }
 
     fn task_configs(&self, max_tasks: usize) -> Result<Vec<Settings>> {
@@ -50,16 +53,16 @@ impl Connector for WebhookSink {
 }
 
 #[async_trait]
-impl SinkConnector for WebhookSink {
-    async fn start_task(config: WebhookSinkConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
-        Ok(Box::new(task::WebhookTask::new(config, context)?))
+impl<S: Style> SinkConnector for HttpSink<S> {
+    async fn start_task(config: S::Config, context: SinkContext) -> Result<Box<dyn SinkTask>> {
+        S::task(config, context).await
     }
 
-    async fn start_trial(config: WebhookSinkConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
-        Ok(Some(Box::new(task::WebhookTask::new(config, context)?)))
+    async fn start_trial(config: S::Config, _context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        S::trial(&config).map(Some)
     }
 
-    fn alter_offsets(_config: &WebhookSinkConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
+    fn alter_offsets(_config: &S::Config, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
         Ok(true)
     }
 }
