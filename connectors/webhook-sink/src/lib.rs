@@ -7,9 +7,11 @@
 //! - [`responses`]: answers as records
 //! - [`presets`]: ready requests of alarms; [`alertmanager`]: a task of its own, as Alertmanager forgets
 
+pub mod aiven;
 pub mod alertmanager;
 pub mod batch;
 pub mod config;
+pub mod confluent;
 pub mod plan;
 pub mod presets;
 pub mod request;
@@ -32,6 +34,10 @@ pub struct HttpSink<S>(Settings, PhantomData<S>);
 
 /// `webhook-sink`
 pub type WebhookSink = HttpSink<config::Webhook>;
+/// Aiven's HTTP sink.
+pub type AivenHttpSink = HttpSink<aiven::Aiven>;
+/// Confluent's HTTP sink.
+pub type ConfluentHttpSink = HttpSink<confluent::Confluent>;
 
 #[async_trait]
 impl<S: Style> Connector for HttpSink<S> {

@@ -125,6 +125,13 @@ impl UrlTemplate {
         Ok(Self { template, fixed, key })
     }
 
+    /// Takes the text as it is, whatever a template would make of it.
+    pub fn fixed_as(text: &str, key: &'static str) -> Result<Self> {
+        let url = checked(text, key)?;
+        let template = Template::parse(&literal(text), Escape::Url).map_err(|e| without_source(&e, text, key))?;
+        Ok(Self { template, fixed: Some(url), key })
+    }
+
     /// The URL of all requests, if no record decides it.
     pub fn fixed(&self) -> Option<&Url> {
         self.fixed.as_ref()
@@ -132,6 +139,9 @@ impl UrlTemplate {
 
     /// Scheme, host and port of the URL; `None` where they depend on the record.
     pub fn server(&self) -> Option<Url> {
+        if let Some(url) = &self.fixed {
+            return Some(url.clone());
+        }
         let source = self.template.source();
         let (scheme, rest) = source.split_once("://")?;
         let host = rest.split(['/', '?', '#']).next().filter(|host| !host.contains('{'))?;
@@ -223,17 +233,24 @@ impl HeaderPlan {
     /// Parses a header's value. A value without templates is refused now if it cannot be sent. Reasons hold no values:
     /// some are secrets.
     pub fn new(name: &str, value: &str, secret: bool) -> Result<Self, String> {
+        if !value.contains("{{") && !value.contains("{%") {
+            return Self::fixed(name, value, secret);
+        }
         let parsed = HeaderName::from_bytes(name.as_bytes());
         let name = parsed.map_err(|_| format!("{name:?} cannot be the name of a header"))?;
-        if !value.contains("{{") && !value.contains("{%") {
-            return Ok(Self::Fixed(name.clone(), self::value(&name, value, secret)?));
-        }
         let template = Template::parse(value, Escape::None);
         let value = template.map_err(|e| match secret {
             true => format!("The template of header {name} cannot be read"),
             false => e.one_line(),
         })?;
         Ok(Self::Template { name, value, secret })
+    }
+
+    /// A header whose value is the same for every request.
+    pub fn fixed(name: &str, value: &str, secret: bool) -> Result<Self, String> {
+        let parsed = HeaderName::from_bytes(name.as_bytes());
+        let name = parsed.map_err(|_| format!("{name:?} cannot be the name of a header"))?;
+        self::value(&name, value, secret).map(|value| Self::Fixed(name.clone(), value))
     }
 
     /// Whether the value depends on the record.
@@ -255,6 +272,15 @@ impl HeaderPlan {
             }
         }
     }
+}
+
+/// A template that says this text.
+pub fn literal(text: &str) -> String {
+    if !text.contains('{') && !text.contains('}') {
+        return text.to_owned();
+    }
+    let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("{{{{ \"{quoted}\"|safe }}}}")
 }
 
 fn value(name: &HeaderName, text: &str, secret: bool) -> Result<HeaderValue, String> {

@@ -89,11 +89,19 @@ impl Sender {
         match (made().next(), &self.plan.batch) {
             (Some(Made::Nothing), _) => made().take_while(|made| matches!(made, Made::Nothing)).count(),
             (Some(Made::Part(place, Some(_))), Some(batch)) => {
+                // What sends nothing is in nobody's way.
                 let size = |made: &Made| match made {
-                    Made::Part(other, Some(body)) if other == place => Some(body.len()),
+                    Made::Part(other, Some(body)) if other == place => Some(Some(body.len())),
+                    Made::Nothing => Some(None),
                     _ => None,
                 };
-                batch.fitting(made().map_while(size))
+                let mut parts = batch.fitting(made().map_while(size).flatten());
+                let fits = |size: Option<usize>| {
+                    let fits = size.is_none() || parts > 0;
+                    parts -= usize::from(fits && size.is_some());
+                    fits
+                };
+                made().map_while(size).map(fits).take_while(|fits| *fits).count()
             }
             _ => 1,
         }

@@ -31,6 +31,8 @@ pub fn plugins() -> Plugins {
         .sink::<connector_influxdb::LensesInfluxSink>()
         .sink::<connector_slack::SlackSink>()
         .sink::<connector_webhook_sink::WebhookSink>()
+        .sink::<connector_webhook_sink::AivenHttpSink>()
+        .sink::<connector_webhook_sink::ConfluentHttpSink>()
         .converter::<StringConverter>()
         .converter::<JsonConverter>()
         .converter::<ByteArrayConverter>()
