@@ -31,6 +31,9 @@ impl Progress {
 
     /// Forgets a slice that was delivered as a whole: it is not tried again.
     pub fn finished(&mut self, slice: &[SinkRecord]) {
+        if self.0.is_empty() {
+            return;
+        }
         for record in slice {
             self.0.remove(&key(record));
         }

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use connect_api::{
-    Bytes, Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, async_trait,
+    Bytes, Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, TopicPartition,
+    async_trait,
 };
 use connector_http::{
-    Answer, Client, HttpConfig, Method, RequestBuilder, Url,
+    Answer, Client, HttpConfig, Method, Progress, RequestBuilder, Url,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -43,6 +44,8 @@ pub struct InfluxTask {
     lines: Vec<usize>,
     without_fields: Counter,
     has_warned: bool,
+    /// What of a slice was stored before it failed, so that a slice of many requests does not begin anew each time.
+    progress: Progress,
 }
 
 /// A request that was sent and not answered yet; it is given up when this is dropped.
@@ -51,8 +54,16 @@ struct Flight {
     lines: Vec<usize>,
 }
 
-/// Records that cannot be written, by their place in the slice.
-type Bad = Vec<(usize, Error)>;
+/// What has become of a slice so far, by places in it.
+#[derive(Default)]
+struct Slice {
+    /// Records that cannot be written.
+    bad: Vec<(usize, Error)>,
+    /// Records without a field.
+    empty: Vec<usize>,
+    /// What is in front of it has been decided about: stored, bad or empty.
+    done: usize,
+}
 
 impl InfluxTask {
     /// Makes the task ready. Nothing is sent.
@@ -79,6 +90,7 @@ impl InfluxTask {
             lines: Vec::new(),
             without_fields,
             has_warned: false,
+            progress: Progress::new(),
         })
     }
 
@@ -117,79 +129,90 @@ impl InfluxTask {
     }
 
     /// Sends what is in the body when the request before has been answered.
-    async fn launch(&mut self, before: Option<Flight>, bad: &mut Bad) -> Result<Flight> {
+    async fn launch(&mut self, before: Option<Flight>, slice: &mut Slice) -> Result<Flight> {
         let (request, lines) = (self.request()?, std::mem::take(&mut self.lines));
-        self.land(before, bad).await?;
+        self.land(before, slice).await?;
         let (client, doing, mut answer) = (self.client.clone(), self.doing(lines.len()), JoinSet::new());
         answer.spawn(async move { client.send(request, || doing).await });
         Ok(Flight { answer, lines })
     }
 
-    async fn land(&self, flight: Option<Flight>, bad: &mut Bad) -> Result<()> {
+    async fn land(&self, flight: Option<Flight>, slice: &mut Slice) -> Result<()> {
         let Some(mut flight) = flight else { return Ok(()) };
         let Some(answer) = flight.answer.join_next().await else { return Ok(()) };
         let answer = answer.map_err(|e| Error::retriable(self.doing(flight.lines.len())).caused_by(e))??;
-        self.judge(&answer, &flight.lines, bad)
+        self.judge(&answer, &flight.lines, slice)
     }
 
     /// Sends what is in the body, if anything is, and waits for the answer.
-    async fn write(&mut self, bad: &mut Bad) -> Result<()> {
+    async fn write(&mut self, slice: &mut Slice) -> Result<()> {
         if self.lines.is_empty() {
             return Ok(());
         }
         let (request, lines) = (self.request()?, std::mem::take(&mut self.lines));
         let answer = self.client.send(request, || self.doing(lines.len())).await?;
-        self.judge(&answer, &lines, bad)
+        self.judge(&answer, &lines, slice)
     }
 
-    fn judge(&self, answer: &Answer, lines: &[usize], bad: &mut Bad) -> Result<()> {
-        if answer.is_success() {
-            return Ok(());
+    fn judge(&self, answer: &Answer, lines: &[usize], slice: &mut Slice) -> Result<()> {
+        if !answer.is_success() {
+            let Some(refused) = self.endpoint.refused_lines(answer, lines.len()) else {
+                return Err(self.endpoint.refusal(answer, self.doing(lines.len())));
+            };
+            let status = answer.status;
+            slice.bad.extend(refused.into_iter().map(|(line, why)| {
+                let error = Error::data(self.doing(1));
+                (lines[line], error.caused_by(format!("the server answered {status}: {why}")))
+            }));
         }
-        match self.endpoint.refused_lines(answer, lines.len()) {
-            Some(refused) => {
-                let status = answer.status;
-                bad.extend(refused.into_iter().map(|(line, why)| {
-                    let error = Error::data(self.doing(1));
-                    (lines[line], error.caused_by(format!("the server answered {status}: {why}")))
-                }));
-                Ok(())
-            }
-            None => Err(self.endpoint.refusal(answer, self.doing(lines.len()))),
-        }
+        slice.done = lines.last().map_or(slice.done, |last| last + 1);
+        Ok(())
     }
 
-    async fn put_all(&mut self, records: &[SinkRecord]) -> Result<()> {
-        let (mut bad, mut empty, mut flight) = (Bad::new(), 0, None);
+    async fn put_all(&mut self, records: &[SinkRecord], slice: &mut Slice) -> Result<()> {
+        let mut flight = None;
         for (at, record) in records.iter().enumerate() {
+            if self.progress.has(record) {
+                continue;
+            }
             match self.encode(record) {
                 Ok(None) => {}
-                Ok(Some(0)) => empty += 1,
+                Ok(Some(0)) => slice.empty.push(at),
                 Ok(Some(lines)) => self.lines.extend(std::iter::repeat_n(at, lines)),
-                Err(e) if e.class() == ErrorClass::Data => bad.push((at, e)),
+                Err(e) if e.class() == ErrorClass::Data => slice.bad.push((at, e)),
                 Err(e) => return Err(e),
             }
             if self.is_full() && at + 1 < records.len() {
-                flight = Some(self.launch(flight, &mut bad).await?);
+                flight = Some(self.launch(flight, slice).await?);
             }
         }
-        self.land(flight, &mut bad).await?;
-        self.write(&mut bad).await?;
-        self.clock.stored();
+        self.land(flight, slice).await?;
+        self.write(slice).await?;
         // Reported at the end only: what fails before comes again, and nothing must be reported twice.
+        let mut bad = std::mem::take(&mut slice.bad);
         bad.sort_by_key(|(at, _)| *at);
         // Of several points of a record one that is refused is enough.
         bad.dedup_by_key(|(at, _)| *at);
         for (at, e) in bad {
+            slice.done = at;
             self.context.report(&records[at], e).await?;
         }
-        self.passed_over(empty);
+        slice.done = records.len();
         Ok(())
     }
 
-    fn passed_over(&mut self, records: u64) {
+    /// Remembers what need not be done again when the slice comes again.
+    fn note(&mut self, records: &[SinkRecord], slice: &Slice) {
+        for (at, record) in records[..slice.done].iter().enumerate() {
+            if !slice.bad.iter().any(|(bad, _)| *bad == at) {
+                self.progress.note(record);
+            }
+        }
+    }
+
+    fn passed_over(&mut self, records: usize) {
         if records > 0 {
-            self.without_fields.add(records);
+            self.without_fields.add(records as u64);
             if !std::mem::replace(&mut self.has_warned, true) {
                 tracing::warn!(
                     records,
@@ -202,12 +225,28 @@ impl InfluxTask {
 
 #[async_trait]
 impl SinkTask for InfluxTask {
+    async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        // They may start anywhere.
+        self.progress.forget(partitions);
+        Ok(())
+    }
+
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         // What an earlier try has left: its records come again.
         self.body.clear();
         self.lines.clear();
         self.clock.begin();
-        self.put_all(records).await
+        let mut slice = Slice::default();
+        let outcome = self.put_all(records, &mut slice).await;
+        self.passed_over(slice.empty.iter().filter(|at| **at < slice.done).count());
+        match outcome {
+            Ok(()) => {
+                self.clock.stored();
+                self.progress.finished(records);
+            }
+            Err(_) => self.note(records, &slice),
+        }
+        outcome
     }
 
     async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {

@@ -217,6 +217,45 @@ async fn mocked_refusals_that_are_no_records_fault_are_fatal_or_retried() {
     }
 }
 
+/// Fails each request when it comes for the first time, but the first, and stores those that come again.
+struct Forgetful {
+    seen: Mutex<Vec<Vec<String>>>,
+    stored: Arc<Mutex<Vec<String>>>,
+}
+
+impl Respond for Forgetful {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let (lines, mut seen) = (lines(request), self.seen.lock().unwrap());
+        if !seen.is_empty() && !seen.contains(&lines) {
+            seen.push(lines);
+            return ResponseTemplate::new(503);
+        }
+        seen.push(lines.clone());
+        self.stored.lock().unwrap().extend(lines);
+        ResponseTemplate::new(204)
+    }
+}
+
+#[tokio::test]
+async fn mocked_failures_within_a_slice_repeat_neither_what_was_stored_nor_what_was_reported() {
+    let (server, stored) = (MockServer::start().await, Arc::<Mutex<Vec<String>>>::default());
+    let plays = Forgetful { seen: Mutex::default(), stored: stored.clone() };
+    Mock::given(any()).respond_with(plays).mount(&server).await;
+    let more = [&V2[..], &[("influxdb.batch.lines", "10"), ("influxdb.tags", "tag")]].concat();
+    let (mut task, host) = start(&settings(&server.uri(), &more)).await;
+    let mut records = records(45);
+    for bad in [3, 44] {
+        records[bad].value = Value::map([("v", Value::Int64(0)), ("tag", Value::array(vec![]))]);
+    }
+    assert_eq!(deliver(&mut *task, &records, &host).await.unwrap(), 4, "each but the first request failed once");
+    let expected = (0..45).filter(|i| ![3, 44].contains(i)).map(|i| format!("t v={i}i {}", i * 1000));
+    assert_eq!(*stored.lock().unwrap(), expected.collect::<Vec<_>>(), "in order, and nothing twice");
+    assert_eq!(host.reported().iter().map(|(at, _)| at.unwrap()).collect::<Vec<_>>(), [3, 44]);
+    // Nothing is remembered of it: what comes again later is another record.
+    deliver(&mut *task, &records[..2], &host).await.unwrap();
+    assert_eq!(stored.lock().unwrap().len(), 45);
+}
+
 /// Takes no more than so many lines.
 struct Narrow(usize);
 
