@@ -17,6 +17,8 @@ pub enum Escape {
     None,
     /// As they are, for texts that people read, of which null leaves a blank.
     Prose,
+    /// For a page of HTML: `<`, `>`, `&`, quotes and slashes as entities; null leaves a blank.
+    Html,
     /// As JSON: texts in quotes, objects and lists as such, null as null.
     Json,
     /// Percent-encoded for a URL's path or query; only letters, digits and `-._~` stay. Null is an
@@ -58,6 +60,7 @@ impl Template {
         environment.set_debug(true);
         environment.set_auto_escape_callback(move |_| match escape {
             Escape::Json => minijinja::AutoEscape::Json,
+            Escape::Html => minijinja::AutoEscape::Html,
             _ => minijinja::AutoEscape::None,
         });
         environment.set_formatter(move |out, state, value| match escape {
@@ -65,7 +68,7 @@ impl Template {
             Escape::None | Escape::Url if value.is_none() => {
                 Err(minijinja::Error::new(ErrorKind::InvalidOperation, "null").with_source(Null))
             }
-            Escape::Prose if value.is_none() => Ok(()),
+            Escape::Prose | Escape::Html if value.is_none() => Ok(()),
             Escape::Url if !value.is_safe() => {
                 out.write_str(&percent_encode(&value.to_string())).map_err(minijinja::Error::from)
             }
@@ -309,6 +312,10 @@ mod tests {
             "{\"m\":\"say \\\"hi\\\"\",\"v\":3}"
         );
         assert_eq!(
+            render("<b>{{value.message ~ '<i>&'}}</b>{{value.n}}", Escape::Html).expect("html"),
+            "<b>say &quot;hi&quot;&lt;i&gt;&amp;</b>3"
+        );
+        assert_eq!(
             render("http://h/{{key}}?q={{value.message}}", Escape::Url).expect("url"),
             "http://h/a%2Fb?q=say%20%22hi%22"
         );
@@ -346,7 +353,9 @@ mod tests {
             assert_eq!(render(asked, escape).expect("text"), "3");
         }
         assert_eq!(render("{\"k\":{{key}}}", Escape::Json).expect("json"), "{\"k\":null}");
-        assert_eq!(render("at {{key}}.", Escape::Prose).expect("text"), "at .");
+        for escape in [Escape::Prose, Escape::Html] {
+            assert_eq!(render("at {{key}}.", escape).expect("text"), "at .");
+        }
         for escape in [Escape::None, Escape::Prose, Escape::Json, Escape::Url] {
             let e = render("{{value.n}} {{value.nope}}", escape).expect_err("unknown");
             assert!(e.message().contains(": value.nope does not exist; ask"), "{e}");

@@ -23,6 +23,7 @@ pub fn plugins() -> Plugins {
         .source::<connector_mqtt::MqttSource>()
         .source::<connector_syslog::SyslogSource>()
         .source::<connector_webhook_source::WebhookSource>()
+        .sink::<connector_email::EmailSink>()
         .sink::<connector_file::FileSink>()
         .sink::<connector_file::FileStreamSink>()
         .sink::<connector_influxdb::InfluxSink>()

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use xtask::servers::{
-    Alertmanager, Cache, Certificates, Forward, InfluxDb, Ioc, Kafka, Kind, Mosquitto, Prometheus, Registry, Rsyslog,
-    SecureKafka, Server, Style, VictoriaMetrics,
+    Aiosmtpd, Alertmanager, Cache, Certificates, Forward, InfluxDb, Ioc, Kafka, Kind, MailSecurity, Mosquitto,
+    Prometheus, Registry, Rsyslog, SecureKafka, Server, Style, VictoriaMetrics,
 };
 
 use crate::Outcome;
@@ -149,6 +149,16 @@ fn start(kind: Kind, secure: bool, records: &str) -> xtask::servers::Result<Box<
         Kind::Mosquitto => {
             let server = Mosquitto::start()?;
             line("mqtt", &server.address());
+            Box::new(server)
+        }
+        Kind::Aiosmtpd => {
+            let server = if secure { Aiosmtpd::start_secure(MailSecurity::Starttls)? } else { Aiosmtpd::start()? };
+            line("smtp", &format!("127.0.0.1:{}", server.port()));
+            if let Some(ca) = server.ca() {
+                line("user, through STARTTLS", &format!("{} / {}", Aiosmtpd::USER, Aiosmtpd::PASSWORD));
+                line("its authority", &ca.display().to_string());
+            }
+            line("mails", &server.process().dir().join("mails.jsonl").display().to_string());
             Box::new(server)
         }
     };

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::prerequisites::Prerequisite;
 use super::{
-    Alertmanager, Cache, InfluxDb, Ioc, Kafka, Mosquitto, Prometheus, Registry, Result, Rsyslog, VictoriaMetrics,
-    debian, ioc, kafka, registry,
+    Aiosmtpd, Alertmanager, Cache, InfluxDb, Ioc, Kafka, Mosquitto, Prometheus, Registry, Result, Rsyslog,
+    VictoriaMetrics, debian, ioc, kafka, registry,
 };
 
 /// A kind of test server.
@@ -30,11 +30,13 @@ pub enum Kind {
     Rsyslog,
     /// Eclipse Mosquitto, an MQTT broker.
     Mosquitto,
+    /// aiosmtpd, an SMTP server.
+    Aiosmtpd,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Kafka,
         Self::Registry,
         Self::Ioc,
@@ -44,6 +46,7 @@ impl Kind {
         Self::Alertmanager,
         Self::Rsyslog,
         Self::Mosquitto,
+        Self::Aiosmtpd,
     ];
 
     /// The name used on command lines, in `TOCSIN_WITHOUT` and by [`without`](super::without).
@@ -58,6 +61,7 @@ impl Kind {
             Self::Alertmanager => "alertmanager",
             Self::Rsyslog => "rsyslog",
             Self::Mosquitto => "mosquitto",
+            Self::Aiosmtpd => "aiosmtpd",
         }
     }
 
@@ -73,6 +77,7 @@ impl Kind {
             Self::Alertmanager => Alertmanager::fetch(cache).map(drop),
             Self::Rsyslog => Rsyslog::fetch(cache).map(drop),
             Self::Mosquitto => Mosquitto::fetch(cache),
+            Self::Aiosmtpd => Aiosmtpd::fetch(cache).map(drop),
         }
     }
 
@@ -88,6 +93,7 @@ impl Kind {
             Self::Alertmanager => Alertmanager::ITEM,
             Self::Rsyslog => Rsyslog::ITEM,
             Self::Mosquitto => Mosquitto::ITEM,
+            Self::Aiosmtpd => Aiosmtpd::ITEM,
         };
         cache.find(item, version).is_some()
     }
@@ -103,6 +109,7 @@ impl Kind {
             }
             // Its secured listeners have certificates.
             Self::Mosquitto => (&[Prerequisite::Openssl], &[Prerequisite::Apt]),
+            Self::Aiosmtpd => (&[Prerequisite::Python, Prerequisite::Openssl], &[]),
         };
         let to_fetch = if self.is_fetched(cache) { &[] } else { to_fetch };
         [to_run, to_fetch].concat()

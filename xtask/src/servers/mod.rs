@@ -18,13 +18,14 @@
 //! test process goes without dropping (a static, a kill), the `reaper` ends the server and removes its files.
 //!
 //! - `kafka`, `connect`, `registry`, `ioc`, `influxdb`, `victoria_metrics`, `prometheus`, `alertmanager`,
-//!   `mosquitto`, `rsyslog`: one server each
+//!   `mosquitto`, `rsyslog`, `aiosmtpd`: one server each
 //! - `clients`: tools of others, which tests have work against this project; `wrk`: one that makes load
 //! - `kind`: their names, what each one needs, fetching
 //! - `process`: a running child, its readiness, log and signals; `reaper`: what ends it after us; `ports`: free ports
 //! - `cache`, `maven`, `python`, `debian`: where programs come from; `prerequisites`: what must be installed
 //! - `http`, `command`: requests to a server, and runs of other programs, both bounded
 
+mod aiosmtpd;
 mod alertmanager;
 mod cache;
 mod certificates;
@@ -54,6 +55,7 @@ mod wrk;
 
 use std::io::Write;
 
+pub use aiosmtpd::{Aiosmtpd, MailSecurity, Received};
 pub use alertmanager::Alertmanager;
 pub use cache::Cache;
 pub use certificates::Certificates;
