@@ -229,3 +229,41 @@ fn names_that_another_connector_shows_otherwise_fail_the_start() {
     assert!(status.contains("call_seconds is already of the histogram call_seconds of connector calls"), "{status}");
     assert_eq!(page(connectd.url()).map(|page| sum(&page, "calls_seconds_total")), Some(60.0));
 }
+
+#[test]
+fn offsets_that_are_changed_take_their_totals_along() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().expect("kafka");
+    let dir = tempfile::tempdir().expect("folder");
+    let reader = Reader::new(&kafka.bootstrap());
+    reader.create("calls", 1, &[]);
+    let call = |n: i64| json!({ "to": "x", "seconds": n, "n": n }).to_string().into_bytes();
+    reader.write_all("calls", (0..10).map(|n| ("k".to_owned(), Some(call(n)))));
+    let connectd = Connectd::start(&["-c", &worker(&kafka, dir.path())], &dir.path().join("log"));
+    let send = |method: &str, path: &str, body: Option<Json>| {
+        let (code, answer) = connectd.send(method, path, body.as_ref());
+        assert!(code < 300, "{method} {path}: {code} {answer}");
+        answer
+    };
+    let totals = |n: f64, sum_of: f64| {
+        wait("the totals", LIMIT, || {
+            let page = page(connectd.url())?;
+            (sum(&page, "calls_total") == n && sum(&page, "calls_seconds_total") == sum_of).then_some(())
+        });
+    };
+    send("PUT", "/connectors/calls/config", Some(config(json!({}))));
+    totals(10.0, 45.0);
+    send("PUT", "/connectors/calls/stop", None);
+    let offset =
+        json!({ "partition": { "kafka_topic": "calls", "kafka_partition": 0 }, "offset": { "kafka_offset": 8 } });
+    let answer = send("PATCH", "/connectors/calls/offsets", Some(json!({ "offsets": [offset] })));
+    assert!(answer.to_string().contains("altered successfully\""), "{answer}");
+    send("PUT", "/connectors/calls/resume", None);
+    totals(2.0, 17.0);
+    send("PUT", "/connectors/calls/stop", None);
+    send("DELETE", "/connectors/calls/offsets", None);
+    send("PUT", "/connectors/calls/resume", None);
+    totals(10.0, 45.0);
+}

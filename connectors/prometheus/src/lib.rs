@@ -20,7 +20,7 @@ pub mod trial;
 
 use connect_api::{
     Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
-    async_trait, config::Problems,
+    TopicPartition, async_trait, config::Problems,
 };
 
 pub use config::PrometheusConfig;
@@ -68,5 +68,12 @@ impl SinkConnector for PrometheusSink {
 
     async fn start_trial(config: PrometheusConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
         Ok(Some(Box::new(trial::PrometheusTrial::new(&config, &context)?)))
+    }
+    fn alter_offsets(_config: &PrometheusConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn keeps_offsets_in(config: &PrometheusConfig) -> Option<String> {
+        Some(config.state.clone())
     }
 }

@@ -117,6 +117,14 @@ pub trait SinkConnector: Connector {
         let _ = (config, offsets);
         Ok(false)
     }
+
+    /// The name of the keyed state in which tasks keep offsets with what records before come to, under `TOPIC/PARTITION`
+    /// and keys that begin so and go on with `#`. When a person sets or forgets offsets of partitions, the worker
+    /// forgets what is kept there of them.
+    fn keeps_offsets_in(config: &Self::Config) -> Option<String> {
+        let _ = config;
+        None
+    }
 }
 
 /// A running source task.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use connect_api::{Error, OffsetMap, PartitionOffset, Settings, TopicPartition};
-use connect_kafka::{GroupError, GroupOffsets, Role};
+use connect_kafka::{Cut, GroupError, GroupOffsets, Role};
 use connect_rest_model::{ConnectorOffset, ConnectorOffsets};
 use serde_json::{Map, Value as Json};
 
@@ -70,7 +70,7 @@ impl Controller {
                 let all = self.services().offsets.list(name).map_err(|e| failed(&text, &e))?;
                 all.into_iter().map(|(partition, offset)| ConnectorOffset { partition, offset: Some(offset) }).collect()
             }
-            AlterOffsets::Sink(_) => {
+            AlterOffsets::Sink(..) => {
                 let text = format!("Failed to retrieve consumer group offsets for sink connector {name}");
                 let group = self.group(name, &settings).map_err(|e| failed(&text, &e))?;
                 let all = if self.services().worker.embedded { group.list_by_name().await } else { group.list().await };
@@ -138,7 +138,15 @@ impl Controller {
             }
             match plugin.alter {
                 AlterOffsets::Source(alter) => self.modify_source(name, settings, alter, change).await,
-                AlterOffsets::Sink(alter) => self.modify_sink(name, settings, alter, change).await,
+                AlterOffsets::Sink(alter, kept) => {
+                    let kept = kept(&settings)?;
+                    let reset = matches!(change, Change::Reset);
+                    let (all, changed) = self.modify_sink(name, settings, alter, change).await?;
+                    if let Some(kept) = kept {
+                        self.forget_kept(name, &kept, if reset { None } else { Some(&changed) }).await?;
+                    }
+                    Ok(all)
+                }
             }
         };
         let done = if stage::during(format!("modifying offsets for connector {name}"), work).await? {
@@ -188,7 +196,7 @@ impl Controller {
         settings: Settings,
         alter: fn(&Settings, &[SinkOffset]) -> connect_api::Result<bool>,
         change: Change,
-    ) -> Answer<bool> {
+    ) -> Answer<(bool, Vec<TopicPartition>)> {
         let text = format!("Failed to modify offsets for sink connector {name}");
         if self.services().worker.embedded {
             // Its broker does not know the requests, at which librdkafka ends the process.
@@ -221,8 +229,9 @@ impl Controller {
                     ));
                 }
             }
-            return Ok(all);
+            return Ok((all, Vec::new()));
         }
+        let changed = changes.iter().map(|(partition, _)| partition.clone()).collect();
         let mut set = Vec::new();
         let mut forgotten = Vec::new();
         for (partition, offset) in changes {
@@ -240,9 +249,28 @@ impl Controller {
         };
         once_left(|| group.alter(&set)).await.map_err(refused)?;
         match once_left(|| group.delete(&forgotten)).await {
-            Ok(()) | Err(GroupError::Unknown(_)) => Ok(all),
+            Ok(()) | Err(GroupError::Unknown(_)) => Ok((all, changed)),
             Err(e) => Err(refused(e)),
         }
+    }
+
+    /// Forgets what tasks keep with offsets of these partitions, or of all: they would go on from there.
+    async fn forget_kept(&self, name: &str, state: &str, of: Option<&[TopicPartition]>) -> Answer<()> {
+        let _one_at_a_time = self.change().await?;
+        self.stopped(name)?;
+        let services = self.services();
+        let failed = |e: Error| failed(&format!("Failed to forget what connector {name} keeps with its offsets"), &e);
+        let kept = services.state.state(name, state, &Cut::under(&services.worker.lease)).await.map_err(failed)?;
+        let is_of = |key: &str, partition: &TopicPartition| {
+            let rest = key.strip_prefix(&format!("{}/{}", partition.topic, partition.partition));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+        };
+        for (key, _) in kept.entries() {
+            if of.is_none_or(|of| of.iter().any(|partition| is_of(&key, partition))) {
+                kept.put(&key, None).await.map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// Asks the connector, which may do I/O, hang and panic, whether it agrees; gives the changes back. Nothing is held

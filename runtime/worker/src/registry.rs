@@ -75,14 +75,15 @@ pub enum TrialStart {
 
 type AlterSource = fn(&Settings, &[(OffsetMap, Option<OffsetMap>)]) -> Result<bool>;
 type AlterSink = fn(&Settings, &[(TopicPartition, Option<i64>)]) -> Result<bool>;
+type KeptWith = fn(&Settings) -> Result<Option<String>>;
 
 /// What a connector says to offsets that a person wants to set.
 #[derive(Clone, Copy)]
 pub enum AlterOffsets {
     /// See [`SourceConnector::alter_offsets`].
     Source(AlterSource),
-    /// See [`SinkConnector::alter_offsets`].
-    Sink(AlterSink),
+    /// See [`SinkConnector::alter_offsets`] and [`SinkConnector::keeps_offsets_in`].
+    Sink(AlterSink, KeptWith),
 }
 
 /// A connector plugin.
@@ -327,7 +328,10 @@ impl Plugins {
         let trial = TrialStart::Sink(|settings, context| {
             Box::pin(async move { C::start_trial(C::Config::parse(&settings)?, context).await })
         });
-        let alter = AlterOffsets::Sink(|settings, offsets| C::alter_offsets(&C::Config::parse(settings)?, offsets));
+        let alter = AlterOffsets::Sink(
+            |settings, offsets| C::alter_offsets(&C::Config::parse(settings)?, offsets),
+            |settings| Ok(C::keeps_offsets_in(&C::Config::parse(settings)?)),
+        );
         self.connectors.add(C::INFO, ConnectorPlugin::new::<C>(tasks, trial, alter));
         self
     }
