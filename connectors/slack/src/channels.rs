@@ -1,7 +1,7 @@
 //! The records that wait for their channels, at the pace that Slack allows.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -24,7 +24,11 @@ struct Channel {
 
 /// All channels by name.
 #[derive(Debug, Default)]
-pub struct Channels(BTreeMap<String, Channel>);
+pub struct Channels {
+    all: BTreeMap<String, Channel>,
+    /// For which channel records of an alarm wait, and how many.
+    waiting: HashMap<Alarm, (String, usize)>,
+}
 
 /// What a channel may get now.
 #[derive(Debug, PartialEq)]
@@ -40,6 +44,7 @@ pub enum Turn {
 impl Channels {
     /// Lets a record wait for its channel.
     pub fn push(&mut self, channel: &str, record: SinkRecord) {
+        self.waiting.entry(alarm(&record)).or_insert_with(|| (channel.to_owned(), 0)).1 += 1;
         self.of(channel).waiting.push_back(record);
     }
 
@@ -53,29 +58,28 @@ impl Channels {
 
     fn of(&mut self, channel: &str) -> &mut Channel {
         let new = || Channel { waiting: VecDeque::new(), stale: VecDeque::new(), next: Instant::now() };
-        self.0.entry(channel.to_owned()).or_insert_with(new)
+        self.all.entry(channel.to_owned()).or_insert_with(new)
     }
 
     /// The channel that a record about this alarm waits for.
     pub fn channel_of(&self, name: &Alarm) -> Option<&str> {
-        let waits = |c: &Channel| c.waiting.iter().any(|record| alarm(record) == *name);
-        self.0.iter().find(|(_, channel)| waits(channel)).map(|(name, _)| name.as_str())
+        self.waiting.get(name).map(|(channel, _)| channel.as_str())
     }
 
     /// The channels whose turn it is.
     pub fn ready(&self, now: Instant) -> Vec<String> {
         let ready = |c: &Channel| c.next <= now && !c.is_empty();
-        self.0.iter().filter(|(_, channel)| ready(channel)).map(|(name, _)| name.clone()).collect()
+        self.all.iter().filter(|(_, channel)| ready(channel)).map(|(name, _)| name.clone()).collect()
     }
 
     /// When the next channel has its turn.
     pub fn due(&self) -> Option<Instant> {
-        self.0.values().filter(|channel| !channel.is_empty()).map(|channel| channel.next).min()
+        self.all.values().filter(|channel| !channel.is_empty()).map(|channel| channel.next).min()
     }
 
     /// What a channel may get now; a digest when more than so many records wait, never if 0.
     pub fn turn(&self, channel: &str, digest_after: usize) -> Option<Turn> {
-        let channel = self.0.get(channel)?;
+        let channel = self.all.get(channel)?;
         if digest_after > 0 && channel.waiting.len() > digest_after {
             return Some(Turn::All(channel.waiting.iter().cloned().collect()));
         }
@@ -85,11 +89,23 @@ impl Channels {
 
     /// The turn is over: what it was about has been told or reported.
     pub fn done(&mut self, channel: &str, turn: &Turn) {
-        let Some(channel) = self.0.get_mut(channel) else { return };
-        match turn {
-            Turn::One(_) => drop(channel.waiting.pop_front()),
-            Turn::All(all) => drop(channel.waiting.drain(..all.len().min(channel.waiting.len()))),
-            Turn::Stale(_) => drop(channel.stale.pop_front()),
+        let Some(channel) = self.all.get_mut(channel) else { return };
+        let told = match turn {
+            Turn::One(_) => 1,
+            Turn::All(all) => all.len(),
+            Turn::Stale(_) => {
+                channel.stale.pop_front();
+                0
+            }
+        };
+        for record in channel.waiting.drain(..told.min(channel.waiting.len())) {
+            let name = alarm(&record);
+            if let Some((_, waiting)) = self.waiting.get_mut(&name) {
+                *waiting -= 1;
+                if *waiting == 0 {
+                    self.waiting.remove(&name);
+                }
+            }
         }
     }
 
@@ -109,23 +125,24 @@ impl Channels {
     }
 
     fn len(&self) -> usize {
-        self.0.values().map(|channel| channel.waiting.len()).sum()
+        self.all.values().map(|channel| channel.waiting.len()).sum()
     }
 
     /// Forgets the records of partitions: they come again elsewhere.
     pub fn close(&mut self, partitions: &[TopicPartition]) {
-        for channel in self.0.values_mut() {
+        self.waiting.retain(|(partition, _), _| !partitions.contains(partition));
+        for channel in self.all.values_mut() {
             channel.waiting.retain(|record| !partitions.contains(&alarm(record).0));
             channel.stale.retain(|record| !partitions.contains(&alarm(record).0));
         }
         // Channels by templates may be many; one whose turn is over needs no place.
         let now = Instant::now();
-        self.0.retain(|_, channel| !channel.is_empty() || channel.next > now);
+        self.all.retain(|_, channel| !channel.is_empty() || channel.next > now);
     }
 
     /// How far of these offsets nothing waits.
     pub fn safe(&self, offsets: &[PartitionOffset]) -> Vec<PartitionOffset> {
-        let waiting = || self.0.values().flat_map(|channel| channel.waiting.iter().chain(&channel.stale));
+        let waiting = || self.all.values().flat_map(|channel| channel.waiting.iter().chain(&channel.stale));
         let first = |p: &TopicPartition| {
             let of = waiting().map(|r| &r.origin).filter(|o| o.partition == p.partition && o.topic == p.topic);
             of.map(|origin| origin.offset).min()

@@ -68,8 +68,8 @@ impl SlackTask {
         }
         // What is told of an alarm stays in the channel where that began.
         let known = told.filter(|told| !told.over).map(|told| told.route.clone());
-        let waiting = self.channels.channel_of(&name).map(str::to_owned);
-        let channel = match known.or(waiting) {
+        let waiting = || self.channels.channel_of(&name).map(str::to_owned);
+        let channel = match known.or_else(waiting) {
             Some(channel) => channel,
             None if self.api.is_hook() => String::new(),
             // Nobody was told that it was raised.
