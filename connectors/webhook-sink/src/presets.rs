@@ -90,7 +90,8 @@ impl Told {
             Value::Null => {
                 return Err(Error::data("reading the name of an alarm: the record has no key"));
             }
-            key => key.to_string(),
+            // JLab's last generation has keys with a name and a type.
+            key => key.get("name").and_then(Value::as_str).map_or_else(|| key.to_string(), str::to_owned),
         };
         let alarm = if record.value.is_null() { None } else { Alarm::active(&record.value) };
         let raised = alarm.as_ref().and_then(|alarm| alarm.raised).or(record.timestamp).unwrap_or_else(time::now_ms);

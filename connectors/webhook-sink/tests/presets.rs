@@ -5,14 +5,14 @@
 use std::{sync::Arc, time::Duration};
 
 use connect_api::{
-    Error, ErrorClass, Rendering, Settings, SinkConnector, SinkRecord, SinkTask, TopicPartition, Value, config::Config,
-    time,
+    Error, ErrorClass, Headers, Rendering, Row, Settings, SinkConnector, SinkRecord, SinkTask, TopicPartition, Value,
+    config::Config, time,
 };
 use connect_testkit::{
     Host,
     sink::{deliver, record, when_due},
 };
-use connector_alarm::{Alarm, Priority};
+use connector_alarm::{Alarm, Priority, ShelvedAlarm};
 use connector_webhook_sink::{WebhookSink, WebhookSinkConfig};
 use serde_json::{Value as Json, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
@@ -263,4 +263,35 @@ async fn alerts_of_a_request_that_failed_are_put_together_anew() {
     let last = bodies(&server).await.pop().unwrap();
     let names: Vec<&str> = last.as_array().unwrap().iter().filter_map(|a| a["labels"]["alarm"].as_str()).collect();
     assert_eq!(names, ["fan", "pump"]);
+}
+
+#[tokio::test]
+async fn shelved_alarms_are_not_sent_again_until_they_come_off_the_shelf() {
+    let (server, host) = (server(200).await, Host::new());
+    let url = server.uri();
+    let settings = [
+        ("webhook.preset", "alertmanager"),
+        ("webhook.url", &*url),
+        ("webhook.alertmanager.repeat.ms", "100"),
+        ("shelved.alarms.topic", "shelved-alarms"),
+    ];
+    let shelve = |expiration: Option<i64>| {
+        let shelved = ShelvedAlarm { expiration, reason: "maintenance".into() };
+        let row = Row { schema: None, value: shelved.to_value(), headers: Headers::new(), timestamp: None };
+        host.row("shelved-alarms", "pump", Some(row));
+    };
+    let mut task = start(&host, &settings).await;
+    deliver(&mut *task, &[alarm(0, "pump", |_| {}), alarm(1, "fan", |_| {})], &host).await.unwrap();
+    shelve(None);
+    when_due(&mut *task).await.unwrap();
+    let again = bodies(&server).await.pop().unwrap();
+    let names = |all: &Json| -> Vec<String> {
+        let all = all.as_array().unwrap().iter();
+        all.map(|alert| alert["labels"]["alarm"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&again), ["fan"], "alertmanager forgets the other one");
+    shelve(Some(time::now_ms() - 1));
+    when_due(&mut *task).await.unwrap();
+    let again = bodies(&server).await.pop().unwrap();
+    assert_eq!(names(&again), ["fan", "pump"]);
 }
