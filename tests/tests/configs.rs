@@ -94,6 +94,7 @@ fn every_connector_has_an_example() {
         &["prometheus-sink"],
         &["slack-sink"],
         &["webhook-sink"],
+        &["email-sink"],
     ] {
         assert!(names.iter().any(|name| texts.contains(name)), "{names:?} has no example below configs");
     }

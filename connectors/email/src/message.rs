@@ -374,7 +374,7 @@ mod tests {
         let digest = plan.digest(&pairs).expect("digest");
         assert_eq!(digest.subject, "3 messages, the first one: one");
         let time = "1970-01-01T00:00:05";
-        assert!(digest.text.starts_with(&format!("{time}")), "{}", digest.text);
+        assert!(digest.text.starts_with(time), "{}", digest.text);
         assert!(digest.text.contains("one\nfirst\n") && digest.text.contains("Cleared: three\nthree was cleared."));
     }
 }

@@ -21,6 +21,8 @@ use crate::{
     thread::Thread,
 };
 
+/// When a mail is tried again of which others around it were taken.
+const SOON: Duration = Duration::from_millis(200);
 const MINUTE: Duration = Duration::from_secs(60);
 /// The name of the state.
 const STATE: &str = "threads";
@@ -87,6 +89,23 @@ impl EmailTask {
             ),
             context,
         })
+    }
+
+    async fn put_all(&mut self, records: &[SinkRecord]) -> Result<()> {
+        for record in records {
+            self.send_held().await?;
+            if self.progress.has(record) {
+                continue;
+            }
+            match self.take(record).await {
+                Err(e) if e.class() == ErrorClass::Data => self.context.report(record, e).await?,
+                taken => taken?,
+            }
+            self.progress.note(record);
+        }
+        self.send_held().await?;
+        self.progress.finished(records);
+        Ok(())
     }
 
     /// Sends a mail about the record, or holds it for a digest.
@@ -280,20 +299,12 @@ impl SinkTask for EmailTask {
     }
 
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
-        for record in records {
-            self.send_held().await?;
-            if self.progress.has(record) {
-                continue;
-            }
-            match self.take(record).await {
-                Err(e) if e.class() == ErrorClass::Data => self.context.report(record, e).await?,
-                taken => taken?,
-            }
-            self.progress.note(record);
-        }
-        self.send_held().await?;
-        self.progress.finished(records);
-        Ok(())
+        let before = self.mails.value();
+        self.put_all(records).await.map_err(|e| {
+            // A server that fails now and then is not waited for ever longer while mails get through.
+            let goes_on = self.mails.value() > before && e.delay().is_none();
+            if goes_on && e.class() == ErrorClass::Retriable { e.retry_after(SOON) } else { e }
+        })
     }
 
     fn due(&self) -> Option<Instant> {
