@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use connect_api::{
-    Check, Error, ErrorClass, PartitionOffset, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask,
+    Check, Error, ErrorClass, Origin, PartitionOffset, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask,
     SinkTrial, TopicPartition, async_trait, time,
 };
 use connector_http::{Client, Delivery, Method, Url, header::HeaderValue, shown_url};
 
 use crate::{
-    plan::Plan,
+    plan::{Limit, Plan},
     request::{HeaderPlan, Part, Place},
     responses::Responses,
 };
@@ -19,8 +19,15 @@ use crate::{
 pub struct WebhookTask {
     sender: Sender,
     delivery: Delivery,
-    /// How often what is in hand has failed in a way that passes.
-    tries: u32,
+    tries: Tries,
+}
+
+/// How often what is in hand has failed in a way that passes.
+#[derive(Debug, Default)]
+struct Tries {
+    count: u32,
+    /// The last record of a slice that was given up, whose parts are not tried for as long again.
+    given_up: Option<Origin>,
 }
 
 /// Makes requests of records.
@@ -54,7 +61,25 @@ impl WebhookTask {
         let client = plan.client()?.counted_by(&context);
         let responses = plan.responses.as_ref().map(|plan| Responses::new(plan, &context)).transpose()?;
         let delivery = Delivery::new(context, &plan.delivery);
-        Ok(Self { sender: Sender { client, plan, responses }, delivery, tries: 0 })
+        Ok(Self { sender: Sender { client, plan, responses }, delivery, tries: Tries::default() })
+    }
+}
+
+impl Tries {
+    /// What becomes of the error of a slice.
+    fn judge(&mut self, e: Error, limit: Limit, slice: &[SinkRecord]) -> Error {
+        if e.class() != ErrorClass::Retriable {
+            return e;
+        }
+        self.count = self.count.saturating_add(1);
+        let judged = limit.judge(e, self.count);
+        if let (ErrorClass::Data, Some(last)) = (judged.class(), slice.last()) {
+            let until = self.given_up.get_or_insert_with(|| last.origin.clone());
+            if slice.len() == 1 && *until == last.origin {
+                *self = Self::default();
+            }
+        }
+        judged
     }
 }
 
@@ -243,6 +268,7 @@ impl SinkTrial for Sender {
 impl SinkTask for WebhookTask {
     async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         self.delivery.opened(partitions);
+        self.tries = Tries::default();
         Ok(())
     }
 
@@ -255,12 +281,11 @@ impl SinkTask for WebhookTask {
         let fitting = |rest: &[&SinkRecord]| sender.fitting(slice, rest);
         let put = self.delivery.deliver_by(records, place, fitting, |group| sender.send(slice, group)).await;
         let Err(e) = put else {
-            self.tries = 0;
+            self.tries = Tries::default();
             return Ok(());
         };
-        self.tries = self.tries.saturating_add(u32::from(e.class() == ErrorClass::Retriable));
         Err(match sender.plan.verdicts.limit {
-            Some(limit) => limit.judge(e, self.tries),
+            Some(limit) => self.tries.judge(e, limit, records),
             None => e,
         })
     }
