@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tocsin_tests::{Connectd, file, kafka::Reader, wait};
-use xtask::servers::{InfluxDb, Ioc, Kafka, Server, without};
+use xtask::servers::{InfluxDb, Ioc, Kafka, Prometheus, Server, without};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -278,7 +278,7 @@ fn silent() -> (String, Arc<AtomicUsize>) {
 
 #[test]
 fn sinks_show_what_they_would_send_and_send_nothing() {
-    if without("kafka") || without("influxdb") {
+    if without("kafka") || without("influxdb") || without("prometheus") {
         return;
     }
     let mut s = Setup::start();
@@ -326,6 +326,27 @@ fn sinks_show_what_they_would_send_and_send_nothing() {
     assert_eq!(broken["value"]["text"], "{");
     assert_eq!(by_key("gone")["remark"], "nothing is sent: influxdb.tombstones is ignore", "{}", by_key("gone"));
     assert_eq!(influx.rows("alarms", "SHOW MEASUREMENTS").expect("rows").len(), 0, "nothing was written");
+
+    // Prometheus, which is asked with a write of nothing.
+    let metrics = json!([{ "name": "pumps_total", "type": "counter", "help": "Pumps.", "labels": { "pump": "{{key}}" } },
+        { "name": "pump_n", "type": "gauge", "help": "N.", "value": "value.n", "labels": { "pump": "{{key}}" } }]);
+    let prometheus = Prometheus::start_receiver().expect("prometheus");
+    let to_prometheus = |path: &str| {
+        base(
+            "prometheus-sink",
+            json!({ "prometheus.metrics": metrics.to_string(), "http.proxy": "none",
+            "prometheus.remote.write.url": format!("{}{path}", prometheus.url()) }),
+        )
+    };
+    let report = s.config(&to_prometheus("/write"), "?records=4");
+    let (result, message) = stage(&report, "connect", "prometheus-sink");
+    assert!(result == "failed" && message.contains("correct the path, /api/v1/write for Prometheus"), "{message}");
+    let report = s.config(&to_prometheus("/api/v1/write"), "?records=4");
+    assert_eq!(stage(&report, "connect", "prometheus-sink").0, "passed", "{report:#}");
+    let sent = report["records"].as_array().expect("records").iter().find(|r| r["key"]["data"] == "pump-19");
+    let sent = &sent.unwrap_or_else(|| panic!("{report:#}"))["sends"];
+    assert_eq!(sent["body"], "pumps_total{pump=\"pump-19\"} + 1\npump_n{pump=\"pump-19\"} = 19\n");
+    assert!(prometheus.query("pumps_total").expect("answer").is_empty(), "nothing was written");
 
     // Slack and a webhook, whose server is reached and not asked.
     let (address, bytes) = silent();

@@ -25,6 +25,8 @@ const PURGE: Duration = Duration::from_secs(1);
 pub struct Board {
     metrics: Metrics,
     families: Vec<Family>,
+    /// Name of the state with the totals.
+    state: String,
     limits: Limits,
     label_names: Vec<Vec<Arc<str>>>,
     parts: Mutex<Parts>,
@@ -93,21 +95,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Board {
-    /// Of these metrics, with nothing on it.
-    pub fn new(metrics: Metrics, limits: Limits) -> Self {
+    /// Of these metrics, whose totals are in the state of that name; with nothing on it.
+    pub fn new(metrics: Metrics, state: &str, limits: Limits) -> Self {
         Self {
             families: metrics.families(),
             label_names: metrics.all.iter().map(|m| m.labels.iter().map(|(name, _)| name.clone()).collect()).collect(),
             parts: Mutex::default(),
             known: Mutex::new(metrics.all.iter().map(|_| Known::default()).collect()),
             metrics,
+            state: state.to_owned(),
             limits,
         }
     }
 
     /// Whether it serves a task with these settings.
-    pub fn fits(&self, metrics: &Metrics, limits: Limits) -> bool {
-        self.metrics.text == metrics.text && self.limits == limits
+    pub fn fits(&self, metrics: &Metrics, state: &str, limits: Limits) -> bool {
+        self.metrics.text == metrics.text && self.state == state && self.limits == limits
     }
 
     /// The metrics.
@@ -247,7 +250,7 @@ mod tests {
 
     fn board(most: usize) -> Board {
         let text = r#"[{"name": "n_total", "type": "counter", "help": "N."}]"#;
-        Board::new(Metrics::parse(text).expect("metrics"), Limits { most, idle: None })
+        Board::new(Metrics::parse(text).expect("metrics"), "totals", Limits { most, idle: None })
     }
 
     fn partition(partition: i32) -> TopicPartition {

@@ -70,7 +70,7 @@ impl PrometheusTask {
         let state = context.state(&config.state).await?;
         let mut unread = None;
         let make = || {
-            let board = Board::new(metrics.clone(), limits);
+            let board = Board::new(metrics.clone(), &config.state, limits);
             // Before another task sees it.
             match load_all(&*state, &metrics, &board) {
                 Ok(found) => board.found(found),
@@ -78,7 +78,7 @@ impl PrometheusTask {
             }
             board
         };
-        let board = context.expose(|board: &Board| board.fits(&metrics, limits), make);
+        let board = context.expose(|board: &Board| board.fits(&metrics, &config.state, limits), make);
         if let Some(e) = unread {
             return Err(e);
         }

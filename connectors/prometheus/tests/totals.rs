@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use connect_api::{
-    CancellationToken, PartitionOffset, Series, SeriesValue, Settings, SinkConnector, SinkRecord, SinkRequest,
-    SinkTask, TopicPartition, Value, config::Config,
+    CancellationToken, Check, PartitionOffset, Rendering, Series, SeriesValue, Settings, SinkConnector, SinkRecord,
+    SinkRequest, SinkTask, TopicPartition, Value, config::Config,
 };
 use connect_testkit::{
     Host,
@@ -225,4 +225,24 @@ async fn a_commit_is_asked_for_while_there_is_something_to_store() {
     pass().await;
     assert_eq!(host.requests().len(), 2);
     stop(task).await;
+}
+
+#[tokio::test]
+async fn a_test_call_shows_what_a_record_would_do() {
+    let settings = settings(&[]);
+    let host = Host::new();
+    let (context, _stopping) = host.sink(&settings);
+    let config = PrometheusConfig::parse(&settings).expect("settings");
+    let mut trial = PrometheusSink::start_trial(config, context).await.expect("trial").expect("there is one");
+    assert!(matches!(trial.check().await.expect("check"), Check::Passed(_)));
+    let rendered = |rendering| match rendering {
+        Rendering::Sent(rendered) => rendered.body.expect("a text"),
+        Rendering::Nothing(why) => why,
+    };
+    let text = rendered(trial.render(&call(0, "ann", "bob", 2.5)).expect("rendered"));
+    assert_eq!(text, "calls_total{to=\"bob\"} + 1\ncalls_seconds_total + 2.5\nlast_seconds{from=\"ann\"} = 2.5\n");
+    let text = rendered(trial.render(&record("calls", 1, "ann", Value::Null)).expect("rendered"));
+    assert_eq!(text, "last_seconds: the series of key \"ann\" goes\n");
+    assert!(trial.render(&call(0, "ann", "bob", "x")).is_err());
+    assert!(host.shown().all().is_empty(), "nothing is counted or shown");
 }
