@@ -209,18 +209,28 @@ async fn beyond_so_many_mails_a_minute_records_wait_for_a_digest() {
     }
     let server = Aiosmtpd::start().expect("server");
     let host = Host::new();
-    let rules = [("email.max.per.minute", "2"), ("email.digest.max.records", "5")];
+    let rules = [("email.max.per.minute", "3"), ("email.digest.max.records", "5")];
     let mut task = start(&settings(server.port(), &rules), &host).await;
-    let records: Vec<SinkRecord> = (0..6).map(|n| record(n, &format!("k{n}"), "x")).collect();
+    let records: Vec<SinkRecord> = (0..7).map(|n| record(n, &format!("k{n}"), "x")).collect();
     sink::deliver(&mut *task, &records, &host).await.expect("put");
-    assert_eq!(subjects(&server), ["k0: x", "k1: x"]);
-    assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 2);
-    let due = task.due().expect("when there is room") - tokio::time::Instant::now();
-    assert!(due > Duration::from_secs(30) && due <= Duration::from_secs(60), "{due:?}");
+    assert_eq!(subjects(&server), ["k0: x", "k1: x", "k2: x"]);
+    assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 3);
+    let due = task.due().expect("when there is room");
+    let left = due - tokio::time::Instant::now();
+    assert!(left > Duration::from_secs(30) && left <= Duration::from_secs(60), "{left:?}");
     // More than may wait are not taken.
-    let e = task.put(&[record(6, "k6", "x"), record(7, "k7", "x")]).await.expect_err("too many");
+    let more = [record(7, "k7", "x"), record(8, "k8", "x"), cleared(9, "k4")];
+    let e = task.put(&more).await.expect_err("too many");
     assert!(e.class() == ErrorClass::Retriable && e.delay().is_some_and(|d| d > Duration::from_secs(30)), "{e:?}");
+    tokio::time::sleep_until(due).await;
+    sink::deliver(&mut *task, &more, &host).await.expect("put");
+    assert_eq!(sink::flush(&mut *task, &more).await.expect("flush")[0].offset, 10);
     sink::stop(task).await;
+    let expected = ["5 messages, the first one: k3: x", "k8: x", "Re: k4: x - cleared"];
+    assert_eq!(subjects(&server)[3..], expected);
+    let mails = server.mails().expect("mails");
+    assert_eq!(mails[5].header("In-Reply-To"), mails[3].header("Message-ID"), "the digest was the first mail about it");
+    assert!(["k3", "k4", "k5", "k6", "k7"].iter().all(|key| mails[3].text.contains(&format!("{key}: x"))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
