@@ -1,11 +1,9 @@
 //! The contestants, what they have to do, and what it cost them.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -14,7 +12,10 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 use serde_json::{Value as Json, json};
-use tocsin_benches::usage::Usage;
+use tocsin_benches::{
+    contest::{Cost, LONGEST, configure, delete, measured, measured_child},
+    usage::Usage,
+};
 use tocsin_tests::{Connectd, file, wait};
 use xtask::servers::{Kafka, KafkaConnect, Server};
 
@@ -22,18 +23,8 @@ use crate::Arguments;
 
 /// With its end a line has so many bytes.
 const LINE: usize = 98;
-const LONGEST: Duration = Duration::from_secs(300);
 const SCHEMAS: [(&str, &str); 2] =
     [("value.converter", "org.apache.kafka.connect.json.JsonConverter"), ("value.converter.schemas.enable", "true")];
-
-/// What was measured of one task.
-struct Cost {
-    cpu: f64,
-    seconds: f64,
-    memory: f64,
-    /// CPU-seconds by the names of threads.
-    threads: BTreeMap<String, f64>,
-}
 
 /// One line of the result.
 struct Line {
@@ -194,28 +185,8 @@ impl Contest<'_> {
         }
         let records = self.records.to_string();
         let bootstrap = self.kafka.bootstrap();
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--records", &records, "--raw", what, &bootstrap, topic])
-            .arg(lines)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("starting this program");
-        let mut answer = String::new();
-        let mut output = BufReader::new(child.stdout.take().expect("standard output"));
-        // From its start, as it does nothing else.
-        let began = Instant::now();
-        output.read_line(&mut answer).expect("an answer");
-        assert_eq!(answer, "done\n", "bare librdkafka failed");
-        let usage = Usage::of(child.id());
-        let cost = Cost {
-            cpu: usage.cpu(),
-            seconds: began.elapsed().as_secs_f64(),
-            memory: usage.peak_memory(),
-            threads: usage.threads(),
-        };
-        drop(child.stdin.take());
-        child.wait().expect("its end");
+        let lines = lines.display().to_string();
+        let cost = measured_child(&["--records", &records, "--raw", what, &bootstrap, topic, &lines]);
         self.lines.push(Line { task, who: "librdkafka", cost });
     }
 
@@ -238,10 +209,7 @@ impl Contest<'_> {
     fn print_threads(&self, who: &str) {
         println!("\nwhere {who}'s CPU-seconds went, by thread");
         for line in self.lines.iter().filter(|line| line.who == who) {
-            let mut threads: Vec<_> = line.cost.threads.iter().filter(|(_, cpu)| **cpu >= 0.05).collect();
-            threads.sort_by(|a, b| b.1.total_cmp(a.1));
-            let shown: Vec<String> = threads.iter().map(|(name, cpu)| format!("{name} {cpu:.2}")).collect();
-            println!("- {}: {}", line.task, shown.join(", "));
+            println!("- {}: {}", line.task, line.cost.by_thread());
         }
     }
 
@@ -290,29 +258,4 @@ fn extend(config: &mut Json, settings: &[(&str, &str)]) {
     for (key, value) in settings {
         config[*key] = (*value).into();
     }
-}
-
-fn measured(process: u32, work: impl FnOnce()) -> Cost {
-    let usage = Usage::of(process);
-    usage.forget_peak();
-    let (before, threads_before, began) = (usage.cpu(), usage.threads(), Instant::now());
-    work();
-    let seconds = began.elapsed().as_secs_f64();
-    let mut threads = usage.threads();
-    threads.iter_mut().for_each(|(name, cpu)| *cpu -= threads_before.get(name).unwrap_or(&0.0));
-    Cost { cpu: usage.cpu() - before, seconds, memory: usage.peak_memory(), threads }
-}
-
-fn configure(url: &str, name: &str, config: &Json) {
-    let answer = reqwest::blocking::Client::new().put(format!("{url}/connectors/{name}/config")).json(config).send();
-    let answer = answer.expect("an answer");
-    assert_eq!(answer.status(), 201, "{}", answer.text().unwrap_or_default());
-}
-
-fn delete(url: &str, name: &str) {
-    let client = reqwest::blocking::Client::new();
-    wait("the connector's deletion", LONGEST, || {
-        let answer = client.delete(format!("{url}/connectors/{name}")).send().expect("an answer");
-        (answer.status() == 204).then_some(())
-    });
 }
