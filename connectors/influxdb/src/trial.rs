@@ -22,6 +22,10 @@ impl SinkTrial for InfluxTask {
             Version::V3 => ("api/v3/configure/database", vec![("format", "json".to_owned())]),
         };
         let url = endpoint.at(path, &query)?;
+        if url.scheme() == "https" {
+            // It tells more about a certificate than a request that fails.
+            self.client.reach(&url).await?;
+        }
         let place = self.client.place(&url);
         let doing = || format!("looking for {} at {place}", endpoint.name());
         let answer = self.client.send(self.client.request(Method::GET, url), doing).await?;

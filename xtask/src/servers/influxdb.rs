@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::process::{self, Launch, Process, Server};
 use super::{Cache, Error, Port, Result, debian, http};
 
-/// An InfluxDB 1 server without authentication.
+/// An InfluxDB 1 server.
 #[derive(Debug)]
 pub struct InfluxDb {
     process: Process,
@@ -25,6 +25,15 @@ impl InfluxDb {
 
     /// Starts one.
     pub fn start() -> Result<Self> {
+        Self::start_with("")
+    }
+
+    /// Starts one that wants to know who asks. It has no user yet, and lets anybody create the first one, an administrator.
+    pub fn start_with_users() -> Result<Self> {
+        Self::start_with("  auth-enabled = true\n")
+    }
+
+    fn start_with(http: &str) -> Result<Self> {
         let program = Self::fetch(&Cache::open()?)?;
         let [port, backup] = Port::claim_many()?;
         let dir = process::folder("influxdb")?;
@@ -32,7 +41,7 @@ impl InfluxDb {
         let settings = format!(
             "reporting-disabled = true\nbind-address = \"{}\"\n[meta]\n  dir = \"{files}/meta\"\n\
              [data]\n  dir = \"{files}/data\"\n  wal-dir = \"{files}/wal\"\n[monitor]\n  store-enabled = false\n\
-             [http]\n  bind-address = \"{}\"\n",
+             [http]\n  bind-address = \"{}\"\n{http}",
             backup.address(),
             port.address()
         );
