@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`schemas`] | the Connect schemas of the three alarm topics, equal to the `.avsc` files in `schemas/` |
 //! | [`model`] | [`Alarm`], [`RegisteredAlarm`] and [`ShelvedAlarm`], and the values that they are written as |
+//! | [`place`] | which alarm a record is about |
 //! | [`priority`] | [`Priority`], and the table that gives severities theirs |
 //! | [`config`] | the settings, and the types that templates and expressions have there |
 //! | [`mapping`] | from a record, or from what a source has seen, to the state of an alarm |
@@ -22,6 +23,7 @@ pub mod config;
 pub mod engine;
 pub mod mapping;
 pub mod model;
+pub mod place;
 pub mod priority;
 pub mod routing;
 pub mod rules;

@@ -13,7 +13,7 @@ use std::{
 
 use connect_api::{
     Bytes, Error, ErrorClass, Gauge, Headers, Origin, PartitionOffset, Record, Result, SinkContext, SinkRecord,
-    SinkTask, State, Table, TimestampType, TopicPartition, Value, async_trait,
+    SinkTask, State, Table, TimestampType, TopicPartition, async_trait,
     config::{Key, topic_name},
     json::{from_json, to_json},
     time,
@@ -21,7 +21,10 @@ use connect_api::{
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
-use crate::ShelvedAlarm;
+use crate::{
+    ShelvedAlarm,
+    place::{self, Place, is_active},
+};
 
 connect_api::config! {
     /// Alarms that a sink does not tell of.
@@ -52,9 +55,6 @@ struct Shelving {
     look: Instant,
     size: Gauge,
 }
-
-/// Where an alarm's records come from, and its name.
-type Place = (TopicPartition, Arc<str>);
 
 /// The last record of an alarm that came while it was on the shelf.
 struct Kept {
@@ -88,22 +88,22 @@ impl Shelving {
         row.is_some_and(|row| ShelvedAlarm::from_value(&row.value).holds_at(time::now_ms()))
     }
 
-    async fn keep(&mut self, name: Arc<str>, record: &SinkRecord) -> Result<()> {
-        let place = (partition_of(record), name);
+    async fn keep(&mut self, record: &SinkRecord) -> Result<()> {
+        let place = place::of(record);
         let before = self.kept.get(&place).map(|kept| kept.told);
         // What the sink was told before the task began is not known: one message too many is better than an alarm that
         // never ends.
         let told = before.or_else(|| self.told.get(&place.1).copied()).unwrap_or(true);
         let kept = Kept { record: record.clone(), told };
         let text = Bytes::from(kept.to_json().to_string());
-        self.state.put(&key_of(&place), Some(text)).await?;
+        self.state.put(&place::key(&place), Some(text)).await?;
         self.kept.insert(place, kept);
         self.count();
         Ok(())
     }
 
     async fn forget(&mut self, place: &Place) -> Result<()> {
-        self.state.put(&key_of(place), None).await?;
+        self.state.put(&place::key(place), None).await?;
         self.kept.remove(place);
         self.count();
         Ok(())
@@ -142,9 +142,9 @@ impl SinkTask for Shelving {
                 Error::fatal(format!("reading what is kept of shelved alarm {key} in the connector's state"))
                     .caused_by(why)
             })?;
-            let partition = partition_of(&kept.record);
-            if partitions.contains(&partition) {
-                self.kept.insert((partition, name_of(&kept.record)), kept);
+            let place = place::of(&kept.record);
+            if partitions.contains(&place.0) {
+                self.kept.insert(place, kept);
             }
         }
         self.count();
@@ -163,7 +163,7 @@ impl SinkTask for Shelving {
                 Ok(())
             };
         }
-        let silent: Vec<bool> = records.iter().map(|record| self.is_shelved(&name_of(record))).collect();
+        let silent: Vec<bool> = records.iter().map(|record| self.is_shelved(&place::name(record))).collect();
         if silent.contains(&true) {
             let open: Vec<SinkRecord> =
                 records.iter().zip(&silent).filter(|(_, silent)| !**silent).map(|(record, _)| record.clone()).collect();
@@ -174,12 +174,11 @@ impl SinkTask for Shelving {
             self.inner.put(records).await?;
         }
         for (record, silent) in records.iter().zip(silent) {
-            let name = name_of(record);
             if silent {
-                self.keep(name, record).await?;
+                self.keep(record).await?;
             } else {
                 // What came later counts.
-                let place = (partition_of(record), name);
+                let place = place::of(record);
                 if self.kept.contains_key(&place) {
                     self.forget(&place).await?;
                 }
@@ -207,30 +206,6 @@ impl SinkTask for Shelving {
     async fn stop(&mut self) -> Result<()> {
         self.inner.stop().await
     }
-}
-
-fn partition_of(record: &SinkRecord) -> TopicPartition {
-    TopicPartition { topic: record.origin.topic.clone(), partition: record.origin.partition }
-}
-
-/// The name of the alarm: the key, or the member `name` of JLab's last generation's.
-fn name_of(record: &SinkRecord) -> Arc<str> {
-    match &record.key {
-        Value::String(text) => Arc::from(&**text),
-        key => match key.get("name").and_then(Value::as_str) {
-            Some(name) => name.into(),
-            None => key.to_string().into(),
-        },
-    }
-}
-
-/// Whether the record says that its alarm is active: it is neither a tombstone nor the marker of an alarm that is over.
-pub fn is_active(record: &SinkRecord) -> bool {
-    !record.value.is_null() && !matches!(record.value.get("cleared"), Some(Value::Boolean(true)))
-}
-
-fn key_of((partition, name): &Place) -> String {
-    format!("{}-{}/{name}", partition.topic, partition.partition)
 }
 
 impl Kept {

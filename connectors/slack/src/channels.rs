@@ -6,9 +6,8 @@ use std::{
 };
 
 use connect_api::{PartitionOffset, SinkRecord, TopicPartition};
+use connector_alarm::place::{self, Place};
 use tokio::time::Instant;
-
-use crate::memory::{Alarm, alarm};
 
 /// So many records may wait; then no more are taken until half of them are told.
 const MOST: usize = 5_000;
@@ -27,7 +26,7 @@ struct Channel {
 pub struct Channels {
     all: BTreeMap<String, Channel>,
     /// For which channel records of an alarm wait, and how many.
-    waiting: HashMap<Alarm, (String, usize)>,
+    waiting: HashMap<Place, (String, usize)>,
 }
 
 /// What a channel may get now.
@@ -44,15 +43,15 @@ pub enum Turn {
 impl Channels {
     /// Lets a record wait for its channel.
     pub fn push(&mut self, channel: &str, record: SinkRecord) {
-        self.waiting.entry(alarm(&record)).or_insert_with(|| (channel.to_owned(), 0)).1 += 1;
+        self.waiting.entry(place::of(&record)).or_insert_with(|| (channel.to_owned(), 0)).1 += 1;
         self.of(channel).waiting.push_back(record);
     }
 
     /// Lets a record wait that has been told and that its alarm's message does not show.
     pub fn push_stale(&mut self, channel: &str, record: SinkRecord) {
-        let (stale, name) = (&mut self.of(channel).stale, alarm(&record));
+        let (stale, name) = (&mut self.of(channel).stale, place::of(&record));
         // The last one counts.
-        stale.retain(|other| alarm(other) != name);
+        stale.retain(|other| place::of(other) != name);
         stale.push_back(record);
     }
 
@@ -62,7 +61,7 @@ impl Channels {
     }
 
     /// The channel that a record about this alarm waits for.
-    pub fn channel_of(&self, name: &Alarm) -> Option<&str> {
+    pub fn channel_of(&self, name: &Place) -> Option<&str> {
         self.waiting.get(name).map(|(channel, _)| channel.as_str())
     }
 
@@ -99,7 +98,7 @@ impl Channels {
             }
         };
         for record in channel.waiting.drain(..told.min(channel.waiting.len())) {
-            let name = alarm(&record);
+            let name = place::of(&record);
             if let Some((_, waiting)) = self.waiting.get_mut(&name) {
                 *waiting -= 1;
                 if *waiting == 0 {
@@ -132,8 +131,8 @@ impl Channels {
     pub fn close(&mut self, partitions: &[TopicPartition]) {
         self.waiting.retain(|(partition, _), _| !partitions.contains(partition));
         for channel in self.all.values_mut() {
-            channel.waiting.retain(|record| !partitions.contains(&alarm(record).0));
-            channel.stale.retain(|record| !partitions.contains(&alarm(record).0));
+            channel.waiting.retain(|record| !partitions.contains(&place::of(record).0));
+            channel.stale.retain(|record| !partitions.contains(&place::of(record).0));
         }
         // Channels by templates may be many; one whose turn is over needs no place.
         let now = Instant::now();

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use connect_api::{Bytes, Error, PartitionOffset, Result, SinkRecord, State, TopicPartition, Value};
+use connect_api::{Bytes, Error, PartitionOffset, Result, SinkRecord, State, TopicPartition};
+use connector_alarm::place::{self, Place};
 use serde::{Deserialize, Serialize};
 
 /// What is known of an alarm.
@@ -29,13 +30,10 @@ pub struct Told {
     pub priority: Option<String>,
 }
 
-/// An alarm: the partition of its records, and its name.
-pub type Alarm = (TopicPartition, Arc<str>);
-
 /// What has been told.
 pub struct Memory {
     state: Arc<dyn State>,
-    told: BTreeMap<Alarm, Told>,
+    told: BTreeMap<Place, Told>,
 }
 
 impl Memory {
@@ -47,7 +45,7 @@ impl Memory {
     /// Reads what is known of the alarms of partitions.
     pub fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         for (key, text) in self.state.entries() {
-            let Some(alarm) = alarm_of(&key).filter(|alarm| partitions.contains(&alarm.0)) else { continue };
+            let Some(alarm) = place::of_key(&key).filter(|alarm| partitions.contains(&alarm.0)) else { continue };
             let told = serde_json::from_slice(&text)
                 .map_err(|e| Error::fatal(format!("reading the connector's state of {key}")).caused_by(e))?;
             self.told.insert(alarm, told);
@@ -61,26 +59,26 @@ impl Memory {
     }
 
     /// What is known of an alarm.
-    pub fn get(&self, alarm: &Alarm) -> Option<&Told> {
+    pub fn get(&self, alarm: &Place) -> Option<&Told> {
         self.told.get(alarm)
     }
 
     /// Keeps what has been told.
-    pub async fn put(&mut self, alarm: &Alarm, told: Told) -> Result<()> {
+    pub async fn put(&mut self, alarm: &Place, told: Told) -> Result<()> {
         let text = serde_json::to_vec(&told).map_err(|e| Error::fatal("writing the connector's state").caused_by(e))?;
-        self.state.put(&key_of(alarm), Some(Bytes::from(text))).await?;
+        self.state.put(&place::key(alarm), Some(Bytes::from(text))).await?;
         self.told.insert(alarm.clone(), told);
         Ok(())
     }
 
     /// Forgets alarms that are over and whose records do not come again.
     pub async fn prune(&mut self, safe: &[PartitionOffset]) -> Result<()> {
-        let done = |(partition, _): &Alarm, told: &Told| {
+        let done = |(partition, _): &Place, told: &Told| {
             told.over && !told.stale && safe.iter().any(|s| s.partition == *partition && s.offset > told.offset)
         };
-        let gone: Vec<Alarm> = self.told.iter().filter(|(a, told)| done(a, told)).map(|(a, _)| a.clone()).collect();
+        let gone: Vec<Place> = self.told.iter().filter(|(a, told)| done(a, told)).map(|(a, _)| a.clone()).collect();
         for alarm in gone {
-            self.state.put(&key_of(&alarm), None).await?;
+            self.state.put(&place::key(&alarm), None).await?;
             self.told.remove(&alarm);
         }
         Ok(())
@@ -92,25 +90,4 @@ impl Told {
     pub fn has(&self, record: &SinkRecord) -> bool {
         record.origin.offset <= self.offset && record.timestamp <= self.timestamp
     }
-}
-
-/// The alarm that a record is about.
-pub fn alarm(record: &SinkRecord) -> Alarm {
-    let partition = TopicPartition { topic: record.origin.topic.clone(), partition: record.origin.partition };
-    let name = match &record.key {
-        Value::String(text) => Arc::from(&**text),
-        key => key.to_string().into(),
-    };
-    (partition, name)
-}
-
-fn key_of((partition, name): &Alarm) -> String {
-    format!("{}/{}/{name}", partition.topic, partition.partition)
-}
-
-// Names of topics have no slash.
-fn alarm_of(key: &str) -> Option<Alarm> {
-    let mut parts = key.splitn(3, '/');
-    let (topic, partition, name) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
-    Some((TopicPartition { topic: topic.into(), partition }, name.into()))
 }

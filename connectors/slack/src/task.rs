@@ -6,7 +6,7 @@ use connect_api::{
     Check, ErrorClass, PartitionOffset, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask, SinkTrial,
     TopicPartition, async_trait,
 };
-use connector_alarm::shelving::is_active;
+use connector_alarm::place::{self, Place, is_active};
 use serde_json::{Map, Value as Json};
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::{
     api::{Api, Done},
     channels::{Channels, Turn},
     config::{SlackConfig, SlackSettings, Tombstones},
-    memory::{Alarm, Memory, Told, alarm},
+    memory::{Memory, Told},
     message::{Layout, Message},
 };
 
@@ -57,7 +57,7 @@ impl SlackTask {
         if !active && self.layout.tombstones == Tombstones::Ignore {
             return Ok(());
         }
-        let name = alarm(record);
+        let name = place::of(record);
         let told = self.memory.get(&name);
         if let Some(told) = told.filter(|told| told.has(record)) {
             if told.stale && told.offset == record.origin.offset {
@@ -116,7 +116,7 @@ impl SlackTask {
                         Turn::One(record) => self.context.report(record, e).await?,
                         Turn::Stale(record) => {
                             self.context.report(record, e).await?;
-                            let name = alarm(record);
+                            let name = place::of(record);
                             if let Some(told) = self.memory.get(&name).cloned() {
                                 self.memory.put(&name, Told { stale: false, ..told }).await?;
                             }
@@ -141,7 +141,7 @@ impl SlackTask {
 
     /// Tells of one record; `Held` if Slack does not want it now.
     async fn one(&mut self, channel: &str, record: &SinkRecord) -> Result<Option<Done>> {
-        let (name, active) = (alarm(record), is_active(record));
+        let (name, active) = (place::of(record), is_active(record));
         let message = self.layout.message(record, !active)?;
         let before = self.memory.get(&name).filter(|told| !told.over).cloned();
         let Some((before, ts)) = before.and_then(|told| told.ts.clone().map(|ts| (told, ts))) else {
@@ -176,7 +176,7 @@ impl SlackTask {
     async fn post(
         &mut self,
         channel: &str,
-        name: &Alarm,
+        name: &Place,
         record: &SinkRecord,
         message: &Message,
     ) -> Result<Option<Done>> {
@@ -190,7 +190,7 @@ impl SlackTask {
     }
 
     /// Keeps what has been told, if it has.
-    async fn settle(&mut self, done: Done, name: &Alarm, told: Told) -> Result<Option<Done>> {
+    async fn settle(&mut self, done: Done, name: &Place, told: Told) -> Result<Option<Done>> {
         if matches!(done, Done::Held(_)) {
             return Ok(Some(done));
         }
@@ -200,7 +200,7 @@ impl SlackTask {
 
     /// Brings the message of an alarm up to date of which a digest has told.
     async fn refresh(&mut self, record: &SinkRecord) -> Result<Option<Done>> {
-        let name = alarm(record);
+        let name = place::of(record);
         let Some(told) = self.memory.get(&name).filter(|told| told.stale).cloned() else { return Ok(None) };
         let Some(ts) = &told.ts else { return Ok(None) };
         let done = if told.over && self.layout.tombstones == Tombstones::Delete {
@@ -214,16 +214,16 @@ impl SlackTask {
 
     /// Tells of many records in one message: of each alarm the last.
     async fn digest(&mut self, channel: &str, records: &[SinkRecord]) -> Result<Option<Done>> {
-        let mut order: Vec<Alarm> = Vec::new();
-        let mut last: BTreeMap<Alarm, &SinkRecord> = BTreeMap::new();
+        let mut order: Vec<Place> = Vec::new();
+        let mut last: BTreeMap<Place, &SinkRecord> = BTreeMap::new();
         for record in records {
-            let name = alarm(record);
+            let name = place::of(record);
             if last.insert(name.clone(), record).is_none() {
                 order.push(name);
             }
         }
         let mut messages = Vec::new();
-        let mut telling: Vec<(Alarm, &SinkRecord)> = Vec::new();
+        let mut telling: Vec<(Place, &SinkRecord)> = Vec::new();
         for name in order {
             let Some(record) = last.get(&name) else { continue };
             match self.layout.message(record, !is_active(record)) {

@@ -14,7 +14,10 @@ use connect_api::{
     Bytes, Check, Error, ErrorClass, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask, SinkTrial, State,
     Table, TopicPartition, async_trait, time,
 };
-use connector_alarm::ShelvedAlarm;
+use connector_alarm::{
+    ShelvedAlarm,
+    place::{self, Place},
+};
 use connector_http::{Client, Method, Progress, Url, header, shown_url};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -50,9 +53,6 @@ struct Sent {
     /// When it was raised, milliseconds since 1970.
     started: i64,
 }
-
-/// An alarm by the partition that tells of it, and its name.
-type Place = (TopicPartition, String);
 
 /// What a slice changes, by alarms: what was sent of them, nothing once they are over.
 type Changes = HashMap<Place, Option<Sent>>;
@@ -98,7 +98,8 @@ impl AlertTask {
 
     /// What a record gives: alerts to send, and what changes by them.
     fn step(&self, record: &SinkRecord, changes: &mut Changes, alerts: &mut Vec<Json>) -> Result<()> {
-        let place = (partition_of(record), Told::of(record)?.name);
+        Told::of(record)?;
+        let place = place::of(record);
         let before = changes.get(&place).cloned().unwrap_or_else(|| self.sent.get(&place).cloned());
         let now = self.alerts.alert(record)?.map(|alert| {
             let started = match &before {
@@ -130,7 +131,7 @@ impl AlertTask {
             let text = now.as_ref().map(|sent| {
                 serde_json::to_vec(sent).map(Bytes::from).map_err(|e| Error::fatal("writing an alert").caused_by(e))
             });
-            async move { state.put(&key_of(place), text.transpose()?).await }
+            async move { state.put(&place::key(place), text.transpose()?).await }
         });
         try_join_all(puts).await?;
         for (place, now) in changes {
@@ -238,7 +239,9 @@ impl SinkTask for AlertTask {
     async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         self.reported.forget(partitions);
         for (key, bytes) in self.state.entries() {
-            let Some(place) = place_of(&key).filter(|(partition, _)| partitions.contains(partition)) else { continue };
+            let Some(place) = place::of_key(&key).filter(|(partition, _)| partitions.contains(partition)) else {
+                continue;
+            };
             let sent = serde_json::from_slice(&bytes)
                 .map_err(|e| Error::fatal(format!("reading what was sent of alarm {}", place.1)).caused_by(e))?;
             self.sent.insert(place, sent);
@@ -330,19 +333,4 @@ impl SinkTrial for AlertTrial {
             body: Some(json!([alert]).to_string()),
         }))
     }
-}
-
-fn partition_of(record: &SinkRecord) -> TopicPartition {
-    TopicPartition { topic: record.origin.topic.clone(), partition: record.origin.partition }
-}
-
-/// Names of topics have no slashes.
-fn key_of((partition, name): &Place) -> String {
-    format!("{}/{}/{name}", partition.topic, partition.partition)
-}
-
-fn place_of(key: &str) -> Option<Place> {
-    let mut parts = key.splitn(3, '/');
-    let (topic, partition, name) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
-    Some((TopicPartition { topic: topic.into(), partition }, name.to_owned()))
 }
