@@ -121,7 +121,7 @@ connect_api::config! {
         /// What to do with tombstones: clear sends a mail by the templates email.cleared.*, if there was one of the thread
         /// before; ignore skips them.
         tombstones: Tombstones = Key::new("email.tombstones").default("clear"),
-        /// Template of the subject for a tombstone.
+        /// Template of the subject for a tombstone, and for the marker of a cleared alarm.
         cleared_subject: String = Key::new("email.cleared.subject")
             .default("{% if thread is none %}Cleared: {{key}}{% else %}Re: {{thread.subject}} - cleared{% endif %}"),
         /// Template of the text for a tombstone.

@@ -5,6 +5,7 @@ use connect_api::{
     template::{Escape, Template, record_names},
     time,
 };
+use connector_alarm::place::is_active;
 use lettre::{
     Address, Message,
     message::{
@@ -171,7 +172,7 @@ impl Plan {
         let mut names = names(record);
         names.insert("thread".into(), thread.map_or(Json::Null, |thread| json!({ "subject": thread.subject })));
         let names = Json::Object(names);
-        let texts = if record.value.is_null() { &self.cleared } else { &self.raised };
+        let texts = if is_active(record) { &self.raised } else { &self.cleared };
         let (subject, text, html) = texts.render(&names)?;
         let text = match text {
             Some(text) => text,

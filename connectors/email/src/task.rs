@@ -10,6 +10,7 @@ use connect_api::{
     Bytes, Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, State,
     TopicPartition, async_trait,
 };
+use connector_alarm::place::is_active;
 use connector_http::Progress;
 use lettre::Address;
 use tokio::time::Instant;
@@ -110,7 +111,7 @@ impl EmailTask {
 
     /// Sends a mail about the record, or holds it for a digest.
     async fn take(&mut self, record: &SinkRecord) -> Result<()> {
-        let cleared = record.value.is_null();
+        let cleared = !is_active(record);
         if cleared && self.tombstones == Tombstones::Ignore {
             return Ok(());
         }
@@ -195,7 +196,7 @@ impl EmailTask {
 
     async fn remember(&self, record: &SinkRecord, said: &Said, before: Option<&Thread>, mail: &Email) -> Result<()> {
         let Some(key) = &said.thread else { return Ok(()) };
-        let thread = if record.value.is_null() {
+        let thread = if !is_active(record) {
             None
         } else {
             Some(Bytes::from(Thread::after(before, &mail.id, &said.subject, record).write()?))
