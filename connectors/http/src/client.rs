@@ -12,7 +12,7 @@ use reqwest::{
 use crate::{
     config::{AuthConfig, HttpConfig},
     handshake::ClientFiles,
-    oauth::{OAuth, OAuthConfig},
+    oauth::{OAuth, OAuthConfig, OAuthKeys},
     reach::{self, ProxyUse},
     requests::Requests,
     status::{self, Answer},
@@ -100,7 +100,12 @@ impl Client {
     /// Has every request carry a token of OAuth 2, where the settings ask for that: one that is refused is replaced, and
     /// the request sent again, once.
     pub fn with_oauth(self, config: &OAuthConfig) -> Result<Self> {
-        let oauth = OAuth::new(config, self.inner.clone())?.map(Arc::new);
+        self.with_oauth_of(config, OAuthKeys::OURS)
+    }
+
+    /// As [`Client::with_oauth`], for a connector whose settings have other names.
+    pub fn with_oauth_of(self, config: &OAuthConfig, keys: OAuthKeys) -> Result<Self> {
+        let oauth = OAuth::new(config, keys, self.inner.clone())?.map(Arc::new);
         let hiding = config.client_secret.iter().fold(self, Self::hiding);
         Ok(Self { oauth: oauth.or(hiding.oauth), ..hiding })
     }

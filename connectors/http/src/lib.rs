@@ -38,7 +38,7 @@ pub use client::{Client, Keys, shown_url};
 pub use config::{AuthConfig, HttpConfig, Joined};
 pub use delivery::{Delivery, DeliveryConfig};
 pub use listener::{ListenConfig, Listener, Reply, Request, Route};
-pub use oauth::OAuthConfig;
+pub use oauth::{OAuthConfig, OAuthKeys};
 pub use progress::Progress;
 pub use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 pub use signing::{Signer, SigningConfig};

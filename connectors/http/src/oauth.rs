@@ -64,6 +64,32 @@ connect_api::config! {
     }
 }
 
+/// Names of the settings, for errors.
+#[derive(Debug, Clone, Copy)]
+pub struct OAuthKeys {
+    /// The endpoint.
+    pub url: &'static str,
+    /// Id and secret, as in `x.id and x.secret`.
+    pub credentials: &'static str,
+    /// Scope.
+    pub scope: &'static str,
+    /// How id and secret are told.
+    pub credentials_in: &'static str,
+    /// The field with the token.
+    pub token_field: &'static str,
+}
+
+impl OAuthKeys {
+    /// Those of [`OAuthConfig`].
+    pub const OURS: Self = Self {
+        url: URL,
+        credentials: "http.oauth2.client.id and http.oauth2.client.secret",
+        scope: "http.oauth2.scope",
+        credentials_in: "http.oauth2.credentials.in",
+        token_field: "http.oauth2.token.field",
+    };
+}
+
 impl OAuthConfig {
     /// Nothing is asked for.
     pub fn none() -> Self {
@@ -102,6 +128,7 @@ pub(crate) struct OAuth {
     id: String,
     secret: Secret,
     config: OAuthConfig,
+    keys: OAuthKeys,
     /// Asked for once, however many requests wait for it.
     token: Mutex<Option<Token>>,
 }
@@ -115,13 +142,13 @@ struct Token {
 
 impl OAuth {
     /// By the settings; none where they ask for none.
-    pub(crate) fn new(config: &OAuthConfig, client: reqwest::Client) -> Result<Option<Self>> {
+    pub(crate) fn new(config: &OAuthConfig, keys: OAuthKeys, client: reqwest::Client) -> Result<Option<Self>> {
         let (Some(url), Some(id), Some(secret)) = (&config.url, &config.client_id, &config.client_secret) else {
             return Ok(None);
         };
-        let url = Url::parse(url).map_err(|e| Error::fatal(format!("reading {URL}")).caused_by(e))?;
+        let url = Url::parse(url).map_err(|e| Error::fatal(format!("reading {}", keys.url)).caused_by(e))?;
         let (id, secret) = (id.clone(), secret.clone());
-        Ok(Some(Self { client, url, id, secret, config: config.clone(), token: Mutex::new(None) }))
+        Ok(Some(Self { client, url, id, secret, config: config.clone(), keys, token: Mutex::new(None) }))
     }
 
     /// The `Authorization` header with a valid token.
@@ -145,7 +172,7 @@ impl OAuth {
 
     async fn fetch(&self) -> Result<Token> {
         let asked = Instant::now();
-        let doing = format!("getting a token from {} ({URL})", origin(&self.url));
+        let doing = format!("getting a token from {} ({})", origin(&self.url), self.keys.url);
         let response = match self.request().send().await {
             Ok(response) => response,
             Err(e) => return Err(status::transport_error(doing, e)),
@@ -164,7 +191,8 @@ impl OAuth {
                 self.config.token_field,
                 answer.as_object().map_or_else(|| "no fields of JSON".into(), names)
             );
-            return Err(Error::fatal(format!("{doing}: correct {URL}, or http.oauth2.token.field")).caused_by(why));
+            let OAuthKeys { url, token_field, .. } = self.keys;
+            return Err(Error::fatal(format!("{doing}: correct {url}, or {token_field}")).caused_by(why));
         };
         let value = HeaderValue::from_str(&format!("Bearer {token}"));
         let mut value = value.map_err(|_| Error::fatal(doing).caused_by("the token is not printable ASCII"))?;
@@ -211,16 +239,16 @@ impl OAuth {
             let error = Error::retriable(doing).caused_by(why);
             return delay.map_or(error.clone(), |delay| error.retry_after(delay));
         }
-        let credentials = "http.oauth2.client.id and http.oauth2.client.secret";
+        let OAuthKeys { url, credentials, scope, credentials_in, .. } = self.keys;
         let (way_out, denied) = match (answer["error"].as_str(), status.as_u16()) {
             (Some("invalid_client" | "unauthorized_client"), _) | (_, 401 | 403) => {
                 (format!("correct {credentials}"), true)
             }
-            (Some("invalid_scope"), _) => ("correct http.oauth2.scope".to_owned(), false),
+            (Some("invalid_scope"), _) => (format!("correct {scope}"), false),
             (Some("invalid_request"), _) => {
-                ("try the other http.oauth2.credentials.in, or set http.oauth2.parameters".to_owned(), false)
+                (format!("try the other {credentials_in}, or see what the server's reason asks for"), false)
             }
-            _ => (format!("correct {URL}"), false),
+            _ => (format!("correct {url}"), false),
         };
         let error = Error::fatal(format!("{doing}: {way_out}")).caused_by(why);
         if denied { error.denied() } else { error }

@@ -7,7 +7,7 @@ use connect_api::{
     config::{Config, ConfigDef, Key, Millis, Problems, Reader, Secret},
 };
 use connector_http::{
-    AuthConfig, DeliveryConfig, HttpConfig, Keys, Method, OAuthConfig, Statuses, config::server_url,
+    AuthConfig, DeliveryConfig, HttpConfig, Keys, Method, OAuthConfig, OAuthKeys, Statuses, config::server_url,
     header::HeaderValue, oauth::CredentialsIn,
 };
 use serde_json::Map;
@@ -20,6 +20,14 @@ use crate::{
 
 const KEYS: Keys =
     Keys { url: "http.url", credentials: "http.headers.authorization, or oauth2.client.id and oauth2.client.secret" };
+
+const OAUTH: OAuthKeys = OAuthKeys {
+    url: "oauth2.access.token.url",
+    credentials: "oauth2.client.id and oauth2.client.secret",
+    scope: "oauth2.client.scope",
+    credentials_in: "oauth2.client.authorization.mode",
+    token_field: "oauth2.response.token.property",
+};
 
 connect_api::config_enum! {
     /// How requests say who sends them.
@@ -205,6 +213,7 @@ impl Style for Aiven {
             http,
             auth: AuthConfig::parse(&Settings::new()).map_err(Error::from)?,
             oauth,
+            oauth_keys: OAUTH,
             signer: None,
             hidden: Vec::new(),
             request: RequestPlan {

@@ -9,7 +9,7 @@ use connect_api::{
 };
 use connector_alarm::shelving::{self, ShelvingConfig};
 use connector_http::{
-    AuthConfig, DeliveryConfig, HttpConfig, Keys, Method, OAuthConfig, SigningConfig, Statuses, Url,
+    AuthConfig, DeliveryConfig, HttpConfig, Keys, Method, OAuthConfig, OAuthKeys, SigningConfig, Statuses, Url,
     config::{positive, server_url},
     header::HeaderValue,
 };
@@ -360,6 +360,7 @@ impl WebhookSinkConfig {
             http: self.http.clone(),
             auth: self.auth.clone(),
             oauth: self.oauth.clone(),
+            oauth_keys: OAuthKeys::OURS,
             signer: self.signing.signer()?,
             hidden: own.routing_key.iter().chain(&self.signing.secret).cloned().collect(),
             request: RequestPlan {

@@ -6,7 +6,7 @@ use connect_api::{
     template::{Escape, Template},
 };
 use connector_http::{
-    AuthConfig, DeliveryConfig, HttpConfig, Keys, Method, OAuthConfig, Statuses, config::server_url,
+    AuthConfig, DeliveryConfig, HttpConfig, Keys, Method, OAuthConfig, OAuthKeys, Statuses, config::server_url,
     header::HeaderValue, oauth::CredentialsIn,
 };
 use regex::Regex;
@@ -24,6 +24,14 @@ const KEYS: Keys = Keys {
     credentials: "connection.user and connection.password, oauth2.client.id and oauth2.client.secret, or headers",
 };
 const PRODUCER: &str = "reporter.producer.";
+
+const OAUTH: OAuthKeys = OAuthKeys {
+    url: "oauth2.token.url",
+    credentials: "oauth2.client.id and oauth2.client.secret",
+    scope: "oauth2.client.scope",
+    credentials_in: "oauth2.client.auth.mode",
+    token_field: "oauth2.token.property",
+};
 
 connect_api::config_enum! {
     /// Method.
@@ -330,6 +338,7 @@ impl Style for Confluent {
                 token: None,
             },
             oauth,
+            oauth_keys: OAUTH,
             signer: None,
             hidden: Vec::new(),
             request: RequestPlan {

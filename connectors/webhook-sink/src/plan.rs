@@ -7,7 +7,7 @@ use connect_api::{
     config::{Config, Problems, Secret},
 };
 use connector_http::{
-    Answer, AuthConfig, Client, DeliveryConfig, HttpConfig, Keys, OAuthConfig, Signer, Statuses, Url,
+    Answer, AuthConfig, Client, DeliveryConfig, HttpConfig, Keys, OAuthConfig, OAuthKeys, Signer, Statuses, Url,
 };
 
 use crate::{
@@ -54,6 +54,8 @@ pub struct Plan {
     pub auth: AuthConfig,
     /// The same by tokens.
     pub oauth: OAuthConfig,
+    /// Names of the settings of tokens, for errors.
+    pub oauth_keys: OAuthKeys,
     /// Signs requests.
     pub signer: Option<Signer>,
     /// Kept out of whatever is said about requests.
@@ -75,7 +77,8 @@ pub struct Plan {
 impl Plan {
     /// The client that sends the requests.
     pub fn client(&self) -> Result<Client> {
-        let client = Client::new(&self.http, self.keys)?.with_auth(&self.auth)?.with_oauth(&self.oauth)?;
+        let client =
+            Client::new(&self.http, self.keys)?.with_auth(&self.auth)?.with_oauth_of(&self.oauth, self.oauth_keys)?;
         Ok(self.hidden.iter().fold(client, Client::hiding))
     }
 }

@@ -177,3 +177,21 @@ async fn confluents_tombstones_batches_and_credentials_are_as_set() {
     deliver(&mut *task, &records, &host).await.unwrap();
     assert!(host.reported().is_empty());
 }
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_told_by_the_names_of_their_settings() {
+    let server = MockServer::start().await;
+    let refused = ResponseTemplate::new(401).set_body_json(json!({"error": "invalid_client"}));
+    Mock::given(path("/token")).respond_with(refused).mount(&server).await;
+    let token_url = format!("{}/token", server.uri());
+    let (mut task, host) = start::<ConfluentHttpSink>(&[
+        ("http.api.url", &server.uri()),
+        ("auth.type", "OAUTH2"),
+        ("oauth2.token.url", &token_url),
+        ("oauth2.client.id", "me"),
+        ("oauth2.client.secret", "s3cret"),
+    ])
+    .await;
+    let e = deliver(&mut *task, &[record("t", 0, "k", "v")], &host).await.unwrap_err();
+    assert!(e.is_denied() && e.message().contains("(oauth2.token.url): correct oauth2.client.id and"), "{e:?}");
+}
