@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value as Json, json};
@@ -86,7 +86,6 @@ fn crashes_and_a_receiver_that_fails_one_request_in_ten_lose_nothing() {
         proxy.next_generation();
         connectd.start_again();
     }
-    let began = Instant::now();
     wait("every number", Duration::from_secs(180), || {
         let count = place.influx.rows("d", "SELECT COUNT(n) FROM numbers").ok()?.first()?.get(1)?.as_u64()?;
         (count == RECORDS as u64).then_some(())
@@ -111,7 +110,8 @@ fn crashes_and_a_receiver_that_fails_one_request_in_ten_lose_nothing() {
             }
         }
     }
-    println!("{twice} points came twice in {} requests; {:?} after the last crash", requests.len(), began.elapsed());
+    // Half of the faults are told of requests that were stored; what was not committed at a crash is no more than a part.
+    assert!((1..RECORDS).contains(&twice), "{twice} points came twice in {} requests", requests.len());
     assert!(connectd.terminate().1, "stopped well");
 }
 
