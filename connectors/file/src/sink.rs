@@ -1,7 +1,7 @@
 //! Appends records to files.
 //!
 //! - [`config`]: the settings, and those of Kafka's class
-//! - [`format`]: from a record to a line; pure
+//! - [`mod@format`]: from a record to a line; pure
 //! - [`plain`]: one file, which tasks share: at least once
 //! - [`task`]: files of each partition, whose paths a template makes: exactly once
 //! - [`partition`]: the files of a partition; [`journal`]: what is stored about them; `open`: one of them
