@@ -153,6 +153,11 @@ fn totals_are_exact_and_never_go_back_across_kills_and_rebalances() {
             // Partitions move from task to task.
             let (code, answer) = connectd.send("POST", &format!("/connectors/calls/tasks/{}/restart", round % 3), None);
             assert_eq!(code, 204, "{answer}");
+            let (before, written) = (page(connectd.url()).map_or(0.0, |page| counted(&page)), (round + 1) * chunk);
+            let all = (0..written).filter(|n| n % BAD != BAD - 1).count() as f64;
+            wait("counting to go on after the rebalance", LIMIT, || {
+                page(connectd.url()).map(|page| counted(&page)).filter(|now| *now > before || *now == all)
+            });
         }
         connectd.kill9();
         connectd.start_again();

@@ -3,7 +3,8 @@
 //! Shown is what has been stored: a total that Prometheus has seen never goes back, not even after a kill. Totals of
 //! partitions that no task has at the moment, as during a rebalance and after a start, stay on the page as they were
 //! stored, or a sum over all of them would fall and rise again, which Prometheus takes for a restart and adds anew. They
-//! go when every task has got its partitions and nobody has taken them: then another worker of the group shows them.
+//! go when every task has got its partitions and nobody has taken them for two minutes: then another worker of the group
+//! shows them, and not a member that was killed, to which the group gives partitions until its session is over.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,6 +22,10 @@ use crate::{
 /// How often it is looked which series are gone while there are too many.
 const PURGE: Duration = Duration::from_secs(1);
 
+/// How long partitions stay on the page that nobody here has: longer than a group gives partitions to members that were
+/// killed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// See the module.
 pub struct Board {
     metrics: Metrics,
@@ -28,6 +33,7 @@ pub struct Board {
     /// Name of the state with the totals.
     state: String,
     limits: Limits,
+    patience: Duration,
     label_names: Vec<Vec<Arc<str>>>,
     parts: Mutex<Parts>,
     known: Mutex<Vec<Known>>,
@@ -57,6 +63,8 @@ struct Parts {
     stored: BTreeMap<TopicPartition, Stored>,
     /// Tasks by number.
     tasks: BTreeMap<u32, Member>,
+    /// How many tasks there are to be.
+    of: usize,
 }
 
 struct Member {
@@ -80,7 +88,7 @@ struct Stored {
 #[derive(PartialEq)]
 enum Owner {
     Task(Seat),
-    NobodySince(u64),
+    NobodySince(u64, Instant),
 }
 
 /// The series of a metric, of all partitions.
@@ -105,6 +113,7 @@ impl Board {
             metrics,
             state: state.to_owned(),
             limits,
+            patience: PATIENCE,
         }
     }
 
@@ -151,7 +160,9 @@ impl Board {
         let mut parts = lock(&self.parts);
         let now = parts.tick();
         for (partition, totals) in all {
-            parts.stored.insert(partition, Stored { totals: Arc::new(totals), owner: Owner::NobodySince(now) });
+            parts
+                .stored
+                .insert(partition, Stored { totals: Arc::new(totals), owner: Owner::NobodySince(now, Instant::now()) });
         }
     }
 
@@ -183,11 +194,8 @@ impl Board {
         for (partition, totals) in partitions {
             parts.stored.insert(partition, Stored { totals, owner: Owner::Task(seat) });
         }
-        // The least of them is none while one has not got any.
-        let all_since = parts.tasks.values().map(|member| member.opened).min().flatten();
-        if let Some(all_since) = all_since.filter(|_| parts.tasks.len() >= of) {
-            parts.stored.retain(|_, stored| !matches!(stored.owner, Owner::NobodySince(at) if at < all_since));
-        }
+        parts.of = of;
+        parts.prune(self.patience);
     }
 
     /// A task has stored these totals of a partition.
@@ -196,6 +204,12 @@ impl Board {
         if let Some(stored) = parts.stored.get_mut(partition).filter(|stored| stored.owner == Owner::Task(seat)) {
             stored.totals = totals;
         }
+    }
+
+    /// Whether a partition is still this task's. One that was taken from it without a word, as from a member of the group
+    /// that was silent for too long, is another's as soon as that has opened it.
+    pub fn owns(&self, seat: Seat, partition: &TopicPartition) -> bool {
+        lock(&self.parts).stored.get(partition).is_some_and(|stored| stored.owner == Owner::Task(seat))
     }
 
     /// A task has given up partitions. What they come to stays as it was stored.
@@ -215,11 +229,21 @@ impl Parts {
         self.clock
     }
 
+    /// Drops partitions that nobody has for that long although every task has got its own since.
+    fn prune(&mut self, patience: Duration) {
+        // The least of them is none while one has not got any.
+        let all_since = self.tasks.values().map(|member| member.opened).min().flatten();
+        if let Some(all_since) = all_since.filter(|_| self.tasks.len() >= self.of) {
+            let is_gone = |owner: &Owner| matches!(owner, Owner::NobodySince(at, since) if *at < all_since && since.elapsed() >= patience);
+            self.stored.retain(|_, stored| !is_gone(&stored.owner));
+        }
+    }
+
     fn release(&mut self, seat: Seat, which: impl Fn(&TopicPartition) -> bool) {
         let now = self.tick();
         for (partition, stored) in &mut self.stored {
             if stored.owner == Owner::Task(seat) && which(partition) {
-                stored.owner = Owner::NobodySince(now);
+                stored.owner = Owner::NobodySince(now, Instant::now());
             }
         }
     }
@@ -231,7 +255,11 @@ impl Exposition for Board {
     }
 
     fn series(&self) -> Vec<Vec<Series>> {
-        let stored: Vec<Arc<Totals>> = lock(&self.parts).stored.values().map(|s| s.totals.clone()).collect();
+        let stored: Vec<Arc<Totals>> = {
+            let mut parts = lock(&self.parts);
+            parts.prune(self.patience);
+            parts.stored.values().map(|s| s.totals.clone()).collect()
+        };
         let since = self.limits.idle_since(now_ms());
         let metrics = self.metrics.all.iter().zip(&self.label_names).enumerate();
         let of = |(i, (metric, names)): (usize, (&Metric, &Vec<Arc<str>>))| {
@@ -302,6 +330,8 @@ mod tests {
         board.opened(first, 2, [(partition(0), Arc::new(totals(5.0)))]);
         assert_eq!(shown(&board), Some(12.0));
         board.opened(second, 2, []);
+        assert_eq!(shown(&board), Some(12.0), "a member that was killed may have it");
+        let board = Board { patience: Duration::ZERO, ..board };
         assert_eq!(shown(&board), Some(5.0));
     }
 
@@ -314,6 +344,7 @@ mod tests {
         assert!(board.speaks(new) && !board.speaks(old));
         board.opened(new, 1, [(partition(0), Arc::new(totals(6.0)))]);
         board.stored(old, &partition(0), Arc::new(totals(99.0)));
+        assert!(board.owns(new, &partition(0)) && !board.owns(old, &partition(0)));
         board.closed(old, &[partition(0)]);
         board.left(old);
         board.opened(new, 1, []);

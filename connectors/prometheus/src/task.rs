@@ -351,6 +351,10 @@ impl SinkTask for PrometheusTask {
         let mut writes = Vec::new();
         for o in offsets {
             let Some(part) = self.parts.get_mut(&o.partition) else { continue };
+            // What its new owner has stored must not be replaced by what was counted before.
+            if !self.board.owns(self.seat, &o.partition) {
+                continue;
+            }
             part.next = part.next.max(o.offset);
             // A writing that failed may be stored later all the same, so each has a number of its own.
             part.writing += 1;
@@ -361,10 +365,11 @@ impl SinkTask for PrometheusTask {
         let writes = writes.into_iter().map(|(partition, place, packed)| async move {
             (partition, stored::save(state, partition, place, packed).await)
         });
-        let mut failed = None;
+        let (mut failed, mut safe) = (None, Vec::with_capacity(offsets.len()));
         for (partition, saved) in join_all(writes).await {
             match saved {
                 Ok(()) => {
+                    safe.extend(offsets.iter().filter(|o| o.partition == *partition).cloned());
                     if let Some(part) = self.parts.get(partition) {
                         self.board.stored(self.seat, partition, Arc::new(part.totals.clone()));
                     }
@@ -377,7 +382,7 @@ impl SinkTask for PrometheusTask {
                 self.unstored.store(true, Ordering::Relaxed);
                 Err(e)
             }
-            None => Ok(offsets.to_vec()),
+            None => Ok(safe),
         }
     }
 
