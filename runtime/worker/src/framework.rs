@@ -363,7 +363,7 @@ mod tests {
             // Restarts and dead letters of sources are ours alone.
             let kafkas = |k: &&ConfigKey| {
                 let letters = direction == Direction::Source && k.name.starts_with("errors.deadletterqueue.");
-                !letters && !k.name.starts_with("restart.")
+                !letters && !k.name.starts_with("restart.") && !k.name.starts_with("put.")
             };
             let definition = definition(direction);
             let mut got = definition.keys().iter().filter(kafkas).map(crate::validation::key_info);
