@@ -171,7 +171,7 @@ pub(crate) const SETTINGS: &[Case] = cases![
             "all.yaml:6: ",
             "errors.tolerance",
             "all.yaml:7: ",
-            "file.format: String must be one of: json, text"
+            "file.format: String must be one of: json, value, csv, template, text"
         ]
     ),
 ];
