@@ -34,7 +34,6 @@ connect_api::config_enum! {
 
 const COMMON: &str = "Common";
 const ERRORS: &str = "Error Handling";
-const BATCHES: &str = "Batches";
 const EXACTLY_ONCE: &str = "Exactly Once Support";
 
 /// The key by which a version of the connector is asked for.
@@ -212,14 +211,14 @@ connect_api::config! {
     pub struct PutConfig {
         /// How long to wait for more records before those that are there are given to the sink, in milliseconds, so that
         /// what it sends is worth a request. 0 is not at all: the sink gets what was read at once.
-        linger: Millis = Key::new("put.linger.ms").default("0").low().form(BATCHES, Width::Short, "Linger").order(1),
+        linger: Millis = Key::new("put.linger.ms").default("0").low(),
         /// The most records that the sink gets at once. Where it is not set: what one read gives, which
         /// consumer.override.max.poll.records limits (500), or 10,000 with put.linger.ms.
-        records: Option<i32> = Key::new("put.max.records").low().form(BATCHES, Width::Short, "Most records").order(2)
+        records: Option<i32> = Key::new("put.max.records").low()
             .check(|n: &Option<i32>| at_least_one(*n)),
         /// The most bytes of keys, values and headers, as Kafka has them, that the sink gets at once; a larger record comes
         /// alone. Where it is not set there is no limit, or 8 MiB with put.linger.ms.
-        bytes: Option<i32> = Key::new("put.max.bytes").low().form(BATCHES, Width::Short, "Most bytes").order(3)
+        bytes: Option<i32> = Key::new("put.max.bytes").low()
             .check(|n: &Option<i32>| at_least_one(*n)),
     }
 }
