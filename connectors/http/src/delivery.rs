@@ -1,6 +1,9 @@
 //! How a slice of records is delivered: several requests at once, those of one key one behind the other.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use connect_api::{Error, ErrorClass, Result, SinkContext, SinkRecord, TopicPartition, Value, config::Key};
 use futures_util::future::join_all;
@@ -54,8 +57,8 @@ impl Delivery {
         self.deliver_by(slice, |_| 0, fitting, send).await
     }
 
-    /// As [`Delivery::deliver`], for requests that take records of one place only: those of one number stand together, in
-    /// their order, and the places in the order of their numbers.
+    /// As [`Delivery::deliver`], for requests that take records of one place only: those of one number stand together
+    /// as far as the order of each key allows.
     pub async fn deliver_by<'a, F>(
         &mut self,
         slice: &'a [SinkRecord],
@@ -70,7 +73,7 @@ impl Delivery {
         for record in slice.iter().filter(|record| !self.progress.has(record)) {
             lanes[lane(record, self.lanes)].push(record);
         }
-        lanes.iter_mut().for_each(|lane| lane.sort_by_key(|record| place(record)));
+        lanes.iter_mut().for_each(|lane| sort(lane, &place));
         let (context, fitting, send) = (&self.context, &fitting, &send);
         let one = async |lane: Vec<&'a SinkRecord>| {
             let mut rest = lane.as_slice();
@@ -112,14 +115,36 @@ fn lane(record: &SinkRecord, lanes: usize) -> usize {
     if lanes == 1 {
         return 0;
     }
+    // Less than the number of lanes, which fits.
+    usize::try_from(hash(record) % lanes as u64).unwrap_or_default()
+}
+
+/// Brings records of one place together. One whose place comes before that of its key's last one waits for another round.
+fn sort(lane: &mut Vec<&SinkRecord>, place: impl Fn(&SinkRecord) -> usize) {
+    let mut last: HashMap<u64, (usize, usize)> = HashMap::new();
+    let turn = |record| {
+        let (key, place) = (hash(record), place(record));
+        let (round, before) = last.get(&key).copied().unwrap_or_default();
+        let turn = (round + usize::from(place < before), place);
+        last.insert(key, turn);
+        (turn, record)
+    };
+    if lane.windows(2).any(|two| place(two[0]) != place(two[1])) {
+        let mut turns: Vec<_> = lane.drain(..).map(turn).collect();
+        turns.sort_by_key(|(turn, _)| *turn);
+        lane.extend(turns.into_iter().map(|(_, record)| record));
+    }
+}
+
+/// Records that are to stay in their order have the same.
+fn hash(record: &SinkRecord) -> u64 {
     let mut hasher = DefaultHasher::new();
     match &record.key {
         Value::Null => (&*record.origin.topic, record.origin.partition).hash(&mut hasher),
         Value::String(text) => text.hash(&mut hasher),
         other => other.to_string().hash(&mut hasher),
     }
-    // Less than the number of lanes, which fits.
-    usize::try_from(hasher.finish() % lanes as u64).unwrap_or_default()
+    hasher.finish()
 }
 
 /// Of two errors the one that says what must be done.

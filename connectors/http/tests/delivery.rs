@@ -109,3 +109,21 @@ async fn batches_with_a_bad_record_are_halved_until_it_stands_alone() {
         assert!(requests < alone, "{requests} requests of up to 20 records, {alone} of one");
     }
 }
+
+#[tokio::test]
+async fn places_do_not_change_the_order_of_a_key() {
+    let config = DeliveryConfig::parse(&Settings::new()).unwrap();
+    let mut delivery = Delivery::new(Host::new().sink(&Settings::new()).0, &config);
+    // Place 0 is seen first, so that the places of key a come in the other order.
+    let places = [("b", 0), ("a", 1), ("c", 1), ("a", 0), ("a", 1), ("b", 0)];
+    let records: Vec<SinkRecord> = places.iter().zip(0..).map(|((key, _), n)| record("t", n, *key, n)).collect();
+    let place = |record: &SinkRecord| places[usize::try_from(record.origin.offset).unwrap()].1;
+    let sent: Mutex<Vec<Vec<i64>>> = Mutex::default();
+    let alike = |rest: &[&SinkRecord]| rest.iter().take_while(|record| place(record) == place(rest[0])).count();
+    let send = |group: Vec<&SinkRecord>| {
+        sent.lock().unwrap().push(group.iter().map(|record| record.origin.offset).collect());
+        async { Ok(()) }
+    };
+    delivery.deliver_by(&records, place, alike, send).await.unwrap();
+    assert_eq!(*sent.lock().unwrap(), [vec![0, 5], vec![1, 2], vec![3], vec![4]]);
+}
