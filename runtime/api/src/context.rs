@@ -1,13 +1,13 @@
 //! What the worker gives to connectors, tasks and transforms when they start.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::Deref, sync::Arc};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Converter, Counter, Error, Exposition, Expositions, Feed, Gauge, Meters, OffsetMap, PartitionOffset, Result, Role,
-    Settings, SinkRecord, SourceRecord, State, Summary, Table, TopicPartition,
+    Settings, SinkRecord, SourceRecord, State, Summary, Table, Topic, TopicPartition,
 };
 
 /// What a connector gets.
@@ -29,6 +29,11 @@ pub trait TaskHost: Send + Sync {
 
     /// See [`TaskContext::table`].
     async fn table(&self, topic: &str) -> Result<Table>;
+
+    /// See [`TaskContext::table_by_content`]. The default, for hosts without bytes, is the plain table.
+    async fn table_by_content(&self, topic: &str) -> Result<Table> {
+        self.table(topic).await
+    }
 
     /// See [`TaskContext::feed`]. The default, for hosts that have no use for it, is an error.
     async fn feed(&self, topic: &str, client: &Settings) -> Result<Feed> {
@@ -58,9 +63,30 @@ pub trait TaskHost: Send + Sync {
         let _ = text;
     }
 
+    /// See [`SinkContext::undelivered`].
+    fn undelivered(&self, records: Vec<(TopicPartition, u64)>) {
+        let _ = records;
+    }
+
     /// See [`TaskContext::kafka`].
     fn kafka(&self) -> Settings {
         Settings::new()
+    }
+
+    /// See [`TaskContext::kafka_producer`].
+    fn kafka_producer(&self) -> Settings {
+        Settings::new()
+    }
+
+    /// See [`TaskContext::on_given_up`]. The default, for hosts that give no task up, forgets it.
+    fn on_given_up(&self, close: Box<dyn FnOnce() + Send>) {
+        drop(close);
+    }
+
+    /// See [`TaskContext::topic_ids`]. The default, for hosts without Kafka, knows none.
+    async fn topic_ids(&self, topics: &[Topic]) -> Result<BTreeMap<Topic, Arc<str>>> {
+        let _ = topics;
+        Ok(BTreeMap::new())
     }
 
     /// See [`TaskContext::converter`].
@@ -88,6 +114,11 @@ pub trait TaskHost: Send + Sync {
     /// See [`SourceContext::refused`].
     fn refused(&self, why: &str) {
         let _ = why;
+    }
+
+    /// See [`SourceContext::missed`].
+    fn missed(&self, text: &str) {
+        let _ = text;
     }
 }
 
@@ -159,6 +190,13 @@ impl TaskContext {
         self.0.host.table(topic).await
     }
 
+    /// As [`TaskContext::table`], of a topic that others write in a format of their own: keys and values are read by what
+    /// they are, Avro with the schema registry of the task's converters or the worker's, JSON, text, or else with the task's
+    /// converters. A key that is a record with a member `name` counts by that.
+    pub async fn table_by_content(&self, topic: &str) -> Result<Table> {
+        self.0.host.table_by_content(topic).await
+    }
+
     /// A compacted topic from its beginning on, record by record, without converters: keys are UTF-8 text, values bytes.
     /// `client` are settings of the reader beside those of the task's consumers, such as the `bootstrap.servers` of another
     /// cluster. A topic that is missing has no records, and is followed as soon as it exists.
@@ -177,6 +215,30 @@ impl TaskContext {
     /// is no Kafka, as in tests of a task alone.
     pub fn kafka(&self) -> Settings {
         self.0.host.kafka()
+    }
+
+    /// As [`TaskContext::kafka`], for producers: with the worker's `producer.` and the connector's `producer.override.`
+    /// settings.
+    pub fn kafka_producer(&self) -> Settings {
+        self.0.host.kafka_producer()
+    }
+
+    /// Does this when the task is given up, because it has not stopped in time or its worker has lost its place: whatever
+    /// the task itself has of ways to Kafka must let nothing through any more, for its successor may be running. It is
+    /// done at once if that has happened, and must not wait.
+    pub fn on_given_up(&self, close: impl FnOnce() + Send + 'static) {
+        self.0.host.on_given_up(Box::new(close));
+    }
+
+    /// The ids of topics, as Kafka has them now: a topic that is deleted and created again has another id, and its offsets
+    /// mean other records. A sink that keeps offsets with its data keeps the id with them. Topics that do not exist are
+    /// left out, and all are where Kafka gives no ids: before 2.8, and the embedded broker.
+    pub async fn topic_ids(&self, topics: &[Topic]) -> Result<BTreeMap<Topic, Arc<str>>> {
+        tokio::select! {
+            biased;
+            () = self.0.stopping.cancelled() => Err(Error::retriable("asking for the ids of topics: the task is to stop")),
+            ids = self.0.host.topic_ids(topics) => ids,
+        }
     }
 
     /// A converter for data that the task reads itself: the one that the task's setting `key` names, with the settings
@@ -278,6 +340,12 @@ impl SourceContext {
     pub fn refused(&self, why: &str) {
         self.0.0.host.refused(why);
     }
+
+    /// Says in log and status that input is gone which was never read, such as records that were deleted too early. It
+    /// counts among the errors.
+    pub fn missed(&self, text: &str) {
+        self.0.0.host.missed(text);
+    }
 }
 
 impl SinkContext {
@@ -285,6 +353,14 @@ impl SinkContext {
     /// An error means that `put` must end with it.
     pub async fn report(&self, record: &SinkRecord, error: Error) -> Result<()> {
         self.0.0.host.report_sink(record, error).await
+    }
+
+    /// Says how many of the records that were put the task keeps in memory to deliver them later, of each partition that has
+    /// any; to be said at the end of [`crate::SinkTask::put`] and [`crate::SinkTask::close`]. They belong to the lag, and
+    /// count as written when a put leaves fewer of them. A put that delivers none of them does not tell that writing
+    /// succeeds again: pauses between tries grow on, and the status keeps what it says of the last one.
+    pub fn undelivered(&self, records: Vec<(TopicPartition, u64)>) {
+        self.0.0.host.undelivered(records);
     }
 
     /// Asks for an offset commit soon, without waiting for `offset.flush.interval.ms`.

@@ -31,13 +31,22 @@ struct Inner {
     exception: Option<&'static str>,
     retry_after: Option<Duration>,
     denied: bool,
+    advanced: bool,
     source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
 }
 
 impl Error {
     fn new(class: ErrorClass, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        Self(Arc::new(Inner { class, message, exception: None, retry_after: None, denied: false, source: None }))
+        Self(Arc::new(Inner {
+            class,
+            message,
+            exception: None,
+            retry_after: None,
+            denied: false,
+            advanced: false,
+            source: None,
+        }))
     }
 
     /// An error that passes by itself: a server that does not answer, a request limit.
@@ -76,6 +85,12 @@ impl Error {
         self.edit(|e| e.denied = true)
     }
 
+    /// Says that a part of what was tried got through and is not tried again: the worker's pauses between tries begin
+    /// anew.
+    pub fn advanced(self) -> Self {
+        self.edit(|e| e.advanced = true)
+    }
+
     /// Names the Java exception that Kafka Connect would show, for dead letter headers.
     pub fn exception(self, class: &'static str) -> Self {
         self.edit(|e| e.exception = Some(class))
@@ -83,9 +98,9 @@ impl Error {
 
     /// Puts what was being done in front: the error itself becomes the cause, its class stays.
     pub fn context(self, message: impl Into<Cow<'static, str>>) -> Self {
-        let Inner { class, retry_after, exception, denied, .. } = *self.0;
+        let Inner { class, retry_after, exception, denied, advanced, .. } = *self.0;
         let (message, source) = (message.into(), Some(Arc::new(self) as _));
-        Self(Arc::new(Inner { class, message, exception, retry_after, denied, source }))
+        Self(Arc::new(Inner { class, message, exception, retry_after, denied, advanced, source }))
     }
 
     /// The class, which decides what the worker does.
@@ -106,6 +121,11 @@ impl Error {
     /// Whether it says that credentials were refused.
     pub fn is_denied(&self) -> bool {
         self.0.denied
+    }
+
+    /// Whether it says that a part of what was tried got through.
+    pub fn has_advanced(&self) -> bool {
+        self.0.advanced
     }
 
     /// The Java exception class that stands for this error in traces and dead letter headers.

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -35,6 +38,7 @@ type Rows = IndexMap<Arc<str>, Row>;
 pub struct Table {
     rows: Arc<RwLock<Rows>>,
     changes: watch::Receiver<u64>,
+    exists: Arc<AtomicBool>,
 }
 
 /// The end that writes a table: the worker's topic reader, or a test.
@@ -47,9 +51,14 @@ pub struct TableWriter {
 impl Table {
     /// An empty table and its writer.
     pub fn new() -> (Self, TableWriter) {
+        Self::of_topic(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// An empty table and its writer, which says whether the topic exists.
+    pub fn of_topic(exists: Arc<AtomicBool>) -> (Self, TableWriter) {
         let rows = Arc::new(RwLock::new(Rows::new()));
         let (changes, watcher) = watch::channel(0);
-        (Self { rows: rows.clone(), changes: watcher }, TableWriter { rows, changes })
+        (Self { rows: rows.clone(), changes: watcher, exists }, TableWriter { rows, changes })
     }
 
     /// The row of a key.
@@ -61,6 +70,11 @@ impl Table {
     pub fn snapshot(&self) -> Vec<(Arc<str>, Row)> {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         rows.iter().map(|(k, r)| (k.clone(), r.clone())).collect()
+    }
+
+    /// Whether Kafka has no such topic so far.
+    pub fn is_missing(&self) -> bool {
+        !self.exists.load(Ordering::Acquire)
     }
 
     /// How many rows there are.

@@ -105,6 +105,21 @@ impl AvroConverter {
         })
     }
 
+    /// A converter with default settings that reads with the schemas of this registry.
+    pub fn reader(registry: SchemaRegistry, role: Role) -> Self {
+        const SCHEMAS: usize = 1000;
+        let shared = Shared {
+            registry,
+            style: Style { enums: true, full_member_names: false, meta_data: true },
+            auto_register: false,
+            use_latest: false,
+            strategy: SubjectStrategy::Topic,
+            writers: Cache::new(SCHEMAS),
+            readers: Cache::new(SCHEMAS),
+        };
+        Self { shared: Arc::new(shared), role }
+    }
+
     fn subject_suffix(&self) -> &'static str {
         match self.role {
             Role::Key => "-key",

@@ -35,7 +35,7 @@ pub use self::{
     bytes::ByteArrayConverter,
     charset::Charset,
     json::{DecimalFormat, JsonConfig, JsonConverter},
-    registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry},
+    registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry, Tls},
     simple_header::SimpleHeaderConverter,
     string::{StringConfig, StringConverter},
 };

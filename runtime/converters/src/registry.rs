@@ -10,7 +10,7 @@ use std::{
 };
 
 use connect_api::{Error, Result, config::Secret, template::percent_encode};
-use reqwest::{Client, Method, Response, StatusCode, header};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Response, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 use tokio::sync::OnceCell;
@@ -32,12 +32,51 @@ pub struct RegistryOptions {
     pub cache_size: usize,
     /// How long one request may take.
     pub timeout: Duration,
+    /// Certificates beyond the system's.
+    pub tls: Tls,
 }
 
 impl RegistryOptions {
     /// These URLs, without credentials, 1000 schemas, 30 seconds.
     pub fn new(urls: Vec<String>) -> Self {
-        Self { urls, auth: RegistryAuth::None, cache_size: 1000, timeout: Duration::from_secs(30) }
+        let timeout = Duration::from_secs(30);
+        Self { urls, auth: RegistryAuth::None, cache_size: 1000, timeout, tls: Tls::default() }
+    }
+}
+
+/// Certificates of an HTTP client, in PEM.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// Authorities that are trusted beside the system's.
+    pub authorities: Option<Vec<u8>>,
+    /// The client's own certificate and its key.
+    pub identity: Option<(Vec<u8>, Secret)>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Gives them to a client that is being made.
+    pub fn apply(&self, mut builder: ClientBuilder) -> Result<ClientBuilder> {
+        if let Some(pem) = &self.authorities {
+            let wrong = || Error::fatal("the certificates of the authorities are not in PEM");
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|e| wrong().caused_by(e))?;
+            if certificates.is_empty() {
+                return Err(wrong());
+            }
+            builder = certificates.into_iter().fold(builder, ClientBuilder::add_root_certificate);
+        }
+        if let Some((certificate, key)) = &self.identity {
+            let identity = Identity::from_pkcs8_pem(certificate, key.reveal().as_bytes());
+            builder = builder.identity(
+                identity.map_err(|e| Error::fatal("the client's certificate or key is not in PEM").caused_by(e))?,
+            );
+        }
+        Ok(builder)
     }
 }
 
@@ -111,7 +150,8 @@ impl SchemaRegistry {
                 return Err(Error::fatal("schema.registry.url has to hold URLs that start with http:// or https://"));
             }
         }
-        let client = Client::builder().timeout(options.timeout).connect_timeout(Duration::from_secs(5)).build();
+        let builder = Client::builder().timeout(options.timeout).connect_timeout(Duration::from_secs(5));
+        let client = options.tls.apply(builder)?.build();
         let client = client.map_err(|e| Error::fatal("setting up the schema registry client").caused_by(e))?;
         Ok(Self(Arc::new(Inner {
             client,

@@ -5,15 +5,16 @@ use std::{
     time::Duration,
 };
 
-use connect_api::{Error, ErrorClass, Result};
+use connect_api::{Error, ErrorClass, PartitionOffset, Result};
 use rdkafka::{
+    Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::RDKafkaErrorCode as Code,
 };
 
 use crate::{
     client::Context,
-    error::{kafka_error, not_created},
+    error::{code_of, kafka_error, not_created},
     settings::{ClientSettings, Role},
 };
 
@@ -141,6 +142,32 @@ impl Admin {
             Some(Err((_, code))) => Err(kafka_error(doing(), rdkafka::error::KafkaError::AdminOp(code))),
             None => Err(Error::retriable(doing())),
         }
+    }
+
+    /// Deletes what these partitions have before the given offsets. A partition's refusal is an error that names it; the
+    /// others may have been done by then.
+    pub async fn delete_records(&self, before: &[PartitionOffset]) -> Result<()> {
+        let doing = |topic: &str, partition: i32| format!("deleting records of {topic}-{partition}");
+        let mut list = TopicPartitionList::new();
+        for one in before {
+            let (topic, number) = (&*one.partition.topic, one.partition.partition);
+            let added = list.add_partition_offset(topic, number, Offset::Offset(one.offset));
+            added.map_err(|e| kafka_error(doing(topic, number), e))?;
+        }
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT)).request_timeout(Some(LIMIT));
+        let results = self.client().delete_records(&list, &options).await;
+        let results = results.map_err(|e| self.failed(kafka_error("deleting records", e)))?;
+        for one in results.elements() {
+            one.error().map_err(|e| {
+                // Kafka refuses it of topics that are only compacted.
+                let hint = match code_of(&e) {
+                    Some(Code::PolicyViolation) => ": cleanup.policy of the topic has to include delete",
+                    _ => "",
+                };
+                kafka_error(doing(one.topic(), one.partition()) + hint, e)
+            })?;
+        }
+        Ok(())
     }
 
     /// Why the last connection that failed did so.

@@ -17,11 +17,12 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     RawRecord,
     client::{Context, LOOK_AT_BROKERS},
+    deleted::{Awaited, DeletedUnread, deleted_unread},
     error::{class, kafka_error, not_created},
     record::Collector,
     settings::{ClientSettings, Role},
@@ -94,6 +95,12 @@ impl Assigned {
         let doing = format!("looking for the end of {topic}-{partition}");
         let found = self.blocking(move |consumer| consumer.fetch_watermarks(&topic, partition, METADATA)).await?;
         found.map(|(_, end)| end).map_err(|e| self.failed(&doing, e))
+    }
+
+    /// Looks which of these offsets lie before the first record that Kafka still has.
+    pub fn deleted_unread(&self, of: Vec<Awaited>) -> JoinHandle<Result<Vec<DeletedUnread>>> {
+        let consumer = self.consumer.clone();
+        tokio::task::spawn_blocking(move || deleted_unread(&consumer, of, METADATA))
     }
 
     async fn blocking<T: Send + 'static>(

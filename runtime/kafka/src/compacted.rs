@@ -28,6 +28,7 @@ use crate::{
 /// A topic being followed. Dropping it ends the reading.
 pub struct CompactedLog {
     stop: Arc<AtomicBool>,
+    exists: Arc<AtomicBool>,
     caught_up: watch::Receiver<bool>,
 }
 
@@ -57,11 +58,18 @@ impl CompactedLog {
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, caught_up) = watch::channel(false);
         let (records, receiver) = mpsc::channel(4);
-        let reader = Reader { consumer, topic: topic.into(), stop: stop.clone(), ready, records };
+        let exists = Arc::new(AtomicBool::new(false));
+        let reader =
+            Reader { consumer, topic: topic.into(), stop: stop.clone(), exists: exists.clone(), ready, records };
         let place = tracing::Span::current();
         let spawned = thread::Builder::new().name("kafka-reader".into()).spawn(move || place.in_scope(|| reader.run()));
         spawned.map_err(|e| Error::fatal(format!("starting the reader of topic {topic}")).caused_by(e))?;
-        Ok((Self { stop, caught_up }, receiver))
+        Ok((Self { stop, exists, caught_up }, receiver))
+    }
+
+    /// Whether the topic exists, as far as is known so far; it is known once it has been read to its end.
+    pub fn exists(&self) -> Arc<AtomicBool> {
+        self.exists.clone()
     }
 
     /// Resolves to whether everything that the topic held has been handed over; the receiver may still have
@@ -87,6 +95,7 @@ struct Reader {
     consumer: BaseConsumer<Context>,
     topic: Topic,
     stop: Arc<AtomicBool>,
+    exists: Arc<AtomicBool>,
     ready: watch::Sender<bool>,
     records: mpsc::Sender<Vec<RawRecord>>,
 }
@@ -141,7 +150,10 @@ impl Reader {
                             }
                         }
                         match self.consumer.assign(&list) {
-                            Ok(()) => return Some(topic.partitions().len()),
+                            Ok(()) => {
+                                self.exists.store(true, Ordering::Release);
+                                return Some(topic.partitions().len());
+                            }
                             Err(e) => tracing::warn!("assigning topic {}: {e}", self.topic),
                         }
                     } else if found.is_none_or(|t| {

@@ -27,6 +27,7 @@ use crate::{
     RawRecord,
     client::{Bounds, Context, LOOK_AT_BROKERS},
     cut::Cut,
+    deleted::{Awaited, DeletedUnread, deleted_unread},
     error::{kafka_error, not_created},
     handshake::{Bridge, Event, Numbered},
     poll_loop::PollLoop,
@@ -44,17 +45,6 @@ pub struct Options {
     pub max_poll_interval: Duration,
     /// How long a revocation waits for the runner.
     pub handover_limit: Duration,
-}
-
-/// Records that Kafka deleted before they were read: from the committed offset to the first one it has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeletedUnread {
-    /// Which partition.
-    pub partition: TopicPartition,
-    /// Where the group had read to.
-    pub committed: i64,
-    /// The first offset that is left.
-    pub first: i64,
 }
 
 /// A consumer with its thread. Close it with [`Consumer::close`]; dropping it closes it in the background.
@@ -244,29 +234,10 @@ impl Consumer {
         context.held_changed.store(true, Ordering::Release);
     }
 
-    /// Looks for partitions whose committed offset lies before the first record that Kafka still has: what
-    /// lies between was deleted before it was read.
-    pub fn deleted_unread(&self, of: &[TopicPartition], limit: Duration) -> JoinHandle<Result<Vec<DeletedUnread>>> {
-        let (consumer, of) = (self.inner.clone(), of.to_vec());
-        tokio::task::spawn_blocking(move || {
-            let mut list = TopicPartitionList::new();
-            for p in &of {
-                list.add_partition(&p.topic, p.partition);
-            }
-            let committed =
-                consumer.committed_offsets(list, limit).map_err(|e| kafka_error("reading committed offsets", e))?;
-            let mut found = Vec::new();
-            for element in committed.elements() {
-                let Offset::Offset(offset) = element.offset() else { continue };
-                let bounds = consumer.fetch_watermarks(element.topic(), element.partition(), limit);
-                let (first, _) = bounds.map_err(|e| kafka_error("reading the bounds of a partition", e))?;
-                if offset < first {
-                    let partition = TopicPartition { topic: element.topic().into(), partition: element.partition() };
-                    found.push(DeletedUnread { partition, committed: offset, first });
-                }
-            }
-            Ok(found)
-        })
+    /// Looks which of these offsets lie before the first record that Kafka still has.
+    pub fn deleted_unread(&self, of: Vec<Awaited>, limit: Duration) -> JoinHandle<Result<Vec<DeletedUnread>>> {
+        let consumer = self.inner.clone();
+        tokio::task::spawn_blocking(move || deleted_unread(&consumer, of, limit))
     }
 
     /// Assigned partitions that have not been read for at least this long although Kafka is there. librdkafka does not

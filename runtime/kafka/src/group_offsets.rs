@@ -1,6 +1,6 @@
 //! Offsets of consumer groups, read and changed from outside of the group.
 //!
-//! librdkafka can do it, the rdkafka crate does not offer it, so this one file calls librdkafka itself. Why that is
+//! librdkafka can do it, the rdkafka crate does not offer it, so this file calls librdkafka itself. Why that is
 //! sound:
 //!
 //! - The client is a consumer that has the group and never joins it: librdkafka (2.12) reads the group of the client
@@ -14,7 +14,7 @@
 
 use std::{
     ffi::{CStr, CString},
-    ptr::{self, NonNull},
+    ptr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,6 +32,7 @@ use crate::{
     admin::Admin,
     client::Context,
     error::{code_of, kafka_error, not_created},
+    owned::Owned,
     settings::{ClientSettings, Role},
 };
 
@@ -309,37 +310,5 @@ impl Request {
             }
             Ok(all)
         }
-    }
-}
-
-/// What librdkafka handed out, and the function that takes it back.
-struct Owned<T> {
-    pointer: NonNull<T>,
-    free: unsafe extern "C" fn(*mut T),
-}
-
-impl<T> Owned<T> {
-    /// Takes charge of a pointer; null is an error.
-    ///
-    /// # Safety
-    ///
-    /// Unless null, `pointer` must come from librdkafka, `free` must be its function for that type, and nobody else may
-    /// free it.
-    unsafe fn new(pointer: *mut T, free: unsafe extern "C" fn(*mut T)) -> Result<Self, KafkaError> {
-        match NonNull::new(pointer) {
-            Some(pointer) => Ok(Self { pointer, free }),
-            None => Err(KafkaError::AdminOpCreation("librdkafka gave nothing".into())),
-        }
-    }
-
-    fn get(&self) -> *mut T {
-        self.pointer.as_ptr()
-    }
-}
-
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        // SAFETY: by the contract of `new`, and `drop` runs once.
-        unsafe { (self.free)(self.pointer.as_ptr()) }
     }
 }

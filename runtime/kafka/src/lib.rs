@@ -6,10 +6,11 @@
 //! - [`cut`]: cuts a task that was given up off
 //! - [`admin`]: cluster id and topics
 //! - [`assigned`]: reads given partitions from given offsets on, without a group
-//! - [`newest()`]: the newest records of topics, without a group
+//! - [`positions`]: where partitions begin and end, which offset a time is, and the ids of topics
+//! - [`newest()`]: the newest records of topics, without a group; [`stretch()`]: all between given offsets
 //! - [`compacted`]: follows a compacted topic from its beginning
-//! - [`group_offsets`]: offsets of groups, from outside; with `revival`, brokers that librdkafka has dropped, the files
-//!   that have `unsafe` code
+//! - [`group_offsets`]: offsets of groups, from outside; with `topic_ids`, `owned`, and `revival`, brokers that
+//!   librdkafka has dropped, the files that have `unsafe` code
 //! - [`seat`]: a member that is alone in its group; [`lease`]: whether it may write
 //! - [`error`]: librdkafka's codes, classified
 
@@ -19,19 +20,24 @@ pub mod client;
 pub mod compacted;
 pub mod consumer;
 pub mod cut;
+pub mod deleted;
 pub mod error;
 pub mod group_offsets;
 pub mod handshake;
 mod jaas;
 pub mod lease;
 mod newest;
+mod owned;
 mod poll_loop;
+pub mod positions;
 pub mod producer;
 mod record;
 mod revival;
 pub mod seat;
 pub mod settings;
 mod stores;
+mod stretch;
+mod topic_ids;
 
 pub use admin::{Admin, TopicSpec};
 pub use assigned::{Assigned, Start};
@@ -39,12 +45,15 @@ pub use client::Bounds;
 pub use compacted::CompactedLog;
 pub use consumer::{Consumer, consumer_defaults};
 pub use cut::Cut;
+pub use deleted::{Awaited, DeletedUnread, Sequence};
 pub use error::{kafka_error, not_permitted, refused_with_others};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use handshake::{Event, Handover};
 pub use lease::Lease;
 pub use newest::{Newest, newest};
+pub use positions::{Positions, Span};
 pub use producer::{BatchRefused, Delivery, LARGEST, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;
 pub use seat::Seat;
 pub use settings::{ClientSettings, Role, translate};
+pub use stretch::stretch;

@@ -44,18 +44,7 @@ pub struct Newest {
 /// Reads the newest records of these topics, at most so many of all partitions together. It takes at most `limit`; what
 /// was read until then is answered.
 pub async fn newest(settings: &ClientSettings, topics: &[String], count: usize, limit: Duration) -> Result<Newest> {
-    let mut settings = settings.clone();
-    settings.native.insert("enable.partition.eof".into(), "true".into());
-    settings.native.insert("enable.auto.commit".into(), "false".into());
-    settings.native.insert("allow.auto.create.topics".into(), "false".into());
-    settings.native.insert("auto.offset.reset".into(), "earliest".into());
-    // librdkafka wants a group even where none is joined; the connector's own is left alone.
-    settings.native.insert("group.id".into(), "connect-reader".into());
-    settings.native.remove("group.instance.id");
-    settings.or_set("queued.max.messages.kbytes", "4096");
-    settings.or_set("fetch.wait.max.ms", "100");
-    let made = settings.config().create_with_context(Context::default());
-    let consumer: BaseConsumer<Context> = made.map_err(|e| not_created(Role::Consumer, "the reader", &e))?;
+    let consumer = reader(settings)?;
     // Who waits no longer, such as for a request that was given up, ends the reading.
     let stop = Stop(Arc::default());
     let look = Look {
@@ -67,6 +56,22 @@ pub async fn newest(settings: &ClientSettings, topics: &[String], count: usize, 
     };
     let done = tokio::task::spawn_blocking(move || look.run()).await;
     done.map_err(|e| Error::retriable("reading the newest records").caused_by(e))?
+}
+
+/// A consumer that reads what it is assigned, beside everybody else, and tells of ends.
+pub(crate) fn reader(settings: &ClientSettings) -> Result<BaseConsumer<Context>> {
+    let mut settings = settings.clone();
+    settings.native.insert("enable.partition.eof".into(), "true".into());
+    settings.native.insert("enable.auto.commit".into(), "false".into());
+    settings.native.insert("allow.auto.create.topics".into(), "false".into());
+    settings.native.insert("auto.offset.reset".into(), "earliest".into());
+    // librdkafka wants a group even where none is joined; the connector's own is left alone.
+    settings.native.insert("group.id".into(), "connect-reader".into());
+    settings.native.remove("group.instance.id");
+    settings.or_set("queued.max.messages.kbytes", "4096");
+    settings.or_set("fetch.wait.max.ms", "100");
+    let made = settings.config().create_with_context(Context::default());
+    made.map_err(|e| not_created(Role::Consumer, "the reader", &e))
 }
 
 struct Stop(Arc<AtomicBool>);

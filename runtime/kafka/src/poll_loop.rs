@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connect_api::{Error, TopicPartition};
+use connect_api::{Error, PartitionOffset, TopicPartition};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
@@ -32,6 +32,11 @@ pub(crate) struct PollLoop {
 
 const POLL: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(2);
+const SEEK: Duration = Duration::from_secs(10);
+/// How often a seek is tried until fetching has begun.
+const BEGINS: Duration = Duration::from_millis(10);
+/// What librdkafka says until then; there is no code beside the text.
+const NOT_BEGUN: &str = "Erroneous state";
 /// The answer may have to wait behind that to a fetch, which takes `fetch.max.wait.ms`.
 const METADATA: Duration = Duration::from_secs(3);
 
@@ -74,11 +79,11 @@ impl PollLoop {
     fn pause(&mut self) {
         let context = self.consumer.context();
         let wanted = context.paused.load(Ordering::Acquire);
-        // New partitions start unpaused, so an assignment is a reason to pause again.
+        // New partitions start unpaused; those that come back are as they were when they went.
         let assigned = context.assigned.swap(false, Ordering::AcqRel);
         let held = context.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let held_changed = context.held_changed.swap(false, Ordering::AcqRel);
-        if wanted == self.paused && !held_changed && !(assigned && (wanted || !held.is_empty())) {
+        if wanted == self.paused && !held_changed && !assigned {
             return;
         }
         self.paused = wanted;
@@ -130,15 +135,33 @@ impl PollLoop {
             self.collector.restore(left);
             let mut result = Ok(());
             for o in &offsets {
-                let (topic, partition) = (&*o.partition.topic, o.partition.partition);
-                let sought = self.consumer.seek(topic, partition, Offset::Offset(o.offset), Duration::from_secs(10));
-                if let Err(e) = sought {
+                if let Err(e) = self.seek_one(o) {
+                    let (topic, partition) = (&o.partition.topic, o.partition.partition);
                     result = Err(kafka_error(format!("seeking {topic}-{partition} to {}", o.offset), e));
                 }
             }
             self.consumer.context().seeks.fetch_add(1, Ordering::AcqRel);
             // The task may have ended meanwhile.
             let _ = done.send(result);
+        }
+    }
+
+    /// librdkafka refuses to move a partition that it has just been given and not begun to fetch, as while it asks for
+    /// the committed offset.
+    fn seek_one(&self, o: &PartitionOffset) -> Result<(), KafkaError> {
+        let (topic, partition) = (&*o.partition.topic, o.partition.partition);
+        let deadline = Instant::now() + SEEK;
+        loop {
+            let sought = self.consumer.seek(topic, partition, Offset::Offset(o.offset), SEEK);
+            let Err(KafkaError::Seek(why)) = &sought else { return sought };
+            if !why.contains(NOT_BEGUN) || Instant::now() >= deadline || self.closing() {
+                return sought;
+            }
+            if self.consumer.assignment()?.find_partition(topic, partition).is_none() {
+                // Its next owner decides where to read.
+                return Ok(());
+            }
+            std::thread::sleep(BEGINS);
         }
     }
 

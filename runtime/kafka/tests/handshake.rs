@@ -30,7 +30,7 @@ impl Delivery for Count {
     }
 }
 
-async fn produce(bootstrap: &str, topic: &str, numbers: std::ops::Range<usize>) {
+async fn produce(bootstrap: &str, topic: &str, numbers: impl ExactSizeIterator<Item = usize>) {
     let mut settings =
         translate(Role::Producer, &Settings::from([("bootstrap.servers", bootstrap)])).expect("settings");
     producer_defaults(&mut settings);
@@ -190,4 +190,32 @@ async fn a_group_resumes_behind_its_commit_and_closing_is_quick() {
     b.seen.sort_unstable();
     assert_eq!(b.seen, (40..100).collect::<Vec<_>>());
     second.close(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_is_moved_as_soon_as_it_is_assigned() {
+    let cluster = MockCluster::new(1).expect("cluster");
+    cluster.create_topic("t", 1, 1).expect("topic");
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, "t", (0..40).map(|n| n * 4)).await;
+    // The answer to the question for the committed offset takes its time.
+    cluster.broker_round_trip_time(1, Duration::from_millis(300)).expect("slow");
+    let mut consumer = consumer(&bootstrap, "t");
+    let mut first = None;
+    for _ in 0..100 {
+        match timeout(Duration::from_secs(20), consumer.next()).await.expect("an event") {
+            Some(Event::Assigned(partitions)) => {
+                let offset = |partition| PartitionOffset { partition, offset: 30 };
+                consumer.seek(partitions.into_iter().map(offset).collect()).await.expect("moved");
+            }
+            Some(Event::Batch(batch)) => first = batch.first().map(|r| r.offset),
+            Some(Event::Failed(e)) => panic!("{e:?}"),
+            _ => {}
+        }
+        if first.is_some() {
+            break;
+        }
+    }
+    assert_eq!(first, Some(30));
+    consumer.close(Duration::from_secs(5)).await;
 }

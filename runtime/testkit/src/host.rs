@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_api::{
     CancellationToken, Error, Expositions, MeterValue, Meters, OffsetMap, Result, Row, Settings, SinkContext,
-    SinkRecord, SinkRequest, SourceContext, SourceRecord, State, Table, TableWriter, TaskContext, TaskHost,
+    SinkRecord, SinkRequest, SourceContext, SourceRecord, State, Table, TableWriter, TaskContext, TaskHost, Topic,
+    TopicPartition,
 };
 
 /// Offsets, tables and state in memory; takes reports of bad records as `errors.tolerance=all` does, unless
@@ -18,12 +22,17 @@ use connect_api::{
 pub struct Host {
     offsets: Mutex<BTreeMap<String, OffsetMap>>,
     tables: Mutex<BTreeMap<String, (Table, TableWriter)>>,
+    /// Whether topics exist of which it was said.
+    topics: Mutex<BTreeMap<String, Arc<AtomicBool>>>,
     states: Mutex<BTreeMap<String, Arc<Memory>>>,
     reports: Mutex<Vec<(Option<i64>, Error)>>,
     intolerant: Mutex<bool>,
     requests: Mutex<Vec<SinkRequest>>,
     rejected: Mutex<Vec<SourceRecord>>,
     note: Mutex<Option<String>>,
+    closers: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    undelivered: Mutex<Vec<(TopicPartition, u64)>>,
+    topic_ids: Mutex<BTreeMap<Topic, Arc<str>>>,
     meters: Meters,
     expositions: Expositions,
 }
@@ -57,14 +66,28 @@ impl Host {
         lock(&self.offsets).get(&key(partition)).cloned()
     }
 
+    /// Says whether a topic exists that is followed as a table; others do. To be said first before it is followed.
+    pub fn topic(&self, topic: &str, exists: bool) {
+        lock(&self.topics).entry(topic.to_owned()).or_default().store(exists, Ordering::Release);
+    }
+
+    fn new_table(&self, topic: &str) -> (Table, TableWriter) {
+        lock(&self.topics).get(topic).map_or_else(Table::new, |exists| Table::of_topic(exists.clone()))
+    }
+
     /// Sets or removes a row of the table that follows a topic.
     pub fn row(&self, topic: &str, key: &str, row: Option<Row>) {
-        lock(&self.tables).entry(topic.to_owned()).or_insert_with(Table::new).1.put(key, row);
+        lock(&self.tables).entry(topic.to_owned()).or_insert_with(|| self.new_table(topic)).1.put(key, row);
     }
 
     /// Offset (of sink records) and error of each reported record, in order.
     pub fn reported(&self) -> Vec<(Option<i64>, Error)> {
         lock(&self.reports).clone()
+    }
+
+    /// Makes a topic that has this id; one of the same name is gone.
+    pub fn topic_id(&self, name: &str, id: &str) {
+        lock(&self.topic_ids).insert(name.into(), id.into());
     }
 
     /// What a source task reported as no proper record, in order.
@@ -77,10 +100,21 @@ impl Host {
         lock(&self.note).clone()
     }
 
+    /// How many records the task says that it keeps to deliver them later.
+    pub fn undelivered(&self) -> u64 {
+        lock(&self.undelivered).iter().map(|(_, n)| n).sum()
+    }
+
     /// The sum of the task's counts of this name, whatever their labels.
     pub fn counted(&self, name: &str) -> u64 {
         let value = |value: &MeterValue| if let MeterValue::Counter(counter) = value { counter.value() } else { 0 };
         self.meters.all().iter().filter(|meter| meter.name == name).map(|meter| value(&meter.value)).sum()
+    }
+
+    /// Gives the task up, as one that does not stop in time.
+    pub fn give_up(&self) {
+        let closers = std::mem::take(&mut *lock(&self.closers));
+        closers.into_iter().for_each(|close| close());
     }
 
     /// What connectors show by their settings.
@@ -123,7 +157,7 @@ impl TaskHost for Host {
     }
 
     async fn table(&self, topic: &str) -> Result<Table> {
-        Ok(lock(&self.tables).entry(topic.to_owned()).or_insert_with(Table::new).0.clone())
+        Ok(lock(&self.tables).entry(topic.to_owned()).or_insert_with(|| self.new_table(topic)).0.clone())
     }
 
     async fn offset(&self, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
@@ -151,6 +185,19 @@ impl TaskHost for Host {
 
     fn note(&self, text: Option<String>) {
         *lock(&self.note) = text;
+    }
+
+    fn on_given_up(&self, close: Box<dyn FnOnce() + Send>) {
+        lock(&self.closers).push(close);
+    }
+
+    fn undelivered(&self, records: Vec<(TopicPartition, u64)>) {
+        *lock(&self.undelivered) = records;
+    }
+
+    async fn topic_ids(&self, topics: &[Topic]) -> Result<BTreeMap<Topic, Arc<str>>> {
+        let known = lock(&self.topic_ids);
+        Ok(topics.iter().filter_map(|topic| Some((topic.clone(), known.get(topic)?.clone()))).collect())
     }
 
     fn meters(&self) -> Meters {

@@ -99,6 +99,11 @@ impl Reader<'_> {
         self.settings.get(key)
     }
 
+    /// Says what is wrong with a setting beside others, also where some of them cannot be read. The text names all of them.
+    pub fn refuse(&mut self, key: &str, text: impl Into<String>) {
+        self.problems.add(key, text);
+    }
+
     /// The value of the next key of the definition.
     pub fn take<T: ConfigType>(&mut self) -> Option<T> {
         let key = self.definition.keys().get(self.next)?;
