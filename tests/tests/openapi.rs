@@ -71,7 +71,9 @@ fn answers_are_as_described() {
     let mut d = Described { rest: &rest, document, asked: BTreeSet::new() };
     let c = [("name", "c"), ("task", "0")];
     let none = [("name", "none"), ("task", "0")];
-    for path in ["/", "/health", "/openapi.json", "/connectors", "/connector-plugins", "/admin/loggers", "/metrics"] {
+    for path in
+        ["/", "/health", "/worker", "/openapi.json", "/connectors", "/connector-plugins", "/admin/loggers", "/metrics"]
+    {
         d.ask("GET", path, &[], "", None);
     }
     d.ask("GET", "/connector-plugins", &[], "?connectorsOnly=false", None);

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use connect_kafka::Outgoing;
 use serde_json::json;
 use tocsin_tests::{Connectd, file, kafka::Reader, wait};
 use xtask::servers::{Kafka, Server, without};
@@ -63,4 +64,73 @@ fn records_of_a_topic_that_was_created_again_arrive_from_its_beginning() {
             (new.len() as u32 == after && new[0] == "1000").then_some(())
         });
     }
+}
+
+#[test]
+fn sinks_that_keep_offsets_with_their_data_tell_the_new_topic_from_the_old_one() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().expect("kafka");
+    let reader = Reader::new(&kafka.bootstrap());
+    let dir = tempfile::tempdir().expect("folder");
+    let worker = format!(
+        "bootstrap.servers: {}\nkey.converter: StringConverter\nvalue.converter: StringConverter\n\
+         offset: {{ storage.file.filename: {}, flush.interval.ms: 500 }}\n",
+        kafka.bootstrap(),
+        dir.path().join("offsets").display()
+    );
+    let worker = file(dir.path(), "worker.yaml", &worker);
+    let connectd = Connectd::start(&["-c", &worker], &dir.path().join("log"));
+    let send = |method: &str, path: &str, body: Option<&serde_json::Value>| {
+        let (code, answer) = connectd.send(method, path, body);
+        assert!(code < 300, "{method} {path}: {code} {answer}");
+    };
+    let numbers =
+        |n: std::ops::Range<u32>| n.map(|n| (n.to_string(), Some(n.to_string().into_bytes()))).collect::<Vec<_>>();
+    let again = || {
+        let bootstrap = kafka.bootstrap();
+        let delete = ["--bootstrap-server", &bootstrap, "--delete", "--topic", "calls"];
+        kafka.tool("org.apache.kafka.tools.TopicCommand", &delete).expect("delete");
+        reader.create("calls", 1, &[]);
+    };
+    reader.create("calls", 1, &[]);
+    // No record of a later topic is as new.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("time").as_millis() as i64;
+    let (topic, key, value) = ("calls", Some(&b"0"[..]), Some(&b"0"[..]));
+    reader.send(Outgoing { topic, partition: Some(0), timestamp: Some(now + 1_800_000), key, value, headers: &[] });
+    reader.write_all("calls", numbers(1..30));
+    let template = format!("{}/{{{{topic}}}}-{{{{partition}}}}.txt", dir.path().display());
+    let files = json!({ "connector.class": "file-sink", "topics": "calls", "file": template, "file.format": "text" });
+    let metrics = json!([{ "name": "calls_total", "type": "counter", "help": "Calls." }]).to_string();
+    let totals = json!({
+        "connector.class": "prometheus-sink", "topics": "calls", "prometheus.metrics": metrics,
+        "prometheus.totals.interval.ms": "500"
+    });
+    let connectors = [("files", files), ("totals", totals)];
+    for (name, config) in &connectors {
+        send("PUT", &format!("/connectors/{name}/config"), Some(config));
+    }
+    let out = dir.path().join("calls-0.txt");
+    let arrived = |what: &str, expected: &[(u32, u32)]| {
+        let expected: Vec<String> = expected.iter().flat_map(|(from, to)| *from..*to).map(|n| n.to_string()).collect();
+        wait(what, SOON, || {
+            let page = reqwest::blocking::get(format!("{}/metrics", connectd.url())).ok()?.text().ok()?;
+            let total = page.lines().find(|line| line.starts_with("calls_total"))?.rsplit_once(' ')?.1.parse();
+            (lines(&out) == expected && total == Ok(expected.len())).then_some(())
+        });
+    };
+    arrived("the records of before", &[(0, 30)]);
+    for (name, _) in &connectors {
+        send("PUT", &format!("/connectors/{name}/stop"), None);
+    }
+    again();
+    reader.write_all("calls", numbers(100..160));
+    for (name, _) in &connectors {
+        send("PUT", &format!("/connectors/{name}/resume"), None);
+    }
+    arrived("the records of a topic that was created while they were stopped", &[(0, 30), (100, 160)]);
+    again();
+    reader.write_all("calls", numbers(200..220));
+    arrived("the records of one that was created while they ran", &[(0, 30), (100, 160), (200, 220)]);
 }

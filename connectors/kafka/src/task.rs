@@ -11,10 +11,11 @@ use connect_api::{
     SchemaAndValue, SourceBatch, SourceContext, SourceRecord, SourceTask, SourceTrial, Step, Topic, TopicPartition,
     async_trait,
 };
-use connect_kafka::{Assigned, RawRecord, Start, translate};
+use connect_kafka::{Assigned, DeletedUnread, RawRecord, Sequence, Start, translate};
 use serde_json::json;
 use tokio::{
     sync::mpsc,
+    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 
@@ -41,6 +42,9 @@ pub struct KafkaTask {
     /// By topic read: the topic written to.
     targets: BTreeMap<Topic, Topic>,
     look: Instant,
+    /// What was read, and the question whether what did not follow was deleted.
+    sequence: Sequence,
+    looking: Option<JoinHandle<Result<Vec<DeletedUnread>>>>,
     /// Read, and not converted yet.
     raw: VecDeque<RawRecord>,
     /// Converted, and not handed over yet.
@@ -89,6 +93,8 @@ impl KafkaTask {
             places: BTreeMap::new(),
             targets: BTreeMap::new(),
             look: Instant::now(),
+            sequence: Sequence::default(),
+            looking: None,
             raw: VecDeque::new(),
             ready: Vec::new(),
         })
@@ -136,6 +142,11 @@ impl KafkaTask {
             let names: Vec<String> = new.iter().map(|(p, ..)| format!("{}-{}", p.topic, p.partition)).collect();
             tracing::info!("reading {}", names.join(", "));
         }
+        for (partition, start, _) in &new {
+            if let Start::At(offset) = start {
+                self.sequence.sought(partition, *offset);
+            }
+        }
         self.reader.add(new.iter().map(|(partition, start, _)| (partition.clone(), *start)).collect());
         self.places.extend(new.into_iter().map(|(partition, _, place)| (partition, place)));
         self.context.note((topics == 0).then(|| self.nothing()));
@@ -147,6 +158,22 @@ impl KafkaTask {
         self.context.note(Some(format!("looking for topics to read is tried again: {}", e.one_line())));
         self.look = Instant::now() + AGAIN;
         Ok(())
+    }
+
+    /// Asks Kafka about what did not follow; one question at a time.
+    fn look_at_gaps(&mut self) {
+        if self.looking.is_none() {
+            let gaps = self.sequence.gaps();
+            self.looking = (!gaps.is_empty()).then(|| self.reader.deleted_unread(gaps));
+        }
+    }
+
+    fn say_deleted(&mut self, answer: Result<Vec<DeletedUnread>>) {
+        self.looking = None;
+        match answer {
+            Ok(all) => all.iter().for_each(|deleted| self.context.missed(&deleted.to_string())),
+            Err(e) => tracing::debug!("looking for deleted records: {}", e.one_line()),
+        }
     }
 
     /// Converts what was read. Records come off `raw` only when they are in `ready`, or reported.
@@ -180,6 +207,14 @@ impl KafkaTask {
             self.raw.pop_front();
         }
         Ok(())
+    }
+}
+
+/// The answer to the question; pending when there is none. Cancel-safe.
+async fn looked(question: &mut Option<JoinHandle<Result<Vec<DeletedUnread>>>>) -> Result<Vec<DeletedUnread>> {
+    match question {
+        Some(asked) => asked.await.unwrap_or_else(|e| Err(Error::retriable("asking kafka").caused_by(e))),
+        None => std::future::pending().await,
     }
 }
 
@@ -269,8 +304,14 @@ impl SourceTask for KafkaTask {
             }
             tokio::select! {
                 () = sleep_until(self.look) => self.look().await?,
+                deleted = looked(&mut self.looking) => self.say_deleted(deleted),
                 batch = self.batches.recv() => match batch {
-                    Some(batch) => self.raw = batch?.into(),
+                    Some(batch) => {
+                        let batch = batch?;
+                        self.sequence.read(&batch);
+                        self.raw = batch.into();
+                        self.look_at_gaps();
+                    }
                     None => return Err(Error::fatal("the reader of the cluster that is read has ended")),
                 }
             }

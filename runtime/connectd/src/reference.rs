@@ -58,6 +58,7 @@ pub fn pages(plugins: &Plugins) -> Vec<(String, String)> {
         let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
         line(&mut index, &format!("- [{title}]({name})"));
     }
+    line(&mut index, "- [connectctl](connectctl/README.md), a page per command");
     line(&mut index, "- [Metrics](metrics.md), which a worker serves at `/metrics`");
     line(&mut index, "- [REST API as an OpenAPI document](openapi.json), which a worker serves at `/openapi.json`");
     pages.push(("README.md".into(), index));

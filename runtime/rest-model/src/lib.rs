@@ -25,6 +25,44 @@ pub struct ServerInfo {
     pub kafka_cluster_id: Option<String>,
 }
 
+/// `GET /worker`: what a worker says of itself beyond Kafka Connect, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// Version of the program.
+    pub version: String,
+    /// `host:port` of the worker, as states have it.
+    pub worker_id: String,
+    /// `embedded`, `standalone` or `distributed`.
+    pub mode: String,
+    /// Kafka brokers as the worker reaches them, separated by commas.
+    pub bootstrap_servers: String,
+    /// `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.
+    pub security_protocol: String,
+    /// Group of a distributed worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// The schema registry of the worker's converters, without user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_registry_url: Option<String>,
+    /// Where a distributed worker keeps its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_topics: Option<StorageTopics>,
+    /// The file where a standalone worker keeps source offsets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_file: Option<String>,
+}
+
+/// Names of the topics of a distributed worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageTopics {
+    /// Of `config.storage.topic`.
+    pub config: String,
+    /// Of `offset.storage.topic`.
+    pub offset: String,
+    /// Of `status.storage.topic`.
+    pub status: String,
+}
+
 /// `GET /health` (KIP-1017)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {

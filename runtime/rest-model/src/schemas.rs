@@ -17,6 +17,36 @@ pub fn schemas() -> Map<String, Json> {
             &[],
         ),
         object(
+            "WorkerInfo",
+            "What a worker says of itself, without secrets.",
+            &[
+                ("version", text("Version of the program.")),
+                ("worker_id", text("host:port of the worker.")),
+                ("mode", one_of(&["embedded", "standalone", "distributed"], "Where it keeps its state.")),
+                ("bootstrap_servers", text("Kafka brokers as the worker reaches them, separated by commas.")),
+                (
+                    "security_protocol",
+                    one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], "How the brokers are talked to."),
+                ),
+            ],
+            &[
+                ("group_id", text("Group of a distributed worker.")),
+                ("schema_registry_url", text("Schema registry of the converters, without user and password.")),
+                ("storage_topics", named("StorageTopics")),
+                ("offset_file", text("File where a standalone worker keeps source offsets.")),
+            ],
+        ),
+        object(
+            "StorageTopics",
+            "Topics where a distributed worker keeps its state.",
+            &[
+                ("config", text("Connectors and their settings.")),
+                ("offset", text("Source offsets.")),
+                ("status", text("States.")),
+            ],
+            &[],
+        ),
+        object(
             "Health",
             "Whether the worker can take requests.",
             &[
@@ -414,6 +444,21 @@ mod tests {
         let offset = ConnectorOffset { partition: Map::new(), offset: Some(Map::new()) };
         vec![
             ("ServerInfo", json!(ServerInfo { version: "1".into(), commit: "c".into(), kafka_cluster_id: some("i") })),
+            (
+                "WorkerInfo",
+                json!(WorkerInfo {
+                    version: "1".into(),
+                    worker_id: "w".into(),
+                    mode: "standalone".into(),
+                    bootstrap_servers: "h:1".into(),
+                    security_protocol: "SSL".into(),
+                    group_id: some("g"),
+                    schema_registry_url: some("u"),
+                    storage_topics: Some(StorageTopics { config: "c".into(), offset: "o".into(), status: "s".into() }),
+                    offset_file: some("f"),
+                }),
+            ),
+            ("StorageTopics", json!(StorageTopics { config: "c".into(), offset: "o".into(), status: "s".into() })),
             ("Health", json!(Health { status: "healthy".into(), message: "m".into() })),
             ("Error", json!(ErrorBody { error_code: 404, message: some("m") })),
             (

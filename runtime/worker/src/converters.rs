@@ -107,6 +107,11 @@ fn named(
     Ok(Named { inner, class: plugin.info.class().to_owned() })
 }
 
+/// An Avro converter with these settings.
+pub fn avro(plugins: &Plugins, role: Role, settings: Settings) -> Result<Box<dyn Converter>> {
+    Ok(named(plugins, role, &format!("{}.converter", role.name()), "AvroConverter", settings)?.inner)
+}
+
 /// The settings below a converter's key: the connector's where it names the class, else the worker's.
 fn below(worker: &Worker, connector: &Settings, key: &str) -> Settings {
     let from = if connector.get(key).is_some() { connector } else { &worker.settings };

@@ -11,6 +11,7 @@
 //! - [`converters`]: records as bytes; [`pipeline`]: converters and transforms in order; [`tolerance`]: retry, dead letters; [`error_log`]: what is
 //!   logged of them
 //! - [`offsets`]: which source offsets are safe to commit; [`storage`]: where they are kept
+//! - `by_content`: tables of what others write
 //! - `batch_size`: batches that fit where topics take small ones only
 //! - [`topic_creation`]: topics that source tasks create; [`topic_pattern`]: `topics.regex` for librdkafka
 //! - [`task_host`], [`state`]: what tasks can ask for: tables, keyed state, offsets
@@ -26,6 +27,7 @@
 
 pub mod active_topics;
 mod batch_size;
+mod by_content;
 pub mod cluster;
 pub mod connector_offsets;
 pub mod controller;

@@ -58,7 +58,7 @@ impl Segment {
 
     fn finish(&self) {
         let count = |c: &AtomicUsize| c.load(Ordering::Relaxed);
-        self.batch.shared.status.written(count(&self.stored));
+        self.batch.shared.status.written(count(&self.stored) as u64);
         self.batch.shared.status.settled(self.range.len());
         if let Some(slip) = self.slip.lock().unwrap_or_else(PoisonError::into_inner).take() {
             slip.answer(Outcome {

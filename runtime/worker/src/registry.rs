@@ -113,9 +113,10 @@ impl ConnectorPlugin {
             alter,
             validate: |settings| {
                 let mut problems = Problems::new();
-                // A required key that is missing has been reported; rules across keys need all of them.
-                if let Ok(config) = C::Config::parse(settings) {
-                    C::validate(&config, &mut problems);
+                match C::Config::parse(settings) {
+                    Ok(config) => C::validate(&config, &mut problems),
+                    // A required key that is missing has been reported. Most rules across keys need all of them.
+                    Err(found) => problems = found,
                 }
                 problems
             },

@@ -1,20 +1,23 @@
 //! What the worker does for a running task: [`TaskHost`] over Kafka.
 
 use std::{
+    collections::BTreeMap,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use connect_api::{
-    Converter, Error, Expositions, Feed, FeedEvent, Headers, Meters, OffsetMap, Result, Row, SchemaAndValue, Settings,
-    SinkRecord, SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, async_trait,
+    Bytes, Converter, Error, ErrorClass, Expositions, Feed, FeedEvent, Headers, Meters, OffsetMap, Result, Row,
+    SchemaAndValue, Settings, SinkRecord, SinkRequest, SourceRecord, State, Table, TableWriter, TaskHost, Topic,
+    TopicPartition, async_trait,
 };
-use connect_kafka::{ClientSettings, CompactedLog, Cut, RawRecord, Role};
+use connect_kafka::{ClientSettings, CompactedLog, Cut, Positions, RawRecord, Role};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::Instrument;
 
 use crate::{
+    by_content::ByContent,
     converters::{self, Converters},
     error_log,
     plugin_threads::PluginThreads,
@@ -28,6 +31,11 @@ use crate::{
 
 /// After that time it is said what a task waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long Kafka may take to say what it knows of topics, each time and with tries that failed.
+const ANSWER: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The host of one task.
 pub struct Host {
@@ -57,15 +65,25 @@ impl TaskHost for Host {
         // The topic is opened by whoever comes first and serves all.
         let (topic, connector, name, cut) =
             (self.state.clone(), self.connector.clone(), name.to_owned(), self.cut.clone());
+        let doing = format!("storing state {name}");
         let opened = self.threads.home().spawn(async move { topic.state(&connector, &name, &cut).await });
-        opened.await.unwrap_or_else(|e| Err(Error::fatal("opening the state topic").caused_by(e)))
+        let state = opened.await.unwrap_or_else(|e| Err(Error::fatal("opening the state topic").caused_by(e)))?;
+        Ok(Arc::new(ToldOf { state, doing, status: self.status.clone() }))
     }
 
     async fn table(&self, topic: &str) -> Result<Table> {
         let id = format!("connector-table-{}-{topic}", self.connector);
         let settings = self.worker.client(Role::Consumer, &self.settings, &id)?;
         let doing = format!("reading topic {topic}, which the task follows as a table");
-        patiently(&self.status, &doing, table(&settings, topic, self.converters.clone())).await
+        patiently(&self.status, &doing, table(&settings, topic, Reading::Converters(self.converters.clone()))).await
+    }
+
+    async fn table_by_content(&self, topic: &str) -> Result<Table> {
+        let id = format!("connector-table-{}-{topic}", self.connector);
+        let settings = self.worker.client(Role::Consumer, &self.settings, &id)?;
+        let reader = ByContent::new(&self.plugins, &self.worker, &self.settings, self.converters.clone())?;
+        let doing = format!("reading topic {topic}, which the task follows as a table");
+        patiently(&self.status, &doing, table(&settings, topic, Reading::ByContent(reader))).await
     }
 
     async fn feed(&self, topic: &str, client: &Settings) -> Result<Feed> {
@@ -121,8 +139,51 @@ impl TaskHost for Host {
         self.status.note(text);
     }
 
+    fn undelivered(&self, records: Vec<(TopicPartition, u64)>) {
+        self.status.keeps(records);
+    }
+
     fn kafka(&self) -> Settings {
         self.worker.java_client(Role::Consumer, &self.settings, &format!("connector-reader-{}", self.connector))
+    }
+
+    fn kafka_producer(&self) -> Settings {
+        self.worker.java_client(Role::Producer, &self.settings, &format!("connector-writer-{}", self.connector))
+    }
+
+    fn on_given_up(&self, close: Box<dyn FnOnce() + Send>) {
+        self.cut.on_cut(close);
+    }
+
+    async fn topic_ids(&self, topics: &[Topic]) -> Result<BTreeMap<Topic, Arc<str>>> {
+        if self.worker.embedded {
+            return Ok(BTreeMap::new());
+        }
+        // Asked for seldom, so that no client is kept for it.
+        let client =
+            self.worker.client(Role::Consumer, &self.settings, &format!("connector-ids-{}", self.connector))?;
+        let client = Positions::new(&client)?;
+        let ask = async {
+            let until = Instant::now() + LONGEST;
+            let mut answers = 0;
+            loop {
+                match client.topic_ids(topics, ANSWER).await {
+                    Err(e) if e.class() == ErrorClass::Retriable && Instant::now() < until => {
+                        answers += u32::from(client.topics(ANSWER).await.is_ok());
+                        if answers > 1 {
+                            tracing::warn!("kafka answers, but does not tell the ids of topics: {}", e.one_line());
+                            return Ok(BTreeMap::new());
+                        }
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    answer => return answer,
+                }
+            }
+        };
+        let ids = patiently(&self.status, "asking for the ids of topics", ask).await;
+        // It ends when its threads do, for which nobody has to wait.
+        drop(tokio::task::spawn_blocking(move || drop(client)));
+        ids
     }
 
     fn converter(&self, key: &str, role: connect_api::Role) -> Result<Box<dyn Converter>> {
@@ -148,6 +209,39 @@ impl TaskHost for Host {
             None => {}
         }
     }
+
+    fn missed(&self, text: &str) {
+        missed(&self.status, text);
+    }
+}
+
+/// Keyed state whose task says so when storing takes long: it waits for it, and nobody else would.
+struct ToldOf {
+    state: Arc<dyn State>,
+    doing: String,
+    status: Arc<TaskStatus>,
+}
+
+#[async_trait]
+impl State for ToldOf {
+    fn get(&self, key: &str) -> Option<Bytes> {
+        self.state.get(key)
+    }
+
+    fn entries(&self) -> Vec<(Arc<str>, Bytes)> {
+        self.state.entries()
+    }
+
+    async fn put(&self, key: &str, value: Option<Bytes>) -> Result<()> {
+        patiently(&self.status, &self.doing, self.state.put(key, value)).await
+    }
+}
+
+/// Says in log and status that input is gone which was never read.
+pub(crate) fn missed(status: &TaskStatus, text: &str) {
+    let error = Error::data(text.to_owned());
+    tracing::error!("{}", error.one_line());
+    status.bad(&error);
 }
 
 /// The settings of a connector with further overrides of its consumers.
@@ -172,7 +266,7 @@ pub(crate) async fn patiently<T>(status: &TaskStatus, doing: &str, work: impl Fu
             return done;
         }
         let e = Error::retriable(format!(
-            "{doing}, has taken {} s: kafka cannot be reached, does not answer, or there is much to read",
+            "{doing}, has taken {} s: kafka cannot be reached, does not answer, or there is much to do",
             began.elapsed().as_secs()
         ));
         if status.retrying(Trouble::Kafka, &e) {
@@ -183,11 +277,11 @@ pub(crate) async fn patiently<T>(status: &TaskStatus, doing: &str, work: impl Fu
 }
 
 /// Follows a topic as a table; answers when everything that it holds has been read.
-pub(crate) async fn table(settings: &ClientSettings, topic: &str, converters: Arc<Converters>) -> Result<Table> {
+pub(crate) async fn table(settings: &ClientSettings, topic: &str, reading: Reading) -> Result<Table> {
     let (log, batches) = CompactedLog::follow(settings, topic)?;
-    let (table, writer) = Table::new();
+    let (table, writer) = Table::of_topic(log.exists());
     let (replayed, wait) = oneshot::channel();
-    let filled = Filled { converters, writer, replayed: Some(replayed) };
+    let filled = Filled { reading, writer, replayed: Some(replayed) };
     tokio::spawn(follow(log, batches, filled).in_current_span());
     // The follower ends with its last table; it cannot end before it has answered.
     wait.await.map_err(|_| Error::retriable(format!("reading topic {topic} as a table")))?;
@@ -244,9 +338,30 @@ pub(crate) async fn reached(caught_up: &mut tokio::sync::watch::Receiver<bool>) 
     caught_up.wait_for(|reached| *reached).await.is_ok()
 }
 
+/// How the records of a table are read.
+pub(crate) enum Reading {
+    /// With the task's converters.
+    Converters(Arc<Converters>),
+    /// By what they are.
+    ByContent(ByContent),
+}
+
+impl Reading {
+    /// The key as text, and the value.
+    async fn read(&self, raw: &RawRecord) -> Result<(String, SchemaAndValue)> {
+        match self {
+            Self::Converters(converters) => {
+                let (key, value) = converters.read_pair(raw).await?;
+                Ok((key.value.to_string(), value))
+            }
+            Self::ByContent(reader) => reader.read(raw).await,
+        }
+    }
+}
+
 /// A table that is filled.
 struct Filled {
-    converters: Arc<Converters>,
+    reading: Reading,
     writer: TableWriter,
     replayed: Option<oneshot::Sender<()>>,
 }
@@ -255,12 +370,12 @@ impl Destination for Filled {
     async fn take(&mut self, batch: Vec<RawRecord>) {
         for raw in batch {
             // A table serves what can be read; a record of another format is no reason to stop alarms.
-            match self.converters.read_pair(&raw).await {
+            match self.reading.read(&raw).await {
                 Ok((key, value)) => {
                     let SchemaAndValue { schema, value } = value;
                     let timestamp = raw.timestamp;
                     let row = (!value.is_null()).then_some(Row { schema, value, headers: Headers::new(), timestamp });
-                    self.writer.put(key.value.to_string(), row);
+                    self.writer.put(key, row);
                 }
                 Err(e) => passed_over("as a table", &raw, &e),
             }
@@ -314,4 +429,42 @@ fn passed_over(what: &str, raw: &RawRecord, error: &Error) {
         raw.offset,
         error.one_line()
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Waiting(Notify);
+
+    #[async_trait]
+    impl State for Waiting {
+        fn get(&self, _: &str) -> Option<Bytes> {
+            None
+        }
+
+        fn entries(&self) -> Vec<(Arc<str>, Bytes)> {
+            Vec::new()
+        }
+
+        async fn put(&self, _: &str, _: Option<Bytes>) -> Result<()> {
+            self.0.notified().await;
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_whose_state_is_not_stored_says_so_until_it_is() {
+        let (waiting, status) = (Arc::new(Waiting(Notify::new())), Arc::new(TaskStatus::default()));
+        let state = ToldOf { state: waiting.clone(), doing: "storing state totals".into(), status: status.clone() };
+        let put = tokio::spawn(async move { state.put("k", None).await });
+        tokio::time::sleep(PATIENCE / 2).await;
+        assert_eq!(status.detail().retrying, None);
+        tokio::time::sleep(PATIENCE).await;
+        let said = status.detail().retrying;
+        assert!(said.as_ref().is_some_and(|text| text.starts_with("storing state totals, has taken")), "{said:?}");
+        waiting.0.notify_one();
+        put.await.expect("runs").expect("stored");
+        assert_eq!(status.detail().retrying, None);
+    }
 }

@@ -49,6 +49,8 @@ pub struct TaskStatus {
     meters: Meters,
     /// Records of each partition that a sink has not put yet, where that is known.
     lags: Mutex<Option<Vec<(TopicPartition, u64)>>>,
+    /// Records of each partition that a sink has put and that its task has still to deliver.
+    undelivered: Mutex<Vec<(TopicPartition, u64)>>,
     /// Bytes sent and received.
     traffic: (AtomicU64, AtomicU64),
     last_record: AtomicI64,
@@ -132,6 +134,7 @@ impl TaskStatus {
             counts: Counts::default(),
             meters: Meters::default(),
             lags: Mutex::default(),
+            undelivered: Mutex::default(),
             traffic: Default::default(),
             last_record: AtomicI64::default(),
             progress: Progress::default(),
@@ -165,9 +168,9 @@ impl TaskStatus {
     }
 
     /// Counts records that reached their destination.
-    pub fn written(&self, n: usize) {
+    pub fn written(&self, n: u64) {
         if n > 0 {
-            self.counts.written.fetch_add(n as u64, Ordering::Relaxed);
+            self.counts.written.fetch_add(n, Ordering::Relaxed);
             self.last_record.store(time::now_ms(), Ordering::Relaxed);
         }
     }
@@ -207,13 +210,33 @@ impl TaskStatus {
         *self.lags.lock().unwrap_or_else(PoisonError::into_inner) = lags;
     }
 
-    /// How many records of each partition a sink has still to put; none where that is not known.
+    /// Says how many records of each partition a sink's task keeps, to deliver them later.
+    pub fn keeps(&self, records: Vec<(TopicPartition, u64)>) {
+        *self.undelivered.lock().unwrap_or_else(PoisonError::into_inner) = records;
+    }
+
+    /// How many records a sink's task keeps, to deliver them later.
+    pub fn undelivered(&self) -> u64 {
+        self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(_, n)| n).sum()
+    }
+
+    /// How many records of each partition a sink has still to put or to deliver; none where that is not known.
     pub fn lags(&self) -> Vec<(TopicPartition, u64)> {
-        self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default();
+        let undelivered = self.undelivered.lock().unwrap_or_else(PoisonError::into_inner);
+        for (partition, lag) in &mut lags {
+            *lag += undelivered.iter().find(|(p, _)| p == partition).map_or(0, |(_, n)| *n);
+        }
+        lags
+    }
+
+    /// How many records a sink has still to put or to deliver, where that is known.
+    pub fn lag(&self) -> Option<u64> {
+        self.unread().map(|unread| unread + self.undelivered())
     }
 
     /// How many records a sink has still to put, where that is known.
-    pub fn lag(&self) -> Option<u64> {
+    fn unread(&self) -> Option<u64> {
         let lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
         lags.as_ref().map(|all| all.iter().map(|(_, lag)| lag).sum())
     }
@@ -232,6 +255,11 @@ impl TaskStatus {
     /// When the last record reached its destination, milliseconds since 1970.
     pub fn last_record(&self) -> Option<i64> {
         Some(self.last_record.load(Ordering::Relaxed)).filter(|ms| *ms > 0)
+    }
+
+    /// How many records were tolerated as bad.
+    pub(crate) fn records_bad(&self) -> u64 {
+        self.counts.errors.skipped.load(Ordering::Relaxed)
     }
 
     /// Counts a record that was tolerated as bad.
@@ -364,7 +392,8 @@ impl TaskStatus {
         } else if polls && self.counts.unsettled() > 0 {
             Undone::Unacknowledged(self.counts.unsettled())
         } else {
-            self.lag().filter(|n| *n > 0).map_or(Undone::Nothing, Undone::Unread)
+            // A task may keep records as long as it wants, as for a digest a day.
+            self.unread().filter(|n| *n > 0).map_or(Undone::Nothing, Undone::Unread)
         }
     }
 
@@ -432,6 +461,22 @@ mod tests {
         t.written(1);
         assert_eq!(t.look(now + limit * 2, true, Some(limit)), Some(Change::GoesOn));
         assert_eq!(t.detail().stalled, None);
+    }
+
+    #[test]
+    fn what_a_sink_keeps_belongs_to_its_lag_and_is_no_stall() {
+        let (now, limit) = (Instant::now(), Duration::from_secs(60));
+        let [p, q] = [0, 1].map(|partition| TopicPartition { topic: "t".into(), partition });
+        let sink = TaskStatus::default();
+        sink.keeps(vec![(q.clone(), 3)]);
+        assert_eq!((sink.lag(), sink.lags()), (None, Vec::new()), "what kafka has is not known");
+        sink.behind(Some(vec![(p.clone(), 2), (q.clone(), 0)]));
+        assert_eq!((sink.lag(), sink.lags(), sink.undelivered()), (Some(5), vec![(p.clone(), 2), (q.clone(), 3)], 3));
+        sink.behind(Some(vec![(p, 0), (q, 0)]));
+        assert_eq!(sink.look(now, true, Some(limit)), None);
+        sink.turn();
+        assert_eq!(sink.look(now + limit * 2, true, Some(limit)), None);
+        assert_eq!(sink.lag(), Some(3));
     }
 
     #[test]

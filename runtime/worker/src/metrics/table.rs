@@ -376,8 +376,8 @@ pub const CLIENT: &[Metric<Counted>] = &[
 /// Of each partition of a sink.
 pub const LAG: (&str, &str) = (
     "kafka_consumer_fetch_manager_records_lag",
-    "Records that Kafka has and that the task has not put, some seconds ago (Kafka Connect: that its consumer has not \
-     given out). Not known while the task is paused or tries a put again.",
+    "Records that Kafka has and that the task has not put, or has put and keeps to deliver them later, some seconds ago \
+     (Kafka Connect: that its consumer has not given out). Not known while the task is paused or tries a put again.",
 );
 
 /// Of each task, beyond Kafka Connect.

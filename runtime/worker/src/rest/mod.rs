@@ -1,12 +1,13 @@
 //! Kafka Connect's REST API (rest.md): router, bodies, errors.
 //!
-//! - `connectors`, `plugins`, `admin`, `logs`, `metrics`, `trials`: the endpoints
+//! - `connectors`, `plugins`, `admin`, `about`, `logs`, `metrics`, `trials`: the endpoints
 //! - `paths`, `media`: what a request must be like; `body`, `offsets_body` over `jackson` and `tokens`: reading its JSON
 //! - [`openapi`]: the description of all that
 //! - `error`: the one mapping from refusals to answers
 //! - `listeners`: where it is reached; `tls`, `basic_auth`, `browsers`: by whom
 //! - `server`: connections
 
+mod about;
 mod admin;
 pub(crate) mod basic_auth;
 mod body;
@@ -89,6 +90,7 @@ impl Api {
         let mut routes = Router::new()
             .route("/", plain(get(root)))
             .route("/health", plain(get(health)))
+            .route("/worker", plain(get(about::worker)))
             .route("/openapi.json", plain(get(async || error::json(StatusCode::OK, &openapi::document()))))
             .route("/connectors", stored(get(connectors::list).post(connectors::create)))
             .route("/connectors/{name}", stored(get(connectors::info).delete(connectors::delete)))

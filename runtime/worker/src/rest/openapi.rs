@@ -80,6 +80,12 @@ const OPERATIONS: &[Operation] = &[
         "Whether the worker can take requests (KIP-1017).",
         &[(200, Named("Health"), "It can."), (503, Named("Health"), "It is starting.")],
     ),
+    simple(
+        "get",
+        "/worker",
+        "Where the worker has what it works with: Kafka, schema registry, topics; no secrets. Beyond Kafka Connect.",
+        &[(200, Named("WorkerInfo"), "The worker.")],
+    ),
     simple("get", "/openapi.json", "This document.", &[(200, Document, "The document.")]),
     simple(
         "get",

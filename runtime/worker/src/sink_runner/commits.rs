@@ -64,6 +64,7 @@ impl SinkRunner {
         drop_of(pending, &back);
         for o in &back {
             positions.put.remove(&o.partition);
+            positions.sequence.sought(&o.partition, o.offset);
         }
         self.consumer.seek(back).await
     }
@@ -107,8 +108,7 @@ impl SinkRunner {
         let _flushing = self.status.doing(Activity::Flushing);
         self.pipeline.tolerance.flush(self.flush_timeout).await?;
         let safe = self.task.flush(&offsets).await.map_err(|e| e.context("flushing the task"))?;
-        let known = |s: &PartitionOffset| offsets.iter().any(|o| o.partition == s.partition && s.offset <= o.offset);
-        Ok(safe.into_iter().filter(known).collect())
+        Ok(positions.committable(&offsets, safe))
     }
 
     /// The last commit of partitions: flushes and waits for Kafka's answer.

@@ -1,10 +1,12 @@
 //! Runs one sink task: consumer → converters → transforms → put → flush → offsets.
 
 mod commits;
+mod deleted;
 mod gathering;
 mod partitions;
 mod positions;
 mod puts;
+mod tries;
 
 use std::{
     collections::VecDeque,
@@ -14,14 +16,17 @@ use std::{
 
 use connect_api::{Error, Result, SinkRequest, SinkTask};
 use connect_kafka::{Consumer, Cut, Event, RawRecord};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
 
-pub use self::gathering::Gathering;
 use self::{
     commits::{InFlight, answered},
     positions::{Positions, drop_of, list},
     puts::Waited,
 };
+pub use self::{gathering::Gathering, tries::Tries};
 use crate::{
     active_topics::TaskTopics,
     pipeline::Pipeline,
@@ -55,6 +60,8 @@ pub struct SinkRunner {
     pub gathering: Gathering,
     /// Longest pause between two tries of put.
     pub retry_max: Duration,
+    /// How often put has failed; made with none.
+    pub tries: Tries,
     /// A commit that Kafka has not answered; made with none.
     pub in_flight: Option<InFlight>,
     /// After how long without reading a partition the consumer is replaced; made with 20 s.
@@ -63,6 +70,8 @@ pub struct SinkRunner {
     pub cut: Cut,
     /// Since when the group has given no assignment, not even one of no partitions; none while there is one.
     pub unassigned: Option<Instant>,
+    /// The question whether records were deleted; made with none.
+    pub looking: Option<JoinHandle<()>>,
 }
 
 const HEALTH: Duration = Duration::from_secs(1);
@@ -73,7 +82,6 @@ const WITHOUT_GROUP: Duration = Duration::from_secs(8);
 pub(crate) const STALLED: Duration = Duration::from_secs(20);
 const LONGEST_STALL: Duration = Duration::from_secs(600);
 const LEAVE: Duration = Duration::from_secs(3);
-const BOUNDS: Duration = Duration::from_secs(10);
 
 impl SinkRunner {
     /// Runs until stopped or failed; then flushes, commits, closes and leaves the group.
@@ -122,6 +130,7 @@ impl SinkRunner {
                 _ = health.tick() => {
                     let paused = *paused.borrow();
                     self.report_health(positions, paused, pending.is_empty());
+                    self.look_at_gaps(&mut positions.sequence);
                     let stalled = self.consumer.stalled(self.patience);
                     if !stalled.is_empty() {
                         self.subscribe_again(&stalled, positions, &mut pending).await?;
@@ -190,12 +199,14 @@ impl SinkRunner {
             Some(Event::Batch(batch)) => {
                 self.status.read(batch.len());
                 self.patience = STALLED;
+                positions.sequence.read(&batch);
+                self.look_at_gaps(&mut positions.sequence);
                 pending.push_back(batch);
             }
             Some(Event::Assigned(partitions)) => {
                 self.unassigned = None;
                 tracing::info!("assigned {}", list(&partitions));
-                self.look_for_deleted(&partitions);
+                self.look_behind_committed(&partitions);
                 let _opening = self.status.doing(Activity::Opening);
                 self.task.open(&partitions).await.map_err(|e| e.context("opening partitions"))?;
                 positions.assigned.extend(partitions);
@@ -222,6 +233,7 @@ impl SinkRunner {
                         commit.offsets.retain(|c| !offsets.iter().any(|o| o.partition == c.partition));
                     }
                     for o in &offsets {
+                        positions.sequence.sought(&o.partition, o.offset);
                         // As in Kafka Connect, the new place counts as committed.
                         positions.put.insert(o.partition.clone(), o.offset);
                         positions.safe.insert(o.partition.clone(), o.offset);

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 
-use connect_api::{Error, Result, TopicPartition};
+use connect_api::{Result, TopicPartition};
 use connect_kafka::{Handover, RawRecord};
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::{
-    BOUNDS, LEAVE, LONGEST_STALL, SinkRunner,
+    LEAVE, LONGEST_STALL, SinkRunner,
     positions::{Positions, list},
 };
 use crate::progress::Activity;
@@ -53,31 +52,6 @@ impl SinkRunner {
         Ok(())
     }
 
-    /// Says in log and status when records were deleted before they were read, which Kafka itself passes over.
-    pub(super) fn look_for_deleted(&self, partitions: &[TopicPartition]) {
-        let (looking, status) = (self.consumer.deleted_unread(partitions, BOUNDS), self.status.clone());
-        let report = async move {
-            match looking.await {
-                Ok(Ok(found)) => {
-                    for f in found {
-                        let (topic, partition) = (&f.partition.topic, f.partition.partition);
-                        let text = format!(
-                            "offsets {} to {} of topic {topic}, partition {partition}, were deleted before they were read; raise the \
-                             topic's retention",
-                            f.committed,
-                            f.first - 1
-                        );
-                        tracing::error!("{text}");
-                        status.bad(&Error::data(text));
-                    }
-                }
-                Ok(Err(e)) => tracing::debug!("looking for deleted records: {}", e.one_line()),
-                Err(e) => tracing::debug!("looking for deleted records: {e}"),
-            }
-        };
-        tokio::spawn(report.in_current_span());
-    }
-
     /// The runner's part of the rebalance handshake.
     pub(super) async fn hand_over(
         &mut self,
@@ -104,6 +78,8 @@ impl SinkRunner {
             positions.assigned.remove(p);
             positions.put.remove(p);
             positions.safe.remove(p);
+            positions.sequence.gave_up(p);
+            positions.given_up.insert(p.clone());
         }
         handover.done();
         Ok(())

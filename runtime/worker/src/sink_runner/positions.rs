@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use connect_api::{PartitionOffset, TopicPartition};
-use connect_kafka::{Bounds, RawRecord};
+use connect_kafka::{Bounds, RawRecord, Sequence};
 
 /// What has been read of each partition and not been committed.
 #[derive(Default)]
@@ -13,9 +13,19 @@ pub(super) struct Positions {
     pub put: BTreeMap<TopicPartition, i64>,
     /// Where to read again if what was put turns out not to be stored.
     pub safe: BTreeMap<TopicPartition, i64>,
+    /// Partitions that were given up since the batch in hand was taken. Where one has come back, it is read again from
+    /// what was committed: what the batch has of it is of no concern any more.
+    pub given_up: BTreeSet<TopicPartition>,
+    /// What was read.
+    pub sequence: Sequence,
 }
 
 impl Positions {
+    /// Whether what the batch in hand has of the partition is this task's to put.
+    pub fn holds(&self, partition: &TopicPartition) -> bool {
+        self.assigned.contains(partition) && !self.given_up.contains(partition)
+    }
+
     /// How many records Kafka has of each partition that have not been put; `None` while the end of one is not known, or
     /// while nothing is `fetched`: of paused partitions nothing is heard, nor is known of those that are awaited.
     /// `all_put` says that of what the consumer has given out nothing waits.
@@ -45,6 +55,14 @@ impl Positions {
         let ahead = self.put.iter().filter(|(p, o)| wanted(p) && self.safe.get(*p).is_none_or(|s| s < *o));
         ahead.map(|(p, o)| PartitionOffset { partition: p.clone(), offset: *o }).collect()
     }
+
+    /// What may be committed of what a task finds safe when it is asked for these offsets. What is committed stays so, also
+    /// where the task has older records in hand, which it got back from elsewhere.
+    pub fn committable(&self, asked: &[PartitionOffset], safe: Vec<PartitionOffset>) -> Vec<PartitionOffset> {
+        let goes_back = |s: &PartitionOffset| self.safe.get(&s.partition).is_some_and(|safe| s.offset < *safe);
+        let known = |s: &PartitionOffset| asked.iter().any(|o| o.partition == s.partition && s.offset <= o.offset);
+        safe.into_iter().filter(|s| known(s) && !goes_back(s)).collect()
+    }
 }
 
 /// Drops what was read of these partitions and not put: it comes again from elsewhere.
@@ -71,6 +89,22 @@ mod tests {
 
     fn bounds(partition_id: i32, end: i64, given_out: bool) -> Bounds {
         Bounds { partition: partition(partition_id), first: 2, end, committed: None, given_out }
+    }
+
+    #[test]
+    fn a_commit_goes_neither_back_nor_beyond_what_was_put() {
+        let positions = Positions {
+            safe: [(partition(0), 90), (partition(1), 90)].into(),
+            put: [(partition(0), 100), (partition(1), 100)].into(),
+            ..Positions::default()
+        };
+        let offset = |id, offset| PartitionOffset { partition: partition(id), offset };
+        let asked = positions.uncommitted(None);
+        assert_eq!(asked, [offset(0, 100), offset(1, 100)]);
+        let committed = |safe: [PartitionOffset; 2]| positions.committable(&asked, safe.to_vec());
+        assert_eq!(committed([offset(0, 5), offset(1, 95)]), [offset(1, 95)], "an older record is in hand");
+        assert_eq!(committed([offset(0, 90), offset(1, 101)]), [offset(0, 90)]);
+        assert_eq!(committed([offset(0, 100), offset(2, 1)]), [offset(0, 100)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use connect_api::{ErrorClass, Result, SinkRecord, Topic, TopicPartition};
-use connect_kafka::{Consumer, Event, RawRecord};
+use connect_kafka::{Consumer, Event, RawRecord, Sequence};
 use tokio::time::Instant;
 
 use super::{SinkRunner, positions::Positions};
@@ -45,8 +45,12 @@ impl SinkRunner {
         let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut records = Vec::with_capacity(batch.len());
         let mut noted = None;
+        positions.given_up.clear();
         for raw in &batch {
             let partition = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
+            if !positions.holds(&partition) {
+                continue;
+            }
             positions.safe.entry(partition.clone()).or_insert(raw.offset);
             ends.insert(partition, raw.offset + 1);
             match self.decode(raw, control, positions, pending).await? {
@@ -61,6 +65,8 @@ impl SinkRunner {
             }
         }
         *self.host.current.lock().unwrap_or_else(PoisonError::into_inner) = batch;
+        // Partitions may have gone while records were converted.
+        only_held(&mut records, positions);
         while !records.is_empty() {
             let mut put = 0;
             let outcome = self.put(&records, &mut put, control, positions, pending).await;
@@ -69,7 +75,7 @@ impl SinkRunner {
             for record in &records[..put] {
                 let origin = &record.origin;
                 let partition = TopicPartition { topic: origin.topic.clone(), partition: origin.partition };
-                if positions.assigned.contains(&partition) {
+                if positions.holds(&partition) {
                     positions.put.insert(partition, origin.offset + 1);
                 }
             }
@@ -77,15 +83,14 @@ impl SinkRunner {
                 return Ok(Waited::Stop);
             }
             records.drain(..put);
-            let kept = |r: &SinkRecord| {
-                positions
-                    .assigned
-                    .contains(&TopicPartition { topic: r.origin.topic.clone(), partition: r.origin.partition })
-            };
-            records.retain(kept);
+            only_held(&mut records, positions);
+            if records.is_empty() {
+                // What failed is somebody else's now.
+                self.status.recovered(Trouble::Put);
+            }
         }
         for (partition, end) in ends {
-            if positions.assigned.contains(&partition) {
+            if positions.holds(&partition) {
                 positions.put.insert(partition, end);
             }
         }
@@ -114,13 +119,13 @@ impl SinkRunner {
                         Passed::Dropped | Passed::Tolerated => Decoded::Nothing,
                     },
                     () = control.stop.cancelled() => break Decoded::Stop,
-                    event = rebalanced(&mut self.consumer, &self.status, pending) => event,
+                    event = rebalanced(&mut self.consumer, &self.status, &mut positions.sequence, pending) => event,
                 }
             };
             // Conversion starts over after a rebalance, which may have taken the record's partition.
             waited = true;
             self.take(event, positions, pending).await?;
-            if !positions.assigned.contains(&TopicPartition { topic: raw.topic.clone(), partition: raw.partition }) {
+            if !positions.holds(&TopicPartition { topic: raw.topic.clone(), partition: raw.partition }) {
                 break Decoded::Nothing;
             }
         };
@@ -142,7 +147,8 @@ impl SinkRunner {
     ) -> Result<Waited> {
         let whole = 0..records.len();
         let mut parts: Vec<Range<usize>> = vec![whole];
-        let mut attempt = 0u32;
+        // Records that the task reported as bad are not written; those of calls that failed come with the next one.
+        let mut reported = 0;
         while let Some(part) = parts.pop() {
             *done = part.start;
             // Between two calls of a task that did not return in time its successor may have begun.
@@ -151,14 +157,21 @@ impl SinkRunner {
                 passed = self.cut.pass() => passed?,
                 () = control.stop.cancelled() => return Ok(Waited::Stop),
             }
+            let (before, bad) = (self.status.undelivered(), self.status.records_bad());
             let putting = self.status.doing(Activity::Putting);
             let outcome = self.task.put(&records[part.clone()]).await;
             drop(putting);
+            let kept = self.status.undelivered();
+            // What the task keeps is not written yet, what it kept and keeps no more is. After a failure the part comes again.
+            let taken = if outcome.is_ok() { part.len() as u64 } else { 0 };
+            let settled = (before + taken).saturating_sub(kept);
+            reported += self.status.records_bad() - bad;
+            let delivered = settled.saturating_sub(reported);
+            reported = reported.saturating_sub(settled);
+            self.status.written(delivered);
             match outcome {
                 Ok(()) => {
-                    self.status.written(part.len());
-                    if attempt > 0 {
-                        attempt = 0;
+                    if self.tries.passed(delivered, kept) {
                         self.status.recovered(Trouble::Put);
                         tracing::info!("writing succeeds again");
                     }
@@ -179,8 +192,7 @@ impl SinkRunner {
                         self.pipeline.tolerance.decide(failure, raw.as_ref()).await?;
                     }
                     ErrorClass::Retriable => {
-                        attempt = attempt.saturating_add(1);
-                        let delay = e.delay().unwrap_or_else(|| back_off(attempt, self.retry_max));
+                        let delay = self.tries.failed(&e, delivered, self.retry_max);
                         if self.status.retrying_in(Trouble::Put, &e, delay) {
                             tracing::warn!("writing failed and is tried again: {}", e.one_line());
                         }
@@ -235,24 +247,33 @@ impl SinkRunner {
     }
 }
 
+/// Drops records of partitions that are somebody else's, or are read again.
+fn only_held(records: &mut Vec<SinkRecord>, positions: &Positions) {
+    if positions.given_up.is_empty() {
+        return;
+    }
+    let held = |r: &SinkRecord| {
+        positions.holds(&TopicPartition { topic: r.origin.topic.clone(), partition: r.origin.partition })
+    };
+    records.retain(held);
+}
+
 /// The next event that is not a batch. Batches are kept, and no more of them are fetched. Cancel-safe.
 async fn rebalanced(
     consumer: &mut Consumer,
     status: &TaskStatus,
+    sequence: &mut Sequence,
     pending: &mut VecDeque<Vec<RawRecord>>,
 ) -> Option<Event> {
     loop {
         match consumer.next().await {
             Some(Event::Batch(batch)) => {
                 status.read(batch.len());
+                sequence.read(&batch);
                 pending.push_back(batch);
                 consumer.set_paused(true);
             }
             other => return other,
         }
     }
-}
-
-fn back_off(attempt: u32, max: Duration) -> Duration {
-    Duration::from_millis(300 * (1 << attempt.clamp(1, 16).saturating_sub(1))).min(max)
 }

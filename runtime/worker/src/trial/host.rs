@@ -10,11 +10,12 @@ use connect_kafka::{ClientSettings, Role};
 
 use super::{Trial, course::Course};
 use crate::{
+    by_content::ByContent,
     converters::{self, Converters},
     registry::Plugins,
     state::StateTopic,
     storage::SourceOffsets,
-    task_host,
+    task_host::{self, Reading},
     worker_config::Worker,
 };
 
@@ -64,7 +65,12 @@ impl TaskHost for TrialHost {
     }
 
     async fn table(&self, topic: &str) -> Result<Table> {
-        task_host::table(&self.reader()?, topic, self.converters.clone()).await
+        task_host::table(&self.reader()?, topic, Reading::Converters(self.converters.clone())).await
+    }
+
+    async fn table_by_content(&self, topic: &str) -> Result<Table> {
+        let reader = ByContent::new(&self.plugins, &self.worker, &self.settings, self.converters.clone())?;
+        task_host::table(&self.reader()?, topic, Reading::ByContent(reader)).await
     }
 
     async fn feed(&self, topic: &str, client: &Settings) -> Result<Feed> {
