@@ -18,8 +18,11 @@ use crate::{
     status::{self, Answer},
 };
 
-/// The most of an answer that is read; what servers say about errors is shorter.
+/// The most of an answer that is read unless the caller wants more; what servers say about errors is shorter.
 const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// How the names of parameters end whose values are kept out of errors also where they stand alone.
+const SECRET_NAMES: [&str; 7] = ["sig", "signature", "token", "key", "secret", "code", "password"];
 
 /// The connector's settings that say where to and with which credentials, for errors that need a person.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,7 @@ pub struct Client {
     requests: Requests,
     files: ClientFiles,
     oauth: Option<Arc<OAuth>>,
+    answer_limit: usize,
 }
 
 impl Client {
@@ -78,8 +82,13 @@ impl Client {
         let inner = builder.build().map_err(|e| Error::fatal("setting up the HTTP client").caused_by(e))?;
         let hidden = config.proxy_password.iter().cloned().collect();
         let proxy = ProxyUse::of(config.proxy.as_deref());
-        let (requests, files) = (Requests::default(), ClientFiles::of(config));
-        Ok(Self { inner, authorization: None, hidden, keys, proxy, requests, files, oauth: None })
+        let (requests, files, answer_limit) = (Requests::default(), ClientFiles::of(config), ANSWER_LIMIT);
+        Ok(Self { inner, authorization: None, hidden, keys, proxy, requests, files, oauth: None, answer_limit })
+    }
+
+    /// Reads so many bytes of each answer, where the answer is more than a text for people.
+    pub fn reading(self, answer_limit: usize) -> Self {
+        Self { answer_limit, ..self }
     }
 
     /// Counts requests as the task's, for the page `/metrics`.
@@ -159,9 +168,25 @@ impl Client {
         format!("{} ({})", origin(url), self.keys.url)
     }
 
-    /// Looks whether the URL's server takes connections, without a request that could have an effect.
-    pub async fn reach(&self, url: &Url) -> Result<Check> {
+    /// Looks whether the URL's server takes connections, without a request; not where a proxy is in between.
+    pub async fn reach(&self, url: &Url) -> Result<()> {
         reach::reach(url, self.place(url), self.proxy, &self.files).await
+    }
+
+    /// Looks whether requests get to the URL's server: asks for its OPTIONS, which has no effect.
+    pub async fn knock(&self, url: &Url) -> Result<Check> {
+        self.reach(url).await?;
+        let place = self.place(url);
+        let doing = || format!("asking for the OPTIONS of {place}");
+        let answer = self.send(self.request(Method::OPTIONS, url.clone()), doing).await?;
+        if let Some(e) = answer.unreached(doing()) {
+            return Err(e);
+        }
+        Ok(Check::Partly(format!(
+            "{place} answers {} to OPTIONS; whether it takes requests of the connector was not tried, since they would have \
+             an effect",
+            answer.status
+        )))
     }
 
     /// Sends a request and reads the answer, whatever its status. `doing` says what was being done to what and where.
@@ -207,24 +232,42 @@ impl Client {
         if answer.is_success() { Ok(answer) } else { Err(answer.error(doing())) }
     }
 
-    async fn read(&self, response: reqwest::Response, secrets: &[Secret]) -> Answer {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = body_of(response, ANSWER_LIMIT).await;
-        let text = String::from_utf8_lossy(&body).into_owned();
+    async fn read(&self, mut response: reqwest::Response, secrets: &[Secret]) -> Answer {
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let body = body_of(response, self.answer_limit).await;
+        let text = String::from_utf8_lossy(&body.bytes).into_owned();
         let hidden = self.hidden.iter().chain(secrets);
         let text = hidden.fold(text, |text, secret| text.replace(secret.reveal(), "[hidden]"));
-        Answer::new(status, &headers, text, self.keys)
+        Answer::new(status, headers, text, self.keys).read(&body)
     }
+}
+
+/// What was read of the body of an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    pub bytes: Vec<u8>,
+    /// Whether the connection failed before its end.
+    pub broken: bool,
+    /// Whether it is longer than what was read.
+    pub cut: bool,
 }
 
 /// The body of an answer, of a long one the beginning. The status is the answer: a text that breaks off behind it must
 /// not make a success a failure.
-pub(crate) async fn body_of(mut response: reqwest::Response, limit: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() >= limit {
-            body.truncate(limit);
+pub(crate) async fn body_of(mut response: reqwest::Response, limit: usize) -> Body {
+    let mut body = Body::default();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.bytes.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(_) => {
+                body.broken = true;
+                break;
+            }
+        }
+        if body.bytes.len() > limit {
+            body.bytes.truncate(limit);
+            body.cut = true;
             break;
         }
     }
@@ -252,7 +295,13 @@ pub(crate) fn origin(url: &Url) -> String {
 // Servers like to echo requests in their errors.
 fn secrets(request: &reqwest::Request) -> Vec<Secret> {
     let headers = request.headers().values().filter(|v| v.is_sensitive()).filter_map(|v| v.to_str().ok());
-    request.url().query().into_iter().chain(headers).filter_map(worth_hiding).collect()
+    let url = request.url();
+    let is_secret = |name: &str| {
+        let name = name.to_lowercase();
+        SECRET_NAMES.iter().any(|end| name.ends_with(end))
+    };
+    let values = url.query_pairs().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| worth_hiding(&value));
+    url.query().into_iter().chain(headers).filter_map(worth_hiding).chain(values).collect()
 }
 
 // Hiding a text of a few characters would garble every message.

@@ -20,6 +20,13 @@ connect_api::config! {
     }
 }
 
+impl DeliveryConfig {
+    /// How many requests may be under way, at least one.
+    pub fn lanes(&self) -> usize {
+        usize::try_from(self.in_flight).unwrap_or(1).max(1)
+    }
+}
+
 /// Delivers the slices of a task and remembers what of them was delivered when one has to come again.
 #[derive(Debug)]
 pub struct Delivery {
@@ -31,7 +38,7 @@ pub struct Delivery {
 impl Delivery {
     /// For a task.
     pub fn new(context: SinkContext, config: &DeliveryConfig) -> Self {
-        Self { context, lanes: usize::try_from(config.in_flight).unwrap_or(1).max(1), progress: Progress::new() }
+        Self { context, lanes: config.lanes(), progress: Progress::new() }
     }
 
     /// To be called by [`connect_api::SinkTask::open`].
@@ -102,7 +109,7 @@ impl Delivery {
             }
         }
         match failed {
-            Some(e) => Err(e),
+            Some(e) => Err(self.progress.failed(e)),
             None => {
                 self.progress.finished(slice);
                 Ok(())
@@ -111,8 +118,9 @@ impl Delivery {
     }
 }
 
-fn lane(record: &SinkRecord, lanes: usize) -> usize {
-    if lanes == 1 {
+/// Of so many lanes the one in which all records of the record's key are sent, or all without key of its partition.
+pub fn lane(record: &SinkRecord, lanes: usize) -> usize {
+    if lanes <= 1 {
         return 0;
     }
     // Less than the number of lanes, which fits.
@@ -148,7 +156,7 @@ fn hash(record: &SinkRecord) -> u64 {
 }
 
 /// Of two errors the one that says what must be done.
-fn graver(a: Error, b: Error) -> Error {
+pub fn graver(a: Error, b: Error) -> Error {
     let rank = |e: &Error| match e.class() {
         ErrorClass::Data => 0,
         ErrorClass::Retriable => 1,

@@ -11,6 +11,7 @@
 //! - `reach`: whether a server takes connections, for test calls; `handshake`: what is wrong with its TLS
 //! - `requests`: counts of requests for the page `/metrics`
 //! - [`status`]: from answers and transport failures to [`connect_api::Error`]
+//! - `certificates`: what is wrong with those of either side
 //! - [`statuses`]: sets of statuses
 //! - [`delivery`]: several requests at once, in the order of keys
 //! - [`signing`]: signatures of bodies, made and checked
@@ -18,6 +19,7 @@
 //! - [`listener`]: the HTTP server of webhook sources; `connection`: what serves one client;
 //!   [`tls`]: certificates of any listener; `patience`: how long a client may take to read
 
+mod certificates;
 pub mod client;
 pub mod config;
 mod connection;
@@ -34,6 +36,7 @@ pub mod status;
 pub mod statuses;
 pub mod tls;
 
+pub use certificates::CertificateTrouble;
 pub use client::{Client, Keys, shown_url};
 pub use config::{AuthConfig, HttpConfig, Joined};
 pub use delivery::{Delivery, DeliveryConfig};

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     client::{body_of, origin},
-    config::server_url,
+    config::{AuthConfig, server_url},
     status::{self, bounded, parse_retry_after},
 };
 
@@ -104,8 +104,12 @@ impl OAuthConfig {
         }
     }
 
-    /// Rules that span several keys.
-    pub fn validate(&self, problems: &mut Problems) {
+    /// Rules that span several keys; `auth` are the other credentials that requests may carry.
+    pub fn validate(&self, auth: &AuthConfig, problems: &mut Problems) {
+        if self.url.is_some() && (auth.token.is_some() || auth.username.is_some()) {
+            let text = "http.token or http.username and http.oauth2.token.url exclude each other: set one of them";
+            problems.add(URL, text);
+        }
         let all = [
             (URL, self.url.is_some()),
             ("http.oauth2.client.id", self.client_id.is_some()),
@@ -179,11 +183,14 @@ impl OAuth {
         };
         let (status, headers) = (response.status(), response.headers().clone());
         let body = body_of(response, ANSWER_LIMIT).await;
-        let answer: Json = serde_json::from_slice(&body).unwrap_or_default();
+        let answer: Json = serde_json::from_slice(&body.bytes).unwrap_or_default();
         if !status.is_success() {
             let delay = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let delay = delay.and_then(|text| parse_retry_after(text, std::time::SystemTime::now()));
             return Err(self.refusal(doing, status, &answer, delay));
+        }
+        if body.broken {
+            return Err(Error::retriable(doing).caused_by(format!("the answer {status} breaks off")));
         }
         let Some(token) = answer[&self.config.token_field].as_str().filter(|token| !token.is_empty()) else {
             let why = format!(

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use connect_api::{SinkRecord, Topic, TopicPartition};
+use connect_api::{Error, SinkRecord, Topic, TopicPartition};
+
+/// What tells a record from all others: topic, partition and offset.
+pub type RecordKey = (Topic, i32, i64);
 
 /// The delivered records of slices that have not been delivered as a whole.
 ///
@@ -11,7 +14,10 @@ use connect_api::{SinkRecord, Topic, TopicPartition};
 /// would never see the rest. Nothing is remembered beyond that: a record that comes later with an offset that was
 /// seen before is another one, as after its topic was deleted and created again, or one that is to be delivered anew.
 #[derive(Debug, Default)]
-pub struct Progress(HashSet<(Topic, i32, i64)>);
+pub struct Progress {
+    delivered: HashSet<RecordKey>,
+    has_advanced: bool,
+}
 
 impl Progress {
     /// Nothing delivered yet.
@@ -21,31 +27,38 @@ impl Progress {
 
     /// Whether the record was delivered by an earlier try.
     pub fn has(&self, record: &SinkRecord) -> bool {
-        !self.0.is_empty() && self.0.contains(&key(record))
+        !self.delivered.is_empty() && self.delivered.contains(&key(record))
     }
 
     /// Notes that the record was delivered, or that it has been decided that it never will be.
     pub fn note(&mut self, record: &SinkRecord) {
-        self.0.insert(key(record));
+        self.has_advanced |= self.delivered.insert(key(record));
     }
 
     /// Forgets a slice that was delivered as a whole: it is not tried again.
     pub fn finished(&mut self, slice: &[SinkRecord]) {
-        if self.0.is_empty() {
+        self.has_advanced = false;
+        if self.delivered.is_empty() {
             return;
         }
         for record in slice {
-            self.0.remove(&key(record));
+            self.delivered.remove(&key(record));
         }
+    }
+
+    /// The error of a try, which says whether this try has delivered anything.
+    pub fn failed(&mut self, e: Error) -> Error {
+        if std::mem::take(&mut self.has_advanced) { e.advanced() } else { e }
     }
 
     /// Forgets partitions: when they are assigned anew they may start anywhere.
     pub fn forget(&mut self, partitions: &[TopicPartition]) {
-        self.0.retain(|(t, p, _)| !partitions.iter().any(|tp| tp.partition == *p && tp.topic == *t));
+        self.delivered.retain(|(t, p, _)| !partitions.iter().any(|tp| tp.partition == *p && tp.topic == *t));
     }
 }
 
-fn key(record: &SinkRecord) -> (Topic, i32, i64) {
+/// What tells the record from all others.
+pub fn key(record: &SinkRecord) -> RecordKey {
     let origin = &record.origin;
     (origin.topic.clone(), origin.partition, origin.offset)
 }
@@ -73,5 +86,19 @@ mod tests {
         assert!(!progress.has(&record(0, 6)) && progress.has(&record(1, 2)));
         progress.finished(&slice);
         assert!(!progress.has(&record(1, 2)), "a later record with this offset is another one");
+    }
+
+    #[test]
+    fn the_error_of_a_try_says_whether_it_has_delivered_anything() {
+        let mut progress = Progress::new();
+        let failed = |progress: &mut Progress| progress.failed(Error::retriable("busy")).has_advanced();
+        assert!(!failed(&mut progress));
+        progress.note(&record(0, 5));
+        assert!(failed(&mut progress));
+        progress.note(&record(0, 5));
+        assert!(!failed(&mut progress), "it was delivered before");
+        progress.note(&record(0, 6));
+        progress.finished(&[record(0, 5), record(0, 6)]);
+        assert!(!failed(&mut progress), "that is another slice");
     }
 }

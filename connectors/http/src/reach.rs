@@ -1,8 +1,8 @@
-//! Whether a server takes connections: all that can be found out about one that does things when it is asked.
+//! Whether a server takes connections, and what is wrong with its certificate, which a failed request does not tell.
 
 use std::{env, time::Duration};
 
-use connect_api::{Check, Error, Result};
+use connect_api::{Error, Result};
 use reqwest::Url;
 
 use crate::handshake::{self, ClientFiles};
@@ -40,9 +40,10 @@ impl ProxyUse {
 
 /// Makes a connection to the URL's server, with TLS where the URL says so, and closes it. `place` is how the server is
 /// called.
-pub(crate) async fn reach(url: &Url, place: String, proxy: ProxyUse, files: &ClientFiles) -> Result<Check> {
+pub(crate) async fn reach(url: &Url, place: String, proxy: ProxyUse, files: &ClientFiles) -> Result<()> {
     if proxy.may_be() {
-        return Ok(Check::NotChecked(format!("{place} is reached through a proxy, which only a request would try")));
+        // Only a request would try it.
+        return Ok(());
     }
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or_default();
@@ -56,10 +57,7 @@ pub(crate) async fn reach(url: &Url, place: String, proxy: ProxyUse, files: &Cli
     if url.scheme() == "https" {
         timeout(LIMIT, handshake::shake(stream, &host, &place, files)).await.map_err(|_| late())??;
     }
-    Ok(Check::Partly(format!(
-        "{place} takes connections; whether it takes requests of the connector was not tried, since they would have an \
-         effect"
-    )))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -71,8 +69,7 @@ mod tests {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
         let none = ClientFiles::default();
         let url: Url = format!("http://{}/x", server.local_addr().expect("address")).parse().expect("url");
-        let check = reach(&url, "here".into(), ProxyUse::Never, &none).await.expect("there");
-        assert!(matches!(check, Check::Partly(text) if text.starts_with("here takes connections")));
+        reach(&url, "here".into(), ProxyUse::Never, &none).await.expect("there");
         let (mut stream, _) = server.accept().await.expect("a connection");
         let mut read = Vec::new();
         let ended = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut read).await;
@@ -80,7 +77,6 @@ mod tests {
         drop(server);
         let e = reach(&url, "here".into(), ProxyUse::Never, &none).await.expect_err("gone");
         assert_eq!(e.message(), "connecting to here");
-        let check = reach(&url, "here".into(), ProxyUse::of(Some("http://proxy")), &none).await.expect("not tried");
-        assert!(matches!(check, Check::NotChecked(_)));
+        reach(&url, "here".into(), ProxyUse::of(Some("http://proxy")), &none).await.expect("not tried");
     }
 }

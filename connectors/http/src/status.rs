@@ -8,10 +8,13 @@ use std::{
 use connect_api::{Error, ErrorClass, time};
 use reqwest::{
     StatusCode, Url,
-    header::{HeaderMap, LOCATION, RETRY_AFTER},
+    header::{AsHeaderName, HeaderMap, LOCATION, RETRY_AFTER},
 };
 
-use crate::client::{Keys, shown_url};
+use crate::{
+    certificates::CertificateTrouble,
+    client::{Body, Keys, shown_url},
+};
 
 /// The most of a server's text that an error shows.
 const TEXT_LIMIT: usize = 500;
@@ -27,16 +30,28 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The body, of a long one the beginning, with secrets hidden.
     pub text: String,
-    location: Option<String>,
+    /// Whether the connection failed before the end of the body.
+    pub broken: bool,
+    /// Whether the body is longer than what was read of it.
+    pub cut: bool,
+    headers: HeaderMap,
     keys: Keys,
 }
 
 impl Answer {
-    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, text: String, keys: Keys) -> Self {
-        let header = |name| headers.get(name).and_then(|v| v.to_str().ok());
-        let retry_after = header(RETRY_AFTER).and_then(|text| parse_retry_after(text, SystemTime::now()));
-        let shown = |text: &str| Url::parse(text).map_or_else(|_| "another place".into(), |url| shown_url(&url));
-        Self { status, retry_after, text, location: header(LOCATION).map(shown), keys }
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, text: String, keys: Keys) -> Self {
+        let header = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok());
+        let retry_after = header.and_then(|text| parse_retry_after(text, SystemTime::now()));
+        Self { status, retry_after, text, broken: false, cut: false, headers, keys }
+    }
+
+    /// The text of a header.
+    pub fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn read(self, body: &Body) -> Self {
+        Self { broken: body.broken, cut: body.cut, ..self }
     }
 
     /// Whether the status is 2xx.
@@ -44,9 +59,42 @@ impl Answer {
         self.status.is_success()
     }
 
+    /// The error for an answer that is a page for people: of a proxy that asks for a login, of another server. Its status
+    /// may say that all is well, but the receiver has seen nothing. For receivers that never answer so.
+    pub fn page_error(&self, doing: impl Into<String>) -> Option<Error> {
+        let start: String = self.text.trim_start().chars().take(14).collect::<String>().to_lowercase();
+        let is_page = start.starts_with("<!doctype html") || start.starts_with("<html");
+        let text = || format!("{}: correct {}, or see who answers there with a web page", doing.into(), self.keys.url);
+        is_page.then(|| self.error_as(ErrorClass::Fatal, text()))
+    }
+
+    /// How the server wants to be spoken to, if it says that it was not.
+    fn wanted(&self) -> Option<String> {
+        let says = |words: &[&str]| words.iter().any(|words| self.text.contains(words));
+        // The words of Go's servers, of nginx and of Apache.
+        let tls =
+            ["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL"];
+        match self.status {
+            StatusCode::BAD_REQUEST if says(&tls) => Some(format!("begin {} with https", self.keys.url)),
+            StatusCode::BAD_REQUEST if says(&["No required SSL certificate was sent"]) => {
+                Some("set http.tls.certificate.file and http.tls.key.file".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The error if the status says that no request gets to the server at all, as when a proxy refuses it.
+    pub fn unreached(&self, doing: impl Into<String>) -> Option<Error> {
+        let far = matches!(self.status.as_u16(), 407 | 502..=504);
+        (far || self.wanted().is_some()).then(|| self.error(doing))
+    }
+
     /// The error that the status stands for, with the way out; `doing` says what was being done to what.
     pub fn error(&self, doing: impl Into<String>) -> Error {
         let (doing, Keys { url, credentials }) = (doing.into(), self.keys);
+        if let Some(way_out) = self.wanted() {
+            return self.error_as(ErrorClass::Fatal, format!("{doing}: {way_out}"));
+        }
         let doing = match self.status.as_u16() {
             401 => format!("{doing}: correct {credentials}"),
             403 => format!("{doing}: allow it to whom {credentials} stands for, or correct that"),
@@ -81,7 +129,8 @@ impl Answer {
             said.push_str(&format!(", next try at {}", time::rfc3339(at)));
         }
         if self.status.is_redirection() {
-            let place = self.location.as_deref().unwrap_or("another place");
+            let url = self.header(LOCATION).and_then(|text| Url::parse(text).ok());
+            let place = url.map_or_else(|| "another place".into(), |url| shown_url(&url));
             said.push_str(&format!(", a redirect to {place}; redirects are not followed: set the final URL"));
         }
         let text = bounded(self.text.trim(), TEXT_LIMIT);
@@ -105,26 +154,30 @@ pub fn transport_error(doing: String, e: reqwest::Error) -> Error {
     // The URL may hold secrets; the caller has said where it goes.
     let e = e.without_url();
     let error = match refused_certificate(&e) {
-        Some(text) if text.contains("mismatch") => Error::fatal(format!(
+        Some(CertificateTrouble::OtherName) => Error::fatal(format!(
             "{doing}: write the URL with a name that the server's certificate has; a test call tells which it has"
         )),
-        Some(text) if text.contains("expired") => {
+        Some(CertificateTrouble::Expired) => {
             Error::fatal(format!("{doing}: the server's certificate has to be renewed"))
         }
-        Some(_) => Error::fatal(format!("{doing}: set http.tls.ca.file to the certificate of the server's authority")),
+        Some(CertificateTrouble::UnknownAuthority) => {
+            Error::fatal(format!("{doing}: set http.tls.ca.file to the certificate of the server's authority"))
+        }
+        Some(CertificateTrouble::OursRefused) => Error::fatal(format!(
+            "{doing}: the server wants another certificate of ours, or one at all: see http.tls.certificate.file and \
+             http.tls.key.file"
+        )),
         None if e.is_builder() || e.is_redirect() => Error::fatal(doing),
         None => Error::retriable(doing),
     };
     error.caused_by(e)
 }
 
-// A wrong certificate does not get right by trying again. The TLS library tells it by its text only.
-fn refused_certificate(e: &dyn StdError) -> Option<String> {
+fn refused_certificate(e: &dyn StdError) -> Option<CertificateTrouble> {
     let mut cause = Some(e);
     while let Some(e) = cause {
-        let text = e.to_string();
-        if text.contains("certificate verify failed") {
-            return Some(text);
+        if let Some(trouble) = CertificateTrouble::of(&e.to_string()) {
+            return Some(trouble);
         }
         cause = e.source();
     }
@@ -187,7 +240,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header.0, header.1.parse().expect("value"));
         let keys = Keys { url: "x.url", credentials: "x.token" };
-        Answer::new(StatusCode::from_u16(code).expect("code"), &headers, text.to_owned(), keys)
+        Answer::new(StatusCode::from_u16(code).expect("code"), headers, text.to_owned(), keys)
     }
 
     #[test]
@@ -215,6 +268,12 @@ mod tests {
         let e = answer(400, ("retry-after", "3"), &"é".repeat(2000)).error("posting");
         assert_eq!((e.class(), e.delay()), (ErrorClass::Data, None));
         assert!(e.report().chars().count() < 600, "{}", e.report().len());
+    }
+
+    #[test]
+    fn a_port_that_wants_tls_is_no_matter_of_the_data() {
+        let e = answer(400, ("x", "y"), "Client sent an HTTP request to an HTTPS server.\n").error("posting");
+        assert_eq!((e.class(), e.message()), (ErrorClass::Fatal, "posting: begin x.url with https"));
     }
 
     #[test]

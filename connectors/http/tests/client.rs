@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use connect_api::{Error, ErrorClass, Settings, config::Config, config::Secret};
+use connect_api::{Check, Error, ErrorClass, Settings, config::Config, config::Secret};
 use connector_http::{AuthConfig, Client, HttpConfig, Keys, Method, Url};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +11,7 @@ use tokio::{
 };
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
-    matchers::{any, header, path},
+    matchers::{any, header, method, path},
 };
 
 const KEYS: Keys = Keys { url: "x.url", credentials: "x.token" };
@@ -45,6 +45,34 @@ async fn answers_are_classified_and_carry_the_servers_delay() {
     assert_eq!(failure(&client(), &format!("{}/moved", server.uri())).await.class(), ErrorClass::Fatal);
     assert_eq!(failure(&client(), &format!("{}/slow", server.uri())).await.class(), ErrorClass::Retriable);
     assert_eq!(failure(&client(), &format!("{}/none", server.uri())).await.class(), ErrorClass::Fatal);
+}
+
+#[tokio::test]
+async fn a_knock_tells_a_dead_proxy_a_refusing_one_and_a_port_that_wants_tls() {
+    let knock = async |url: &str, proxy: &str| {
+        let settings = Settings::from([("http.request.timeout.ms", "2000"), ("http.proxy", proxy)]);
+        let client = Client::new(&HttpConfig::parse(&settings).unwrap(), KEYS).unwrap();
+        client.knock(&Url::parse(url).unwrap()).await
+    };
+    let server = MockServer::start().await;
+    let url = server.uri();
+    let answer = async |status: u16, text: &str| {
+        server.reset().await;
+        let answer = ResponseTemplate::new(status).set_body_string(text);
+        Mock::given(method("OPTIONS")).respond_with(answer).expect(1).mount(&server).await;
+    };
+    answer(405, "").await;
+    let check = knock(&url, "none").await.unwrap();
+    assert!(matches!(check, Check::Partly(text) if text.contains("answers 405 Method Not Allowed to OPTIONS")));
+    answer(400, "Client sent an HTTP request to an HTTPS server.").await;
+    let e = knock(&url, "none").await.unwrap_err();
+    assert!(e.message().ends_with("begin x.url with https"), "{e}");
+    answer(407, "").await;
+    let e = knock("http://there.example/", &url).await.unwrap_err();
+    assert!(e.message().ends_with("correct http.proxy.username and http.proxy.password"), "{e}");
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let e = knock("http://there.example/", &format!("http://{free}")).await.unwrap_err();
+    assert!(e.report().contains("refused"), "{}", e.report());
 }
 
 #[tokio::test]
@@ -85,6 +113,10 @@ async fn credentials_are_sent_and_kept_out_of_what_the_server_echoes() {
     assert_eq!(e.class(), ErrorClass::Fatal);
     assert!(e.report().ends_with("unknown token [hidden]"), "{}", e.report());
     let auth = AuthConfig { username: Some("u".into()), password: Some(Secret::new("pass")), token: None };
+    let echo = ResponseTemplate::new(400).set_body_string("signature s1gnature of person of alarms");
+    Mock::given(path("/hook")).respond_with(echo).mount(&server).await;
+    let e = failure(&client(), &format!("{}/hook?sig=s1gnature&db=person", server.uri())).await;
+    assert!(e.report().ends_with("signature [hidden] of person of alarms"), "{}", e.report());
     let client = client().with_auth(&auth).unwrap();
     let request = client.request(Method::POST, Url::parse(&server.uri()).unwrap());
     assert_eq!(client.deliver(request, String::new).await.unwrap().status, 204);
@@ -101,7 +133,26 @@ async fn a_success_stays_one_when_its_text_breaks_off() {
     });
     let client = client();
     let answer = client.deliver(client.request(Method::POST, url), String::new).await.unwrap();
-    assert_eq!(answer.text, "half");
+    assert_eq!((answer.text.as_str(), answer.broken, answer.cut), ("half", true, false));
+}
+
+#[tokio::test]
+async fn so_much_of_an_answer_is_read_as_is_asked_for() {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_string("x".repeat(70_000)))
+        .mount(&server)
+        .await;
+    let post = async |client: Client| {
+        let url = Url::parse(&server.uri()).unwrap();
+        client.deliver(client.request(Method::POST, url), String::new).await.unwrap()
+    };
+    let answer = post(client()).await;
+    assert_eq!((answer.text.len(), answer.broken, answer.cut), (64 * 1024, false, true));
+    for (limit, read) in [(69_999, 69_999), (70_000, 70_000), (100_000, 70_000)] {
+        let answer = post(client().reading(limit)).await;
+        assert_eq!((answer.text.len(), answer.cut), (read, limit < 70_000));
+    }
 }
 
 #[tokio::test]
