@@ -218,3 +218,71 @@ fn the_examples_with_settings_of_lenses_and_confluent_do_what_they_say() {
     let one = row("plant", "SELECT rpm, taken_at FROM kafka_measurements");
     assert_eq!(one, [json!(6_000_000), json!(1401), json!(6)]);
 }
+
+#[test]
+fn a_password_that_changes_while_the_sink_runs_is_taken_up() {
+    const PASSWORDS: [&str; 3] = ["passw0rd-of-today", "passw0rd-of-tomorrow", "passw0rd-of-later"];
+    if without("influxdb") {
+        return;
+    }
+    let influx = InfluxDb::start_with_users().expect("influxdb");
+    let ask = |question: &str| {
+        let url = format!("{}/query", influx.url());
+        let url = reqwest::Url::parse_with_params(&url, [("db", "d"), ("q", question)]).expect("a URL");
+        let request = reqwest::blocking::Client::new().post(url).basic_auth("boss", Some("b0ss"));
+        let answer = request.send().expect("an answer");
+        answer.json::<Json>().expect("JSON")
+    };
+    ask("CREATE USER boss WITH PASSWORD 'b0ss' WITH ALL PRIVILEGES");
+    ask("CREATE DATABASE d");
+    ask(&format!("CREATE USER writer WITH PASSWORD '{}'", PASSWORDS[0]));
+    ask("GRANT WRITE ON d TO writer");
+    let dir = tempfile::tempdir().expect("folder");
+    let secrets = dir.path().join("secrets.properties");
+    let rotate = |password: &str| fs::write(&secrets, format!("password={password}\n")).expect("secrets");
+    rotate(PASSWORDS[0]);
+    let worker = file(
+        dir.path(),
+        "worker.yaml",
+        "key.converter: StringConverter\nvalue.converter: JsonConverter\nvalue.converter.schemas.enable: false\n\
+         restart.attempts: 0\nconfig.providers: file\nconfig.providers.file.class: FileConfigProvider\n",
+    );
+    let connectd = Connectd::start(&["-c", &worker, "--embedded"], &dir.path().join("log"));
+    let reader = Reader::new(&connectd.embedded_broker());
+    let write = |numbers: std::ops::Range<usize>| {
+        let record = |n: usize| (n.to_string(), Some(format!("{{\"n\":{n},\"at\":{}}}", n + 1).into_bytes()));
+        reader.write_all("numbers", numbers.map(record));
+    };
+    let stored = |expected: usize| {
+        wait(&format!("{expected} points"), SOON, || {
+            let status = connectd.get("/connectors/influx/status").1;
+            assert_ne!(status["tasks"][0]["state"], "FAILED", "{status}");
+            let count = ask("SELECT COUNT(n) FROM numbers");
+            let count = count.pointer("/results/0/series/0/values/0/1").and_then(Json::as_u64);
+            (count == Some(expected as u64)).then_some(())
+        });
+    };
+    write(0..1000);
+    create(
+        &connectd,
+        "influx",
+        &json!({
+            "connector.class": "influxdb-sink", "tasks.max": "1", "topics": "numbers", "influxdb.url": influx.url(),
+            "influxdb.database": "d", "influxdb.time.field": "at", "influxdb.batch.lines": "100", "http.proxy": "none",
+            "http.max.in.flight": "3", "influxdb.username": "writer",
+            "influxdb.password": format!("${{file:{}:password}}", secrets.display())
+        }),
+    );
+    stored(1000);
+    for (n, password) in PASSWORDS[1..].iter().enumerate() {
+        rotate(password);
+        ask(&format!("SET PASSWORD FOR writer = '{password}'"));
+        write(1000 * (n + 1)..1000 * (n + 2));
+        stored(1000 * (n + 2));
+    }
+    let log = connectd.log_text();
+    assert_eq!(log.matches("it begins anew with them").count(), 2, "{log}");
+    assert!(log.contains("correct influxdb.username and influxdb.password: the server answered 401"), "{log}");
+    assert!(!log.contains("the task failed"), "{log}");
+    PASSWORDS.iter().for_each(|password| assert!(!log.contains(password), "{password} is shown: {log}"));
+}

@@ -9,12 +9,12 @@ use connector_http::{HttpConfig, Joined, config::server_url};
 use crate::{
     endpoint::{Consistency, Credentials, Endpoint, Names, Version},
     moment::{Member, Time, Unit},
-    plan::{Front, Plan, Requests},
+    plan::{Front, Plan, Shared},
     statement::{Column, Measurement, Place, Source, Statement, Tag},
 };
 
 /// Settings of the sink with those of its requests and its HTTP client.
-pub type InfluxConfig = Joined<InfluxSettings, Joined<Requests, HttpConfig>>;
+pub type InfluxConfig = Joined<InfluxSettings, Shared>;
 
 connect_api::config! {
     /// The sink's own settings.
@@ -177,7 +177,7 @@ fn columns(include: &[String], exclude: &[String]) -> Vec<Column> {
 
 impl Front for InfluxConfig {
     fn http(&self) -> &HttpConfig {
-        &self.with.with
+        &self.with.with.with
     }
 
     fn plan(&self) -> Result<Plan> {
@@ -191,6 +191,7 @@ impl Front for InfluxConfig {
             key: "influxdb.tags",
             gzip: self.gzip,
             batch_lines: self.with.lines(),
+            lanes: self.with.with.lanes(),
             tombstones: self.with.tombstones,
         })
     }

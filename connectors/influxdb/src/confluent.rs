@@ -9,12 +9,12 @@ use connector_http::{HttpConfig, Joined, config::server_url};
 use crate::{
     endpoint::{Consistency, Credentials, Endpoint, Names, Version},
     moment::{Member, Time, Unit},
-    plan::{Front, Plan, Requests, Tombstones},
+    plan::{Front, Plan, Shared, Tombstones},
     statement::{Column, Measurement, Place, Statement},
 };
 
 /// Settings of Confluent's connector with those of requests and of the HTTP client.
-pub type ConfluentConfig = Joined<ConfluentSettings, Joined<Requests, HttpConfig>>;
+pub type ConfluentConfig = Joined<ConfluentSettings, Shared>;
 
 connect_api::config_enum! {
     /// A consistency level as Java's client has it.
@@ -65,7 +65,7 @@ connect_api::config! {
 
 impl Front for ConfluentConfig {
     fn http(&self) -> &HttpConfig {
-        &self.with.with
+        &self.with.with.with
     }
 
     fn plan(&self) -> Result<Plan> {
@@ -115,6 +115,7 @@ impl Front for ConfluentConfig {
             key: "measurement.name.format",
             gzip: self.gzip,
             batch_lines: self.with.lines(),
+            lanes: self.with.with.lanes(),
             tombstones: self.with.tombstones,
         })
     }

@@ -19,6 +19,17 @@ connect_api::config_enum! {
     }
 }
 
+impl Version {
+    /// As people call it.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
 connect_api::config_enum! {
     /// How many nodes of a cluster must have stored a point.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,12 +149,25 @@ impl Endpoint {
         format!("{kind} {}", self.target)
     }
 
+    /// Whether an answer to a write says that the points are stored: without a word, with 204. Whoever has something to
+    /// say with status 200 is another server, or a proxy.
+    pub fn stored(&self, answer: &Answer) -> bool {
+        answer.is_success() && !answer.broken && answer.text.trim().is_empty()
+    }
+
     /// The error that an answer to a write stands for, unless it stored the points.
     ///
     /// The shared mapping is right but for answers that no retry changes. A partial write (400, of version 2 422) is an
     /// error of the data: the worker halves the slice, and the good lines are overwritten by themselves.
     pub fn refusal(&self, answer: &Answer, doing: String) -> Error {
         let Names { url, target, policy, .. } = self.names;
+        if answer.broken {
+            return answer.error_as(ErrorClass::Retriable, format!("{doing}: the answer breaks off"));
+        }
+        if answer.is_success() {
+            let text = format!("{doing}: this is no answer of an InfluxDB that has stored points: correct {url}");
+            return answer.error_as(ErrorClass::Fatal, text);
+        }
         if answer.status == StatusCode::NOT_FOUND {
             return answer.error_as(ErrorClass::Fatal, format!("{doing}: create it, or correct {url} or {target}"));
         }
@@ -155,9 +179,14 @@ impl Endpoint {
         answer.error(doing)
     }
 
-    /// Which of so many lines were refused, if an answer of version 3 tells, and has stored all others.
+    /// Whether answers may tell which lines were refused while others were stored.
+    pub fn tells_some_lines(&self) -> bool {
+        self.version == Version::V3 && self.accept_partial
+    }
+
+    /// Which of so many lines were refused, if an answer of version 3 tells. There may be others: it tells of 100 at most.
     pub fn refused_lines(&self, answer: &Answer, lines: usize) -> Option<Refused> {
-        if self.version != Version::V3 || !self.accept_partial || answer.status != StatusCode::BAD_REQUEST {
+        if !self.tells_some_lines() || answer.status != StatusCode::BAD_REQUEST {
             return None;
         }
         let said: Json = serde_json::from_str(&answer.text).ok()?;

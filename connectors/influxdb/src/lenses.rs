@@ -10,7 +10,7 @@ use crate::{
     endpoint::{Credentials, Endpoint, Names, Version},
     kcql::{self, Query, Tagged, Timestamp},
     moment::{Member, Time, Unit},
-    plan::{Front, Plan, Requests},
+    plan::{Front, Plan, Shared},
     statement::{Column, Measurement, Place, Source, Statement, Tag},
 };
 
@@ -67,14 +67,14 @@ fn error_policy(policy: &String) -> Result<(), String> {
 /// The settings with those of requests and of the HTTP client, and the topics that they are for.
 #[derive(Debug, Clone)]
 pub struct LensesConfig {
-    given: Joined<LensesSettings, Joined<Requests, HttpConfig>>,
+    given: Joined<LensesSettings, Shared>,
     /// The topics of records as statements see them, as far as that is known.
     topics: Vec<String>,
 }
 
 impl Config for LensesConfig {
     fn definition() -> ConfigDef {
-        Joined::<LensesSettings, Joined<Requests, HttpConfig>>::definition()
+        Joined::<LensesSettings, Shared>::definition()
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -156,7 +156,7 @@ fn columns(query: &Query) -> Vec<Column> {
 
 impl Front for LensesConfig {
     fn http(&self) -> &HttpConfig {
-        &self.given.with.with
+        &self.given.with.with.with
     }
 
     fn plan(&self) -> Result<Plan> {
@@ -184,6 +184,7 @@ impl Front for LensesConfig {
             key: KCQL,
             gzip: own.gzip,
             batch_lines: self.batch_lines(),
+            lanes: self.given.with.with.lanes(),
             tombstones: self.given.with.tombstones,
         })
     }

@@ -4,7 +4,7 @@ use connect_api::{
     Result,
     config::{Config, Key, Problems},
 };
-use connector_http::HttpConfig;
+use connector_http::{DeliveryConfig, HttpConfig, Joined};
 
 use crate::{
     endpoint::Endpoint,
@@ -35,6 +35,8 @@ pub struct Plan {
     pub gzip: bool,
     /// Most points of one request.
     pub batch_lines: usize,
+    /// How many requests may be under way.
+    pub lanes: usize,
     /// What becomes of tombstones.
     pub tombstones: Tombstones,
 }
@@ -53,6 +55,9 @@ pub trait Front: Config {
     /// The settings that are given and have no effect here.
     fn without_effect(&self) -> Vec<&'static str>;
 }
+
+/// Settings that the sink has under all of its names, with those of its HTTP client.
+pub type Shared = Joined<Requests, Joined<DeliveryConfig, HttpConfig>>;
 
 connect_api::config! {
     /// Settings that the sink has under all of its names.

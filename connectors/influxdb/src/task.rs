@@ -1,6 +1,10 @@
-//! Requests: records are encoded while the request before is under way, so that order is kept and nobody waits.
+//! Requests: records are encoded while the requests before are under way, those of one key one behind the other, so that
+//! order is kept and nobody waits.
 
-use std::io::{self, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
 
 use connect_api::{
     Bytes, Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, TopicPartition,
@@ -8,6 +12,7 @@ use connect_api::{
 };
 use connector_http::{
     Answer, Client, HttpConfig, Method, Progress, RequestBuilder, Url,
+    delivery::{graver, lane},
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -39,19 +44,50 @@ pub struct InfluxTask {
     context: SinkContext,
     encoder: Encoder,
     clock: Clock,
-    pub(crate) body: String,
-    /// Which record of the slice each line of the body is of.
-    lines: Vec<usize>,
+    lanes: Vec<Lane>,
     without_fields: Counter,
     has_warned: bool,
     /// What of a slice was stored before it failed, so that a slice of many requests does not begin anew each time.
     progress: Progress,
 }
 
+/// Requests that are sent one behind the other.
+#[derive(Debug, Default)]
+struct Lane {
+    body: String,
+    /// Which record of the slice each line of the body is of.
+    lines: Vec<usize>,
+    /// Where in the body the lines of each record begin, for servers that tell of some refused lines only.
+    begins: Vec<(usize, usize)>,
+    flight: Option<Flight>,
+}
+
 /// A request that was sent and not answered yet; it is given up when this is dropped.
+#[derive(Debug)]
 struct Flight {
     answer: JoinSet<Result<Answer>>,
     lines: Vec<usize>,
+    /// The body, for the same servers.
+    sent: Option<Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    body: String,
+    begins: Vec<(usize, usize)>,
+}
+
+impl Sent {
+    /// What is sent again when these records were refused, if anything is: the others may be stored or not.
+    fn without(&self, bad: &HashSet<usize>) -> Option<Lane> {
+        let mut lane = Lane::default();
+        let ends = self.begins.iter().skip(1).map(|(_, begin)| *begin).chain([self.body.len()]);
+        for ((at, begin), end) in self.begins.iter().zip(ends).filter(|((at, _), _)| !bad.contains(at)) {
+            lane.begins.push((*at, lane.body.len()));
+            lane.body.push_str(&self.body[*begin..end]);
+        }
+        (!lane.begins.is_empty()).then_some(lane)
+    }
 }
 
 /// What has become of a slice so far, by places in it.
@@ -61,15 +97,15 @@ struct Slice {
     bad: Vec<(usize, Error)>,
     /// Records without a field.
     empty: Vec<usize>,
-    /// What is in front of it has been decided about: stored, bad or empty.
-    done: usize,
+    /// Records that need not be sent again, bad ones among them.
+    settled: Vec<usize>,
 }
 
 impl InfluxTask {
     /// Makes the task ready. Nothing is sent.
     pub fn new(plan: Plan, http: &HttpConfig, context: SinkContext) -> Result<Self> {
         let endpoint = plan.endpoint;
-        let client = endpoint.client(http)?;
+        let client = endpoint.client(http)?.counted_by(&context);
         let encoder = Encoder::new(plan.statements, plan.key);
         let url = endpoint.write_url(encoder.precision())?;
         let target = format!("{} at {}", endpoint.name(), client.place(&url));
@@ -86,26 +122,31 @@ impl InfluxTask {
             context,
             encoder,
             clock: Clock::default(),
-            body: String::new(),
-            lines: Vec::new(),
+            lanes: (0..plan.lanes).map(|_| Lane::default()).collect(),
             without_fields,
             has_warned: false,
             progress: Progress::new(),
         })
     }
 
-    /// Appends the record's lines to the body; `None` if it is a tombstone, which is ignored, else how many they are.
-    pub(crate) fn encode(&mut self, record: &SinkRecord) -> Result<Option<usize>> {
+    /// The lines of the record, alone; none if it is a tombstone, which is ignored.
+    pub(crate) fn lines_of(&mut self, record: &SinkRecord) -> Result<Option<String>> {
+        let mut alone = Lane::default();
+        Ok(self.encode(record, &mut alone)?.map(|_| alone.body))
+    }
+
+    /// Appends the record's lines to a body; `None` if it is a tombstone, which is ignored, else how many they are.
+    fn encode(&mut self, record: &SinkRecord, lane: &mut Lane) -> Result<Option<usize>> {
         let tombstone = record.value.is_null();
         if tombstone && self.tombstones == Tombstones::Ignore {
             return Ok(None);
         }
         let write = if tombstone { Encoder::encode_marker } else { Encoder::encode };
-        write(&mut self.encoder, &mut self.body, record, &mut self.clock).map(Some)
+        write(&mut self.encoder, &mut lane.body, record, &mut self.clock).map(Some)
     }
 
-    fn is_full(&self) -> bool {
-        self.lines.len() >= self.batch_lines || self.body.len() >= BODY_LIMIT
+    fn is_full(&self, lane: &Lane) -> bool {
+        lane.lines.len() >= self.batch_lines || lane.body.len() >= BODY_LIMIT
     }
 
     fn doing(&self, lines: usize) -> String {
@@ -113,100 +154,147 @@ impl InfluxTask {
     }
 
     /// The request for what is in the body, which is then empty.
-    fn request(&mut self) -> Result<RequestBuilder> {
+    fn request(&self, lane: &mut Lane) -> Result<RequestBuilder> {
         let request = self.client.request(Method::POST, self.url.clone());
         let request = request.header(CONTENT_TYPE, "text/plain; charset=utf-8");
         let request = if self.gzip {
-            let body = gzip(&self.body).map_err(|e| Error::fatal(self.doing(self.lines.len())).caused_by(e))?;
-            self.body.clear();
+            let body = gzip(&lane.body).map_err(|e| Error::fatal(self.doing(lane.lines.len())).caused_by(e))?;
+            lane.body.clear();
             request.header(CONTENT_ENCODING, "gzip").body(body)
         } else {
-            let capacity = self.body.len();
-            let body = std::mem::replace(&mut self.body, String::with_capacity(capacity));
+            let capacity = lane.body.len();
+            let body = std::mem::replace(&mut lane.body, String::with_capacity(capacity));
             request.body(Bytes::from(body))
         };
         Ok(request)
     }
 
-    /// Sends what is in the body when the request before has been answered.
-    async fn launch(&mut self, before: Option<Flight>, slice: &mut Slice) -> Result<Flight> {
-        let (request, lines) = (self.request()?, std::mem::take(&mut self.lines));
-        self.land(before, slice).await?;
-        let (client, doing, mut answer) = (self.client.clone(), self.doing(lines.len()), JoinSet::new());
-        answer.spawn(async move { client.send(request, || doing).await });
-        Ok(Flight { answer, lines })
-    }
-
-    async fn land(&self, flight: Option<Flight>, slice: &mut Slice) -> Result<()> {
-        let Some(mut flight) = flight else { return Ok(()) };
-        let Some(answer) = flight.answer.join_next().await else { return Ok(()) };
-        let answer = answer.map_err(|e| Error::retriable(self.doing(flight.lines.len())).caused_by(e))??;
-        self.judge(&answer, &flight.lines, slice)
-    }
-
-    /// Sends what is in the body, if anything is, and waits for the answer.
-    async fn write(&mut self, slice: &mut Slice) -> Result<()> {
-        if self.lines.is_empty() {
+    /// Sends what is in the body, if anything is, when the lane's request before has been answered.
+    async fn launch(&self, lane: &mut Lane, slice: &mut Slice) -> Result<()> {
+        if lane.lines.is_empty() {
             return Ok(());
         }
-        let (request, lines) = (self.request()?, std::mem::take(&mut self.lines));
-        let answer = self.client.send(request, || self.doing(lines.len())).await?;
-        self.judge(&answer, &lines, slice)
-    }
-
-    fn judge(&self, answer: &Answer, lines: &[usize], slice: &mut Slice) -> Result<()> {
-        if !answer.is_success() {
-            let Some(refused) = self.endpoint.refused_lines(answer, lines.len()) else {
-                return Err(self.endpoint.refusal(answer, self.doing(lines.len())));
-            };
-            let status = answer.status;
-            slice.bad.extend(refused.into_iter().map(|(line, why)| {
-                let error = Error::data(self.doing(1));
-                (lines[line], error.caused_by(format!("the server answered {status}: {why}")))
-            }));
-        }
-        slice.done = lines.last().map_or(slice.done, |last| last + 1);
+        let flight = self.prepare(lane)?;
+        self.land(lane, slice).await?;
+        lane.flight = Some(self.fly(flight));
         Ok(())
     }
 
-    async fn put_all(&mut self, records: &[SinkRecord], slice: &mut Slice) -> Result<()> {
-        let mut flight = None;
-        for (at, record) in records.iter().enumerate() {
-            if self.progress.has(record) {
-                continue;
-            }
-            match self.encode(record) {
-                Ok(None) => {}
-                Ok(Some(0)) => slice.empty.push(at),
-                Ok(Some(lines)) => self.lines.extend(std::iter::repeat_n(at, lines)),
-                Err(e) if e.class() == ErrorClass::Data => slice.bad.push((at, e)),
-                Err(e) => return Err(e),
-            }
-            if self.is_full() && at + 1 < records.len() {
-                flight = Some(self.launch(flight, slice).await?);
+    /// Makes the request for what is in the body, which is then empty.
+    fn prepare(&self, lane: &mut Lane) -> Result<(RequestBuilder, Vec<usize>, Option<Sent>)> {
+        let sent = || Sent { body: lane.body.clone(), begins: std::mem::take(&mut lane.begins) };
+        let sent = self.endpoint.tells_some_lines().then(sent);
+        Ok((self.request(lane)?, std::mem::take(&mut lane.lines), sent))
+    }
+
+    fn fly(&self, (request, lines, sent): (RequestBuilder, Vec<usize>, Option<Sent>)) -> Flight {
+        let (client, doing, mut answer) = (self.client.clone(), self.doing(lines.len()), JoinSet::new());
+        answer.spawn(async move { client.send(request, || doing).await });
+        Flight { answer, lines, sent }
+    }
+
+    /// Waits for the answer to the lane's request, if one is under way.
+    async fn land(&self, lane: &mut Lane, slice: &mut Slice) -> Result<()> {
+        while let Some(mut flight) = lane.flight.take() {
+            let Some(answer) = flight.answer.join_next().await else { return Ok(()) };
+            let answer = answer.map_err(|e| Error::retriable(self.doing(flight.lines.len())).caused_by(e))??;
+            if let Some(mut rest) = self.judge(&answer, &flight, slice)? {
+                lane.flight = Some(self.fly(self.prepare(&mut rest)?));
             }
         }
-        self.land(flight, slice).await?;
-        self.write(slice).await?;
+        Ok(())
+    }
+
+    /// Takes up an answer; answers what has to be sent again, because some lines were refused and nobody knows which of
+    /// the others were.
+    fn judge(&self, answer: &Answer, flight: &Flight, slice: &mut Slice) -> Result<Option<Lane>> {
+        let lines = &flight.lines;
+        if self.endpoint.stored(answer) {
+            slice.settled.extend_from_slice(lines);
+            return Ok(None);
+        }
+        let (Some(refused), Some(sent)) = (self.endpoint.refused_lines(answer, lines.len()), &flight.sent) else {
+            return Err(self.endpoint.refusal(answer, self.doing(lines.len())));
+        };
+        let status = answer.status;
+        let bad: HashSet<usize> = refused.iter().map(|(line, _)| lines[*line]).collect();
+        slice.bad.extend(refused.into_iter().map(|(line, why)| {
+            let error = Error::data(self.doing(1));
+            (lines[line], error.caused_by(format!("the server answered {status}: {why}")))
+        }));
+        slice.settled.extend(&bad);
+        let rest = sent.without(&bad).map(|lane| {
+            let lines = lines.iter().copied().filter(|at| !bad.contains(at)).collect();
+            Lane { lines, ..lane }
+        });
+        Ok(rest)
+    }
+
+    async fn put_all(&mut self, records: &[SinkRecord], slice: &mut Slice) -> Result<()> {
+        // What an earlier try has left: its records come again.
+        let mut lanes = std::mem::take(&mut self.lanes);
+        for lane in &mut lanes {
+            lane.body.clear();
+            lane.lines.clear();
+            lane.begins.clear();
+        }
+        let mut sent = self.launch_all(records, &mut lanes, slice).await;
+        // Also after an error: what is under way must not be stored behind what is sent again.
+        for lane in &mut lanes {
+            sent = match (sent, self.land(lane, slice).await) {
+                (Err(a), Err(b)) => Err(graver(a, b)),
+                (a, b) => a.and(b),
+            };
+        }
+        self.lanes = lanes;
+        sent?;
         // Reported at the end only: what fails before comes again, and nothing must be reported twice.
         let mut bad = std::mem::take(&mut slice.bad);
         bad.sort_by_key(|(at, _)| *at);
         // Of several points of a record one that is refused is enough.
         bad.dedup_by_key(|(at, _)| *at);
         for (at, e) in bad {
-            slice.done = at;
             self.context.report(&records[at], e).await?;
         }
-        slice.done = records.len();
+        Ok(())
+    }
+
+    /// Sends all records; of each lane the last request may still be under way.
+    async fn launch_all(&mut self, records: &[SinkRecord], lanes: &mut [Lane], slice: &mut Slice) -> Result<()> {
+        for (at, record) in records.iter().enumerate() {
+            if self.progress.has(record) {
+                continue;
+            }
+            let number = lane(record, lanes.len());
+            let lane = &mut lanes[number];
+            let begin = lane.body.len();
+            match self.encode(record, lane) {
+                Ok(None) => {}
+                Ok(Some(0)) => slice.empty.push(at),
+                Ok(Some(lines)) => {
+                    lane.lines.extend(std::iter::repeat_n(at, lines));
+                    if self.endpoint.tells_some_lines() {
+                        lane.begins.push((at, begin));
+                    }
+                }
+                Err(e) if e.class() == ErrorClass::Data => slice.bad.push((at, e)),
+                Err(e) => return Err(e),
+            }
+            if self.is_full(lane) {
+                self.launch(lane, slice).await?;
+            }
+        }
+        for lane in lanes {
+            self.launch(lane, slice).await?;
+        }
         Ok(())
     }
 
     /// Remembers what need not be done again when the slice comes again.
     fn note(&mut self, records: &[SinkRecord], slice: &Slice) {
-        for (at, record) in records[..slice.done].iter().enumerate() {
-            if !slice.bad.iter().any(|(bad, _)| *bad == at) {
-                self.progress.note(record);
-            }
+        let bad: HashSet<usize> = slice.bad.iter().map(|(at, _)| *at).collect();
+        for at in slice.settled.iter().chain(&slice.empty).filter(|at| !bad.contains(at)) {
+            self.progress.note(&records[*at]);
         }
     }
 
@@ -232,21 +320,21 @@ impl SinkTask for InfluxTask {
     }
 
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
-        // What an earlier try has left: its records come again.
-        self.body.clear();
-        self.lines.clear();
         self.clock.begin();
         let mut slice = Slice::default();
         let outcome = self.put_all(records, &mut slice).await;
-        self.passed_over(slice.empty.iter().filter(|at| **at < slice.done).count());
+        self.passed_over(slice.empty.len());
         match outcome {
             Ok(()) => {
                 self.clock.stored();
                 self.progress.finished(records);
+                Ok(())
             }
-            Err(_) => self.note(records, &slice),
+            Err(e) => {
+                self.note(records, &slice);
+                Err(self.progress.failed(e))
+            }
         }
-        outcome
     }
 
     async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {

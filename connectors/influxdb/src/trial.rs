@@ -4,113 +4,104 @@ use connect_api::{Check, Error, ErrorClass, Rendered, Rendering, Result, SinkRec
 use connector_http::{Answer, Method, StatusCode, shown_url};
 use serde_json::Value as Json;
 
-use crate::{
-    endpoint::{Endpoint, Version},
-    task::InfluxTask,
-};
+use crate::{endpoint::Version, task::InfluxTask};
 
 #[async_trait]
 impl SinkTrial for InfluxTask {
     async fn check(&mut self) -> Result<Check> {
-        let endpoint = &self.endpoint;
-        let (path, query) = match endpoint.version {
-            Version::V1 => ("query", vec![("q", "SHOW DATABASES".to_owned())]),
-            Version::V2 => {
-                let org = endpoint.org.iter().map(|org| ("org", org.clone()));
-                ("api/v2/buckets", [("name", endpoint.target.clone())].into_iter().chain(org).collect())
-            }
-            Version::V3 => ("api/v3/configure/database", vec![("format", "json".to_owned())]),
-        };
-        let url = endpoint.at(path, &query)?;
-        if url.scheme() == "https" {
+        if self.url.scheme() == "https" {
             // It tells more about a certificate than a request that fails.
-            self.client.reach(&url).await?;
+            self.client.reach(&self.url).await?;
         }
-        let place = self.client.place(&url);
-        let doing = || format!("looking for {} at {place}", endpoint.name());
-        let answer = self.client.send(self.client.request(Method::GET, url), doing).await?;
-        match endpoint.version {
-            Version::V1 => databases(&answer, endpoint, doing),
-            Version::V2 => buckets(&answer, endpoint, doing),
-            Version::V3 => made_databases(&answer, endpoint, doing),
+        match self.endpoint.version {
+            Version::V1 | Version::V2 => self.write_nothing().await,
+            // Writing makes the database.
+            Version::V3 => self.look_for_database().await,
         }
     }
 
     fn render(&mut self, record: &SinkRecord) -> Result<Rendering> {
-        self.body.clear();
-        Ok(match self.encode(record)? {
+        Ok(match self.lines_of(record)? {
             None => Rendering::Nothing("influxdb.tombstones is ignore".into()),
-            Some(0) => Rendering::Nothing("the record has no field to write".into()),
-            Some(_) => {
+            Some(lines) if lines.is_empty() => Rendering::Nothing("the record has no field to write".into()),
+            Some(lines) => {
                 let to = format!("POST {} ({})", shown_url(&self.url), self.endpoint.name());
-                let body = Some(self.body.trim_end().to_owned());
+                let body = Some(lines.trim_end().to_owned());
                 Rendering::Sent(Rendered { to, body, ..Rendered::default() })
             }
         })
     }
 }
 
-const UNTOLD: &str = "the server answers, but does not tell its databases; whether it takes points was not tried";
+impl InfluxTask {
+    fn looking(&self) -> String {
+        format!("looking for {} at {}", self.endpoint.name(), self.client.place(&self.url))
+    }
+
+    /// Writes no points, which servers answer as they would points: whoever may not write them learns it.
+    async fn write_nothing(&self) -> Result<Check> {
+        let (endpoint, doing) = (&self.endpoint, || self.looking());
+        let answer = self.client.send(self.client.request(Method::POST, self.url.clone()), doing).await?;
+        let passed = || Check::Passed(format!("{} takes points; none were written", endpoint.name()));
+        let said = json(&answer);
+        let text = said["error"].as_str().or(said["message"].as_str()).unwrap_or(&answer.text);
+        match answer.status {
+            _ if endpoint.stored(&answer) => Ok(passed()),
+            // InfluxDB 2, when it has found the bucket and seen that the token may write to it.
+            StatusCode::BAD_REQUEST if text.contains("writing requires points") => Ok(passed()),
+            StatusCode::NOT_FOUND if text.contains("not found") && !said.is_null() => {
+                let names = endpoint.names;
+                let text =
+                    format!("{}: the server has none of that name: create it, or correct {}", doing(), names.target);
+                Err(answer.error_as(ErrorClass::Fatal, text))
+            }
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Err(self.another(&answer)),
+            status if status.is_success() => Err(self.another(&answer)),
+            _ => Err(match endpoint.refusal(&answer, doing()) {
+                // It would be one of the data if there were points.
+                e if e.class() == ErrorClass::Data => answer.error_as(ErrorClass::Fatal, doing()),
+                e => e,
+            }),
+        }
+    }
+
+    /// The error for a server that does not have the write API.
+    fn another(&self, answer: &Answer) -> Error {
+        let (url, version) = (self.endpoint.names.url, self.endpoint.version.number());
+        let text = format!("{}: there is no write API of InfluxDB {version}", self.looking());
+        let text = match answer.header("x-influxdb-version") {
+            Some(other) => format!("{text}, the server says that it is InfluxDB {other}: correct {url} or the version"),
+            None => format!("{text}: correct {url}"),
+        };
+        answer.error_as(ErrorClass::Fatal, text)
+    }
+
+    /// Asks InfluxDB 3 for its databases, of which a write makes what is missing. It tells them to tokens that may do
+    /// everything.
+    async fn look_for_database(&self) -> Result<Check> {
+        let (endpoint, doing) = (&self.endpoint, || self.looking());
+        let url = endpoint.at("api/v3/configure/database", &[("format", "json".to_owned())])?;
+        let answer = self.client.send(self.client.request(Method::GET, url), doing).await?;
+        match answer.status {
+            StatusCode::FORBIDDEN => {
+                let text = "the server does not tell its databases to this token; whether it may write was not tried";
+                return Ok(Check::Partly(text.into()));
+            }
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => return Err(self.another(&answer)),
+            _ if !answer.is_success() => return Err(answer.error(doing())),
+            _ => {}
+        }
+        let said = json(&answer);
+        let Some(all) = said.as_array() else { return Err(self.another(&answer)) };
+        if all.iter().any(|database| database["iox::database"] == *endpoint.target) {
+            return Ok(Check::Passed(format!("{} is there; points were not written", endpoint.name())));
+        }
+        let text =
+            format!("the server has no {} yet: the first points make it, if the token may do that", endpoint.name());
+        Ok(Check::Partly(text))
+    }
+}
 
 fn json(answer: &Answer) -> Json {
     serde_json::from_str(&answer.text).unwrap_or_default()
-}
-
-fn found(endpoint: &Endpoint) -> Check {
-    Check::Passed(format!("{} is there; points were not written", endpoint.name()))
-}
-
-/// What InfluxDB 1 says when it is asked for its databases. It tells those that the user may read or write.
-fn databases(answer: &Answer, endpoint: &Endpoint, doing: impl Fn() -> String) -> Result<Check> {
-    match answer.status {
-        // Others that take the line protocol need not have queries.
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            return Ok(Check::Partly(UNTOLD.into()));
-        }
-        _ if !answer.is_success() => return Err(answer.error(doing())),
-        _ => {}
-    }
-    let said = json(answer);
-    let Some(series) = said.pointer("/results/0/series/0") else { return Ok(Check::Partly(UNTOLD.into())) };
-    let names = series["values"].as_array().into_iter().flatten().filter_map(|row| row[0].as_str());
-    if names.into_iter().any(|name| name == endpoint.target) {
-        return Ok(found(endpoint));
-    }
-    let text = format!("{}: the server has none of that name that the user may use", doing());
-    Err(Error::fatal(format!("{text}; create it, or correct {}", endpoint.names.target)))
-}
-
-/// What InfluxDB 2 says when it is asked for a bucket. To a token that may write only it shows none.
-fn buckets(answer: &Answer, endpoint: &Endpoint, doing: impl Fn() -> String) -> Result<Check> {
-    let bucket = &endpoint.target;
-    let unseen = format!(
-        "the server knows the token, but shows it no bucket {bucket}: it is missing, or the token may only write"
-    );
-    if answer.status == StatusCode::NOT_FOUND {
-        return Ok(Check::Partly(unseen));
-    }
-    if !answer.is_success() {
-        return Err(answer.error_as(ErrorClass::Fatal, doing()));
-    }
-    let there = json(answer)["buckets"].as_array().into_iter().flatten().any(|b| b["name"] == **bucket);
-    Ok(if there { found(endpoint) } else { Check::Partly(unseen) })
-}
-
-/// What InfluxDB 3 says when it is asked for its databases, of which a write makes what is missing. It tells them to
-/// tokens that may do everything.
-fn made_databases(answer: &Answer, endpoint: &Endpoint, doing: impl Fn() -> String) -> Result<Check> {
-    match answer.status {
-        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            return Ok(Check::Partly(UNTOLD.into()));
-        }
-        _ if !answer.is_success() => return Err(answer.error(doing())),
-        _ => {}
-    }
-    let said = json(answer);
-    let Some(all) = said.as_array() else { return Ok(Check::Partly(UNTOLD.into())) };
-    if all.iter().any(|database| database["iox::database"] == *endpoint.target) {
-        return Ok(found(endpoint));
-    }
-    let text = format!("the server has no {} yet: the first points make it, if the token may do that", endpoint.name());
-    Ok(Check::Partly(text))
 }

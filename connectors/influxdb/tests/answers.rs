@@ -47,6 +47,24 @@ fn lines(request: &Request) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+#[tokio::test]
+async fn mocked_answers_with_status_200_and_a_text_have_stored_nothing() {
+    for text in ["<html>Log in</html>", r#"{"results":[{"error":"database not found"}]}"#, &"x".repeat(200_000)] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(200).set_body_string(text);
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        for version in [&[("influxdb.database", "d")][..], &V2, &V3] {
+            let settings = settings(&server.uri(), version);
+            let e = start(&settings).await.0.put(&records(3)).await.unwrap_err();
+            assert!(e.class() == ErrorClass::Fatal && e.message().contains("correct influxdb.url"), "{e:?}");
+            let (context, _) = Host::new().sink(&settings);
+            let trial = InfluxSink::start_trial(InfluxConfig::parse(&settings).unwrap(), context).await.unwrap();
+            let e = trial.unwrap().check().await.unwrap_err();
+            assert!(e.class() == ErrorClass::Fatal && e.message().contains("correct influxdb.url"), "{e:?}");
+        }
+    }
+}
+
 /// Stores all lines but those with a bad value, and answers with what `refuse` makes of the numbers of those, from 1, with
 /// their texts.
 struct Server<F> {
@@ -81,7 +99,7 @@ async fn isolated(
     let server = MockServer::start().await;
     let plays = Server { bad: &[0, 17, 39], stored: stored.clone(), refuse, all_or_nothing };
     Mock::given(any()).respond_with(plays).mount(&server).await;
-    let all: Vec<_> = settings.iter().copied().chain([("influxdb.batch.lines", "16")]).collect();
+    let all: Vec<_> = [("influxdb.batch.lines", "16")].into_iter().chain(settings.iter().copied()).collect();
     let (mut task, host) = start(&self::settings(&server.uri(), &all)).await;
     deliver(&mut *task, &records(40), &host).await.unwrap();
     let mut stored = stored.lock().unwrap().clone();
@@ -127,12 +145,16 @@ fn partial(bad: &[(usize, String)]) -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn mocked_version_3_names_the_bad_lines_and_nothing_is_sent_twice() {
+async fn mocked_version_3_names_bad_lines_and_the_others_are_sent_until_none_is_refused() {
     let (requests, reported) = isolated(&V3, false, partial).await;
-    assert_eq!(requests, 3, "16, 16 and 8 lines");
+    assert_eq!(requests, 6, "16, 16 and 8 lines, and each without the bad one");
     assert_eq!(reported.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 17, 39]);
     assert!(reported[1].1.ends_with("the server answered 400 Bad Request: no good: line 2"), "{}", reported[1].1);
     assert!(reported[1].1.starts_with("writing 1 points to database d at http://"), "{}", reported[1].1);
+    // The server tells of some only.
+    let more = [&V3[..], &[("influxdb.batch.lines", "100")]].concat();
+    let (requests, reported) = isolated(&more, false, |bad| partial(&bad[..1])).await;
+    assert_eq!((requests, reported.len()), (4, 3));
 }
 
 #[tokio::test]
@@ -303,4 +325,49 @@ async fn mocked_version_3_tells_whether_the_database_is_there() {
     assert!(matches!(ask(ResponseTemplate::new(403)).await.unwrap(), Check::Partly(_)));
     let e = ask(ResponseTemplate::new(401)).await.unwrap_err();
     assert!(e.class() == ErrorClass::Fatal && e.message().contains("correct influxdb.token"), "{e:?}");
+}
+
+#[tokio::test]
+async fn several_requests_at_once_keep_the_order_of_each_key_and_lose_nothing_when_some_fail() {
+    let (stored, requests) = (Arc::new(Mutex::new(Vec::<String>::new())), Arc::new(Mutex::new(0)));
+    let server = MockServer::start().await;
+    let keep = stored.clone();
+    // One request in four fails, each in another way.
+    let answer = move |request: &Request| {
+        let mut number = requests.lock().unwrap();
+        *number += 1;
+        match *number % 8 {
+            3 => ResponseTemplate::new(503),
+            7 => ResponseTemplate::new(429).insert_header("retry-after", "0"),
+            _ => {
+                keep.lock().unwrap().extend(lines(request));
+                ResponseTemplate::new(204).set_delay(Duration::from_millis(5))
+            }
+        }
+    };
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let more = [
+        ("influxdb.database", "d"),
+        ("influxdb.batch.lines", "5"),
+        ("influxdb.tags", "_key as k"),
+        ("http.max.in.flight", "4"),
+    ];
+    let (mut task, host) = start(&settings(&server.uri(), &more)).await;
+    let mut records: Vec<SinkRecord> =
+        (0..400).map(|i| record("t", i, format!("k{}", i % 11), Value::map([("v", Value::Int64(i))]))).collect();
+    records[100].record.value = Value::map([("nothing", Value::Null)]);
+    records[200].record.value = Value::Null;
+    for slice in records.chunks(150) {
+        assert!(deliver(&mut *task, slice, &host).await.unwrap() > 0, "some fail");
+    }
+    assert!(host.reported().is_empty(), "{:?}", host.reported());
+    assert_eq!(host.counted("tocsin_influxdb_records_without_fields_total"), 1);
+    let stored = stored.lock().unwrap();
+    for key in 0..11 {
+        let of_key = stored.iter().filter(|line| line.starts_with(&format!("t,k=k{key} ")));
+        let found: Vec<i64> =
+            of_key.map(|line| line.split(" v=").nth(1).unwrap().split('i').next().unwrap().parse().unwrap()).collect();
+        let expected: Vec<i64> = (0..400).filter(|n| n % 11 == key && *n != 100 && *n != 200).collect();
+        assert_eq!(found, expected, "each once, in order");
+    }
 }

@@ -52,8 +52,8 @@ fn wrong_databases_users_and_ports_are_each_told_with_the_setting_to_correct() {
     let e = of(&who).unwrap_err();
     assert_eq!(e.class(), ErrorClass::Fatal);
     let wanted = format!(
-        "looking for database d at {url} (influxdb.url): the server has none of that name that the user may \
-                          use; create it, or correct influxdb.database"
+        "looking for database d at {url} (influxdb.url): the server has none of that name: create it, or correct \
+         influxdb.database"
     );
     assert_eq!(e.message(), wanted);
     for wrong in [&[][..], &[who[0], ("influxdb.password", "b055")]] {
@@ -61,6 +61,25 @@ fn wrong_databases_users_and_ports_are_each_told_with_the_setting_to_correct() {
         assert_eq!(e.class(), ErrorClass::Fatal);
         assert!(e.message().contains("correct influxdb.username and influxdb.password"), "{e}");
         assert!(!e.report().contains("b055"), "{}", e.report());
+    }
+    influx.query_as("boss", "b0ss", "CREATE DATABASE d").unwrap();
+    influx.query_as("boss", "b0ss", "CREATE USER reader WITH PASSWORD 'r'").unwrap();
+    influx.query_as("boss", "b0ss", "GRANT READ ON d TO reader").unwrap();
+    assert!(matches!(of(&who).unwrap(), Check::Passed(text) if text.contains("database d takes points")));
+    let e = of(&[("influxdb.username", "reader"), ("influxdb.password", "r")]).unwrap_err();
+    assert!(e.class() == ErrorClass::Fatal && e.report().contains("not authorized to write"), "{}", e.report());
+    let policy = |name| of(&[&who[..], &[("influxdb.retention.policy", name)]].concat());
+    assert!(matches!(policy("autogen").unwrap(), Check::Passed(_)));
+    let e = policy("nope").unwrap_err();
+    assert!(e.class() == ErrorClass::Fatal && e.message().ends_with("or correct influxdb.retention.policy"), "{e:?}");
+    // Another API.
+    for version in ["2", "3"] {
+        let more = [("influxdb.version", version), ("influxdb.token", "x"), ("influxdb.org", "o")];
+        let target = if version == "2" { ("influxdb.bucket", "d") } else { ("influxdb.database", "d") };
+        let more = &more[..if version == "2" { 3 } else { 2 }];
+        let e = check(&url, &[more, &[target]].concat()).unwrap_err();
+        let wanted = format!("there is no write API of InfluxDB {version}, the server says that it is InfluxDB 1.");
+        assert!(e.class() == ErrorClass::Fatal && e.message().contains(&wanted), "{e}");
     }
     // Nobody listens at a port that was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

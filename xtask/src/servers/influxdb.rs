@@ -98,9 +98,18 @@ impl InfluxDb {
         Ok(rows)
     }
 
+    /// Asks a question as a user.
+    pub fn query_as(&self, user: &str, password: &str, question: &str) -> Result<Value> {
+        self.query_with(&format!("u={}&p={}", http::encode(user), http::encode(password)), question)
+    }
+
     fn query(&self, database: &str, question: &str) -> Result<Value> {
+        self.query_with(&format!("db={}", http::encode(database)), question)
+    }
+
+    fn query_with(&self, more: &str, question: &str) -> Result<Value> {
         let doing = || format!("asking influxdb {question}");
-        let path = format!("/query?epoch=ns&db={}&q={}", http::encode(database), http::encode(question));
+        let path = format!("/query?epoch=ns&{more}&q={}", http::encode(question));
         // POST does for both: some statements are refused as GET.
         let response = http::request(&self.port.address(), "POST", &path, &[], "")?;
         let body = http::body_of(response, doing)?;
