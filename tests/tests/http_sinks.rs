@@ -57,7 +57,7 @@ fn text(n: usize) -> String {
     format!("key-{}:{n}", n % 3)
 }
 
-/// A server that takes everything, but some records only when they come again.
+/// A server that takes everything but one record, and some only when they come again.
 fn server(runtime: &Runtime) -> (MockServer, Taken) {
     let (server, taken) = (runtime.block_on(MockServer::start()), Taken::default());
     runtime.block_on(async {
@@ -67,6 +67,8 @@ fn server(runtime: &Runtime) -> (MockServer, Taken) {
         for (text, answer, times) in troubles {
             Mock::given(Says(text)).respond_with(answer).up_to_n_times(times).expect(times).mount(&server).await;
         }
+        let wrong = ResponseTemplate::new(400).set_body_string("no such thing");
+        Mock::given(Says("key-0:12")).respond_with(wrong).expect(1).mount(&server).await;
         let unavailable = ResponseTemplate::new(503).set_body_string("down");
         Mock::given(Says("key-1:40")).respond_with(unavailable).up_to_n_times(1).expect(1).mount(&server).await;
         let closed = |_: &Request| io::Error::from(io::ErrorKind::ConnectionReset);
@@ -93,6 +95,7 @@ fn delivers(name: &str, config: impl FnOnce(&str) -> Json) {
         ("value.converter", json!("StringConverter")),
         ("http.proxy", json!("none")),
         ("http.request.timeout.ms", json!(1000)),
+        ("errors.tolerance", json!("all")),
     ] {
         config[key] = value;
     }
@@ -109,17 +112,20 @@ fn delivers(name: &str, config: impl FnOnce(&str) -> Json) {
         let said = detail["retrying"].as_str().or(detail["note"].as_str())?;
         (said.contains("429") && said.contains("rate_limited") || said.contains("slack asks to wait 2 s")).then_some(())
     });
-    wait("every record", LIMIT, || (taken.texts().len() >= RECORDS).then_some(()));
+    wait("every record but the one that is refused", LIMIT, || (taken.texts().len() >= RECORDS - 1).then_some(()));
     for key in ["key-0:", "key-1:", "key-2:"] {
         let of_key = |texts: Vec<String>| texts.into_iter().filter(|t| t.starts_with(key)).collect::<Vec<_>>();
-        let written = of_key((0..RECORDS).map(text).collect());
+        let written = of_key((0..RECORDS).filter(|n| *n != 12).map(text).collect());
         assert_eq!(of_key(taken.texts()), written, "each record once and in the order of its key");
     }
     let (before, after) = (taken.when(&text(4)).expect("taken"), taken.when(&text(7)).expect("taken"));
     assert!(after - before >= Duration::from_millis(1900), "Retry-After is honoured: {:?}", after - before);
     connectd.await_state(name, "RUNNING");
-    let status = connectd.get(&format!("/connectors/{name}/status")).1;
-    assert_eq!(status["tasks"][0]["detail"]["records_bad"], 0, "{status}");
+    let status = wait("all to be counted", LIMIT, || {
+        let status = connectd.get(&format!("/connectors/{name}/status")).1;
+        let detail = &status["tasks"][0]["detail"];
+        (detail["records_out"] == RECORDS - 1 && detail["records_bad"] == 1).then_some(status)
+    });
     assert!(!status.to_string().contains(SECRET), "{status}");
     assert!(connectd.terminate().1, "stopped well");
     assert!(!connectd.log_text().contains(SECRET), "no secret in the log: {}", connectd.log_text());
@@ -213,4 +219,60 @@ fn who_is_refused_looks_for_new_credentials_before_failing() {
     let log = connectd.log_text();
     assert!(log.contains("correct http.token"), "{log}");
     TOKENS.iter().for_each(|token| assert!(!log.contains(token), "{token} is shown: {log}"));
+}
+
+/// Is down until it is told otherwise.
+#[derive(Clone, Default)]
+struct Down(Arc<Mutex<(bool, Vec<Instant>)>>);
+
+impl Respond for Down {
+    fn respond(&self, _request: &Request) -> ResponseTemplate {
+        let mut state = self.0.lock().expect("lock");
+        state.1.push(Instant::now());
+        if state.0 { ResponseTemplate::new(200).set_body_string("ok") } else { ResponseTemplate::new(503) }
+    }
+}
+
+#[test]
+fn what_waits_for_slack_is_not_out_and_an_outage_is_told_once_with_growing_pauses() {
+    let (runtime, down) = (Runtime::new().expect("runtime"), Down::default());
+    let server = runtime.block_on(MockServer::start());
+    runtime.block_on(Mock::given(any()).respond_with(down.clone()).mount(&server));
+    let dir = tempfile::tempdir().expect("folder");
+    let mut connectd = Connectd::start(&[], &dir.path().join("log"));
+    let bootstrap = wait("the broker's address in the log", LIMIT, || {
+        let text = connectd.log_text();
+        let line = text.lines().find(|l| l.contains("Kafka broker "))?;
+        line.split_whitespace().nth(2).map(str::to_owned)
+    });
+    Reader::new(&bootstrap).write_all("messages", (0..2).map(|n| (format!("key-{n}"), Some(b"m".to_vec()))));
+    let config = json!({ "connector.class": "slack-sink", "topics": "messages", "value.converter": "StringConverter",
+        "slack.webhook.url": format!("{}/services/T00/B00/{SECRET}", server.uri()), "http.proxy": "none",
+        "slack.raised.template": "{{key}}:{{value}}" });
+    let (status, body) = connectd.send("POST", "/connectors", Some(&json!({ "name": "slack", "config": config })));
+    assert_eq!(status, 201, "{body}");
+    let detail = || connectd.get("/connectors/slack/status").1["tasks"][0]["detail"].clone();
+    wait("trouble in the status", LIMIT, || detail()["retrying"].as_str().map(drop));
+    let requests = || down.0.lock().expect("lock").1.clone();
+    wait("the sixth try", LIMIT, || {
+        let detail = detail();
+        assert!(detail["retrying"].as_str().is_some_and(|text| text.contains("503")), "all the time: {detail}");
+        assert!(detail["note"].as_str().is_some_and(|text| text.contains("next try after")), "{detail}");
+        assert_eq!((&detail["records_out"], &detail["last_record"]), (&json!(0), &Json::Null), "{detail}");
+        assert!(detail["lag"].is_null() || detail["lag"] == 2, "what waits has not been told: {detail}");
+        (requests().len() >= 6).then_some(())
+    });
+    let seen = requests();
+    let pauses: Vec<Duration> = seen.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[4] >= Duration::from_millis(4800), "{pauses:?}");
+    let lines = |text: &str| connectd.log_text().lines().filter(|line| line.contains(text)).count();
+    assert_eq!((lines("writing failed"), lines("writing succeeds again")), (1, 0), "{}", connectd.log_text());
+    down.0.lock().expect("lock").0 = true;
+    wait("both to be told", LIMIT, || {
+        let detail = detail();
+        (detail["records_out"] == 2 && detail["lag"] == 0 && detail["retrying"].is_null() && detail["note"].is_null())
+            .then_some(())
+    });
+    assert_eq!((lines("writing failed"), lines("writing succeeds again")), (1, 1), "{}", connectd.log_text());
+    assert!(connectd.terminate().1, "stopped well");
 }

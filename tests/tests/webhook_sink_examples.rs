@@ -156,7 +156,7 @@ fn a_test_call_says_precisely_what_is_wrong() {
     let who = format!("{}/who", server.uri());
     let token_url = format!("{}/token", server.uri());
     for (more, expected, text) in [
-        (json!({}), "partly", "takes connections".to_owned()),
+        (json!({}), "partly", "to OPTIONS; whether it takes".to_owned()),
         (json!({"webhook.check.url": who, "http.token": "right"}), "passed", "answers 200 OK to GET".to_owned()),
         (
             json!({"webhook.check.url": who, "http.token": "s3cret-but-wrong"}),

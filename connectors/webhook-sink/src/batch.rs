@@ -52,6 +52,11 @@ impl BatchSettings {
             let key = format!("webhook.batch.{name}");
             problems.add(&key, format!("{key} needs webhook.batch.format=custom"));
         }
+        let limits = [("max.records", self.records != 500), ("max.bytes", self.bytes != 1_048_576)];
+        for (name, _) in limits.iter().filter(|(_, set)| *set && self.format == Format::None) {
+            let key = format!("webhook.batch.{name}");
+            problems.add(&key, format!("{key} has no effect without webhook.batch.format: set that, or remove it"));
+        }
     }
 
     /// How batches are made; none where each record is a request.

@@ -1,6 +1,6 @@
 //! Settings of `webhook-sink`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use connect_api::{
     Error, PluginInfo, Result, Settings, SinkContext, SinkTask, SinkTrial, async_trait,
@@ -107,7 +107,7 @@ connect_api::config! {
         refusal_topic: Option<String> = Key::new("webhook.response.refused.topic").low()
             .check(|t: &Option<String>| t.as_deref().map_or(Ok(()), topic_name)),
         /// URL that a test call may ask with GET, with the headers and credentials of requests; asking it must have no effect.
-        /// Without it a test call looks only whether the server takes connections, with alertmanager whether it is one.
+        /// Without it a test call asks only for the server's OPTIONS, with alertmanager whether it is one.
         check_url: Option<String> = Key::new("webhook.check.url").low()
             .check(|u: &Option<String>| u.as_deref().map_or(Ok(()), server_url)),
         /// For pagerduty: integration key of the service.
@@ -225,12 +225,13 @@ impl Style for Webhook {
         shelving::silent(task, &config.shelving, &context).await
     }
 
-    fn trial(config: &WebhookSinkConfig) -> Result<Box<dyn SinkTrial>> {
+    async fn trial(config: &WebhookSinkConfig, context: &SinkContext) -> Result<Box<dyn SinkTrial>> {
         let plan = config.plan()?;
-        Ok(match config.own.preset {
+        let trial: Box<dyn SinkTrial> = match config.own.preset {
             Preset::Alertmanager => Box::new(alertmanager::AlertTrial::new(plan)?),
             _ => Box::new(crate::task::Sender::for_trial(plan)?),
-        })
+        };
+        shelving::trial(trial, &config.shelving, context).await
     }
 }
 
@@ -290,22 +291,18 @@ impl WebhookSinkConfig {
                 }
             }
         }
+        if own.preset != Preset::Alertmanager && own.repeat.0 != Duration::from_secs(60) {
+            let key = "webhook.alertmanager.repeat.ms";
+            problems.add(key, format!("{key} has no effect without webhook.preset=alertmanager: remove it"));
+        }
         if own.success.overlaps(&own.retry) {
             let text = "webhook.success.statuses and webhook.retry.statuses must have no status in common";
             problems.add("webhook.retry.statuses", text);
         }
-        let sources = [
-            ("http.token or http.username", self.auth.token.is_some() || self.auth.username.is_some()),
-            ("http.oauth2.token.url", self.oauth.url.is_some()),
-        ];
-        if sources.iter().all(|(_, given)| *given) {
-            let text = format!("{} and {} exclude each other: set one of them", sources[0].0, sources[1].0);
-            problems.add("http.oauth2.token.url", text);
-        }
         self.batch.validate(problems);
         self.signing.validate(problems);
         self.auth.validate(problems);
-        self.oauth.validate(problems);
+        self.oauth.validate(&self.auth, problems);
         self.http.validate(problems);
     }
 
@@ -385,7 +382,8 @@ impl WebhookSinkConfig {
                 success: own.success.clone(),
                 retry: own.retry.clone(),
                 limit: None,
-                reading: own.preset.reading(),
+                denial: own.preset.denial(),
+                pages: own.preset == Preset::None,
             },
             responses: Some(responses).filter(|plan| plan.taken.is_some() || plan.refused.is_some()),
             check: check.map_err(|e| failed("webhook.check.url", e.to_string()))?,

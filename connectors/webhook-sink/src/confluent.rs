@@ -14,8 +14,9 @@ use serde_json::Map;
 
 use crate::{
     batch::Batch,
+    dialect,
     plan::{Limit, Plan, Style, Verdicts},
-    request::{Body, HeaderPlan, OnTombstone, RequestPlan, UrlTemplate, literal},
+    request::{Body, HeaderPlan, OnTombstone, RequestPlan, UrlTemplate},
     responses::ResponsePlan,
 };
 
@@ -114,7 +115,7 @@ connect_api::config! {
     #[derive(Debug, Clone)]
     pub struct ConfluentSettings {
         /// URL of requests; ${topic} and ${key} stand for those of the record, percent-encoded.
-        url: String = Key::new("http.api.url").high().check(|u: &String| url_template(u).map(drop)),
+        url: String = Key::new("http.api.url").high().check(|u: &String| dialect::template(u).map(drop)),
         /// Method.
         method: Verb = Key::new("request.method").default("POST").high(),
         /// What to do with tombstones: ignore and log skip them, fail makes them bad records, delete sends a DELETE without body.
@@ -132,7 +133,7 @@ connect_api::config! {
         /// Most records of a request.
         batch_size: i32 = Key::new("batch.max.size").default("1").high().at_least(1),
         /// Records for which this says the same share a request: ${topic} and ${key} stand for those of the record.
-        batch_key: String = Key::new("batch.key.pattern").default("${topic}").check(|p: &String| key_template(p).map(drop)),
+        batch_key: String = Key::new("batch.key.pattern").default("${topic}").check(|p: &String| dialect::template(p).map(drop)),
         /// What a batch begins with.
         prefix: String = Key::new("batch.prefix").default(""),
         /// What a batch ends with.
@@ -320,7 +321,7 @@ impl Style for Confluent {
             },
             _ => OAuthConfig::none(),
         };
-        let group = template(key_template(&own.batch_key), "batch.key.pattern")?;
+        let group = template(dialect::template(&own.batch_key), "batch.key.pattern")?;
         let many = own.batch_size > 1;
         let around = |array: &str, text: &str| if own.as_array { array.to_owned() } else { text.to_owned() };
         let mut client = config.producer.clone();
@@ -342,7 +343,7 @@ impl Style for Confluent {
             signer: None,
             hidden: Vec::new(),
             request: RequestPlan {
-                url: UrlTemplate::new(&template(url_template(&own.url), "http.api.url")?, "http.api.url")?,
+                url: UrlTemplate::new(&template(dialect::template(&own.url), "http.api.url")?, "http.api.url")?,
                 method: match own.method {
                     Verb::Post => Method::POST,
                     Verb::Put => Method::PUT,
@@ -377,7 +378,8 @@ impl Style for Confluent {
                     back_off: own.back_off.0,
                     give_up: own.on_error != OnError::Fail,
                 }),
-                reading: None,
+                denial: None,
+                pages: true,
             },
             responses: Some(responses).filter(|plan| plan.taken.is_some() || plan.refused.is_some()),
             check: None,
@@ -435,58 +437,9 @@ fn edits(own: &ConfluentSettings) -> Result<Vec<(Regex, String)>, String> {
     }
     let edit = |(pattern, by): (String, String)| {
         let regex = Regex::new(&pattern).map_err(|e| format!("{pattern} cannot be read: {e}"))?;
-        // Java has $1 where others have ${1}; followed by a letter, that would be another name.
-        Ok((regex, braced(&by)))
+        Ok((regex, dialect::replacement(&by)))
     };
     patterns.into_iter().zip(replacements).map(edit).collect()
-}
-
-/// Java's `$1` as `${1}`, and `\$` as `$$`.
-fn braced(replacement: &str) -> String {
-    let (mut out, mut rest) = (String::new(), replacement.chars().peekable());
-    while let Some(c) = rest.next() {
-        match c {
-            '\\' => match rest.next() {
-                Some('$') => out.push_str("$$"),
-                Some(c) => out.push(c),
-                None => {}
-            },
-            '$' if rest.peek().is_some_and(char::is_ascii_digit) => {
-                let digit = rest.next().unwrap_or_default();
-                out.push_str(&format!("${{{digit}}}"));
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn url_template(text: &str) -> Result<String, String> {
-    template(text, &["topic", "key"])
-}
-
-fn key_template(text: &str) -> Result<String, String> {
-    template(text, &["topic", "key"])
-}
-
-/// Our template of a text in which `${name}` stands for one of the names.
-fn template(text: &str, names: &[&str]) -> Result<String, String> {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some((before, behind)) = rest.split_once("${") {
-        let (name, behind) = behind.split_once('}').ok_or("Expected } behind ${")?;
-        if !names.contains(&name) {
-            let known: Vec<String> = names.iter().map(|name| format!("${{{name}}}")).collect();
-            return Err(format!(
-                "${{{name}}} is unknown here; there are {}. webhook-sink knows all of a record",
-                known.join(", ")
-            ));
-        }
-        out.push_str(&literal(before));
-        out.push_str(&format!("{{{{{name}}}}}"));
-        rest = behind;
-    }
-    out.push_str(&literal(rest));
-    Ok(out)
 }
 
 fn pem(kind: &str) -> Result<(), String> {

@@ -1,8 +1,9 @@
 //! Webhook sink: records as HTTP requests, each in one or several in one, in order.
 //!
-//! - [`config`]: the settings; [`aiven`] and [`confluent`]: those of the connectors that it stands in for
+//! - [`config`]: the settings; [`aiven`] and [`confluent`]: those of the connectors that it stands in for; `dialect`: texts
+//!   of the latter in our forms
 //! - [`plan`]: what all of these mean
-//! - [`task`]: sends requests
+//! - [`task`]: sends requests; `tries`: how often, where that is limited
 //! - [`request`]: from a record to the parts of a request; [`batch`]: from several bodies to one; both pure
 //! - [`responses`]: answers as records
 //! - [`presets`]: ready requests of alarms; [`alertmanager`]: a task of its own, as Alertmanager forgets
@@ -12,11 +13,13 @@ pub mod alertmanager;
 pub mod batch;
 pub mod config;
 pub mod confluent;
+mod dialect;
 pub mod plan;
 pub mod presets;
 pub mod request;
 pub mod responses;
 pub mod task;
+mod tries;
 
 use std::marker::PhantomData;
 
@@ -64,8 +67,8 @@ impl<S: Style> SinkConnector for HttpSink<S> {
         S::task(config, context).await
     }
 
-    async fn start_trial(config: S::Config, _context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
-        S::trial(&config).map(Some)
+    async fn start_trial(config: S::Config, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
+        S::trial(&config, &context).await.map(Some)
     }
 
     fn alter_offsets(_config: &S::Config, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {

@@ -38,7 +38,8 @@ pub trait Style: Send + Sync + 'static {
     }
 
     /// What a test call asks.
-    fn trial(config: &Self::Config) -> Result<Box<dyn SinkTrial>> {
+    async fn trial(config: &Self::Config, context: &SinkContext) -> Result<Box<dyn SinkTrial>> {
+        let _ = context;
         Ok(Box::new(Sender::for_trial(Self::plan(config)?)?))
     }
 }
@@ -92,8 +93,10 @@ pub struct Verdicts {
     pub retry: Statuses,
     /// How often, and what then; without end where there is none.
     pub limit: Option<Limit>,
-    /// Finds in the text of an answer what its status does not say.
-    pub reading: Option<fn(&Answer) -> Option<ErrorClass>>,
+    /// Finds in the text of an answer that credentials are wrong, which its status does not say, and tells their setting.
+    pub denial: Option<fn(&Answer) -> Option<&'static str>>,
+    /// Whether a page for people may be a success: what receivers answer is not known.
+    pub pages: bool,
 }
 
 /// How often a request is sent again.
@@ -111,12 +114,13 @@ impl Verdicts {
     /// The error that an answer stands for, if any.
     pub fn judge(&self, answer: &Answer, doing: impl Fn() -> String) -> Option<Error> {
         if self.success.contains(answer.status) {
-            return None;
+            return if self.pages { None } else { answer.page_error(doing()) };
         }
-        let read = self.reading.and_then(|read| read(answer));
-        let again = self.retry.contains(answer.status).then_some(ErrorClass::Retriable);
-        Some(match again.or(read) {
-            Some(class) => answer.error_as(class, doing()),
+        if self.retry.contains(answer.status) {
+            return Some(answer.error_as(ErrorClass::Retriable, doing()));
+        }
+        Some(match self.denial.and_then(|read| read(answer)) {
+            Some(key) => answer.error_as(ErrorClass::Fatal, format!("{}: correct {key}", doing())).denied(),
             None => answer.error(doing()),
         })
     }

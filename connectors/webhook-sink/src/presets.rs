@@ -1,6 +1,6 @@
 //! Ready requests of alarms, for receivers that many have.
 
-use connect_api::{Error, ErrorClass, Result, SinkRecord, Value, time};
+use connect_api::{Error, Result, SinkRecord, Value, time};
 use connector_alarm::{Alarm, Priority};
 use connector_http::{Answer, status::bounded};
 use serde_json::{Map, Value as Json, json};
@@ -60,13 +60,13 @@ impl Preset {
         }
     }
 
-    /// Finds in the text of an answer what its status does not say.
-    pub fn reading(self) -> Option<fn(&Answer) -> Option<ErrorClass>> {
+    /// Finds in the text of an answer that credentials are wrong, which its status does not say, and tells their setting.
+    pub fn denial(self) -> Option<fn(&Answer) -> Option<&'static str>> {
         // PagerDuty has one status for events that are wrong and for keys that are.
         let key = |answer: &Answer| {
             let text = answer.text.to_lowercase();
             let about_key = answer.status == 400 && (text.contains("routing_key") || text.contains("routing key"));
-            about_key.then_some(ErrorClass::Fatal)
+            about_key.then_some("webhook.pagerduty.routing.key")
         };
         (self == Self::Pagerduty).then_some(key)
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use connect_api::{Error, Origin, Result, Settings, SinkRecord, TaskContext, Value};
-use connect_kafka::{Delivery, Outgoing, Producer, Role, producer_defaults, settings, translate};
+use connect_kafka::{Cut, Delivery, Outgoing, Producer, Role, producer_defaults, translate};
 use connector_http::{Answer, status::bounded};
 
 /// The most of an answer that a record has, in characters.
@@ -57,20 +57,17 @@ impl Delivery for Reports {
 impl Responses {
     /// Connects in the background.
     pub fn new(plan: &ResponsePlan, context: &TaskContext) -> Result<Self> {
-        let mut java = Settings::new();
-        // The task's client is a consumer; what both kinds know is how to reach Kafka.
-        for (key, value) in context.kafka().iter().filter(|(key, _)| settings::is_known(Role::Producer, key)) {
-            java.set(key, value);
-        }
-        java.set("client.id", format!("connector-responses-{}-{}", context.connector(), context.task()));
-        java.extend(&context.settings().prefixed("producer.override."));
+        let mut java = context.kafka_producer();
         java.extend(&plan.client);
         let mut client = translate(Role::Producer, &java).map_err(|problems| {
             let texts: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.key, p.reason)).collect();
             Error::fatal(format!("settings of the producer for answers: {}", texts.join("; ")))
         })?;
         producer_defaults(&mut client);
-        Ok(Self { producer: Producer::new(&client)?, reports: Arc::default(), plan: plan.clone() })
+        let cut = Cut::default();
+        let producer = Producer::new(&client)?.cut_by(&cut);
+        context.on_given_up(move || cut.cut());
+        Ok(Self { producer, reports: Arc::default(), plan: plan.clone() })
     }
 
     /// Writes the answer to a request that took these records.

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use connect_api::{
-    Check, Error, ErrorClass, Origin, PartitionOffset, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask,
+    Check, Error, ErrorClass, PartitionOffset, Rendered, Rendering, Result, SinkContext, SinkRecord, SinkTask,
     SinkTrial, TopicPartition, async_trait, time,
 };
 use connector_http::{Client, Delivery, Method, Url, header::HeaderValue, shown_url};
 
 use crate::{
-    plan::{Limit, Plan},
+    plan::Plan,
     request::{HeaderPlan, Part, Place},
     responses::Responses,
+    tries::Tries,
 };
 
 /// A running task.
@@ -19,15 +20,6 @@ use crate::{
 pub struct WebhookTask {
     sender: Sender,
     delivery: Delivery,
-    tries: Tries,
-}
-
-/// How often what is in hand has failed in a way that passes.
-#[derive(Debug, Default)]
-struct Tries {
-    count: u32,
-    /// The last record of a slice that was given up, whose parts are not tried for as long again.
-    given_up: Option<Origin>,
 }
 
 /// Makes requests of records.
@@ -36,6 +28,7 @@ pub struct Sender {
     client: Client,
     plan: Plan,
     responses: Option<Responses>,
+    tries: Tries,
 }
 
 /// What became of a record before anything was sent.
@@ -61,32 +54,14 @@ impl WebhookTask {
         let client = plan.client()?.counted_by(&context);
         let responses = plan.responses.as_ref().map(|plan| Responses::new(plan, &context)).transpose()?;
         let delivery = Delivery::new(context, &plan.delivery);
-        Ok(Self { sender: Sender { client, plan, responses }, delivery, tries: Tries::default() })
-    }
-}
-
-impl Tries {
-    /// What becomes of the error of a slice.
-    fn judge(&mut self, e: Error, limit: Limit, slice: &[SinkRecord]) -> Error {
-        if e.class() != ErrorClass::Retriable {
-            return e;
-        }
-        self.count = self.count.saturating_add(1);
-        let judged = limit.judge(e, self.count);
-        if let (ErrorClass::Data, Some(last)) = (judged.class(), slice.last()) {
-            let until = self.given_up.get_or_insert_with(|| last.origin.clone());
-            if slice.len() == 1 && *until == last.origin {
-                *self = Self::default();
-            }
-        }
-        judged
+        Ok(Self { sender: Sender { client, plan, responses, tries: Tries::default() }, delivery })
     }
 }
 
 impl Sender {
     /// For test calls: nothing is written to topics.
     pub fn for_trial(plan: Plan) -> Result<Self> {
-        Ok(Self { client: plan.client()?, plan, responses: None })
+        Ok(Self { client: plan.client()?, plan, responses: None, tries: Tries::default() })
     }
 
     fn slice<'a>(&self, records: &'a [SinkRecord]) -> Slice<'a> {
@@ -110,6 +85,8 @@ impl Sender {
 
     /// How many records, from the first, one request takes.
     fn fitting(&self, slice: &Slice<'_>, rest: &[&SinkRecord]) -> usize {
+        let tried = self.tries.alike(rest);
+        let rest = &rest[..tried];
         let made = || rest.iter().map(|record| slice.of(record));
         match (made().next(), &self.plan.batch) {
             (Some(Made::Nothing), _) => made().take_while(|made| matches!(made, Made::Nothing)).count(),
@@ -145,7 +122,14 @@ impl Sender {
             }
         }
         let Some(place) = place else { return Ok(()) };
-        self.request(place, self.body(&bodies), &group).await
+        let Some(limit) = self.plan.verdicts.limit else {
+            return self.request(place, self.body(&bodies), &group).await;
+        };
+        if let Some(e) = self.tries.given_up(&group) {
+            return Err(e);
+        }
+        let sent = self.request(place, self.body(&bodies), &group).await;
+        sent.map_err(|e| self.tries.failed(e, limit, &group))
     }
 
     fn body(&self, bodies: &[&[u8]]) -> Option<Vec<u8>> {
@@ -236,7 +220,7 @@ impl SinkTrial for Sender {
         }
         let has_token = self.client.has_token().await?;
         let check = match self.plan.request.url.server() {
-            Some(server) => self.client.reach(&server).await?,
+            Some(server) => self.client.knock(&server).await?,
             None => Check::NotChecked(format!("which server it is depends on the record ({})", self.plan.keys.url)),
         };
         Ok(match check {
@@ -268,7 +252,7 @@ impl SinkTrial for Sender {
 impl SinkTask for WebhookTask {
     async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         self.delivery.opened(partitions);
-        self.tries = Tries::default();
+        self.sender.tries.clear();
         Ok(())
     }
 
@@ -279,15 +263,9 @@ impl SinkTask for WebhookTask {
         let batched = sender.plan.batch.is_some();
         let place = |record: &SinkRecord| if batched { slice.place(record) } else { 0 };
         let fitting = |rest: &[&SinkRecord]| sender.fitting(slice, rest);
-        let put = self.delivery.deliver_by(records, place, fitting, |group| sender.send(slice, group)).await;
-        let Err(e) = put else {
-            self.tries = Tries::default();
-            return Ok(());
-        };
-        Err(match sender.plan.verdicts.limit {
-            Some(limit) => self.tries.judge(e, limit, records),
-            None => e,
-        })
+        self.delivery.deliver_by(records, place, fitting, |group| sender.send(slice, group)).await?;
+        sender.tries.finished(records);
+        Ok(())
     }
 
     async fn flush(&mut self, offsets: &[PartitionOffset]) -> Result<Vec<PartitionOffset>> {

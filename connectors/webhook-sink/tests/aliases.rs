@@ -113,12 +113,32 @@ async fn confluents_given_up_records_are_bad_ones_and_the_next_are_tried_anew() 
     ])
     .await;
     let records = [record("t", 0, "k0", "a"), record("t", 1, "k1", "b"), record("t", 2, "k2", "c")];
-    for one in &records {
-        deliver(&mut *task, std::slice::from_ref(one), &host).await.unwrap();
-    }
+    deliver(&mut *task, &records, &host).await.unwrap();
     let reported = host.reported();
     assert_eq!(reported.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [Some(0)]);
     assert!(reported[0].1.report().contains("404"), "{}", reported[0].1.report());
+}
+
+#[tokio::test]
+async fn tries_are_those_of_a_request_whatever_becomes_of_others() {
+    let server = MockServer::start().await;
+    let requests = std::sync::atomic::AtomicU32::new(0);
+    let one_in_five = move |_: &wiremock::Request| {
+        let n = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        ResponseTemplate::new(if n.is_multiple_of(5) { 503 } else { 200 })
+    };
+    Mock::given(any()).respond_with(one_in_five).mount(&server).await;
+    let (mut task, host) = start::<AivenHttpSink>(&[
+        ("http.url", &server.uri()),
+        ("http.authorization.type", "none"),
+        ("http.proxy", "none"),
+        ("max.retries", "1"),
+        ("retry.backoff.ms", "1"),
+    ])
+    .await;
+    let records: Vec<_> = (0..40).map(|n| record("t", n, "k", "v")).collect();
+    assert_eq!(deliver(&mut *task, &records, &host).await.unwrap(), 10);
+    assert!(host.reported().is_empty());
 }
 
 #[tokio::test]
@@ -137,9 +157,9 @@ async fn a_batch_that_is_given_up_is_given_up_as_a_whole() {
     deliver(&mut *task, &records, &host).await.unwrap();
     assert_eq!(host.reported().len(), 4);
     let requests = async || server.received_requests().await.unwrap().len();
-    assert_eq!(requests().await, 3 + 6, "three tries of all four, one of each part");
+    assert_eq!(requests().await, 3, "none is tried alone");
     deliver(&mut *task, &records[..1], &host).await.unwrap();
-    assert_eq!(requests().await, 9 + 3, "what comes next is tried anew");
+    assert_eq!(requests().await, 3 + 3, "what comes next is tried anew");
 }
 
 #[tokio::test]
