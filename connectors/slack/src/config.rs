@@ -59,7 +59,8 @@ connect_api::config! {
         /// With slack.token: template of the channel, its id or name, where no rule says another one.
         channel: Option<String> = Key::new("slack.channel").high(),
         /// With slack.token: rules for channels and mentions, a list of {when, channel, mention}. The first rule with a
-        /// channel whose expression holds gives the channel; the mentions of all that hold, such as &lt;!here> or
+        /// channel whose expression holds gives the channel, for an alarm when it is raised and when its priority rises; the
+        /// mentions of all that hold, such as &lt;!here> or
         /// &lt;@U123>, stand before a new message, not before changes unless the priority rises.
         rules: Option<String> = Key::new("slack.rules").check(|r: &Option<String>| rules::parse(r.as_deref()).map(drop)),
         /// With slack.token: whether the message of an alarm is updated when the alarm changes or is cleared.

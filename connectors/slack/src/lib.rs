@@ -4,16 +4,18 @@
 //! - [`task`]: what is told when: new messages, changes, threads, digests
 //! - [`channels`]: what waits for which channel, at the pace that Slack allows
 //! - [`memory`]: what has been told of each alarm, across restarts
-//! - [`message`]: from records to messages; pure
+//! - [`message`]: from records to messages; [`limits`]: how long they may be; pure
 //! - [`rules`]: channels, mentions and colours; pure
-//! - [`api`]: requests; [`words`]: what Slack's words mean
+//! - [`api`]: requests; [`said`]: answers; [`words`]: what Slack's words mean
 
 pub mod api;
 pub mod channels;
 pub mod config;
+pub mod limits;
 pub mod memory;
 pub mod message;
 pub mod rules;
+pub mod said;
 pub mod task;
 pub mod words;
 
@@ -64,7 +66,8 @@ impl SinkConnector for SlackSink {
     }
 
     async fn start_trial(config: SlackConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
-        Ok(Some(Box::new(task::SlackTrial::new(&config, &context)?)))
+        let trial = Box::new(task::SlackTrial::new(&config, &context)?);
+        connector_alarm::shelving::trial(trial, &config.own.with, &context).await.map(Some)
     }
 
     fn alter_offsets(_config: &SlackConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use connect_api::{Bytes, Error, PartitionOffset, Result, SinkRecord, State, TopicPartition};
-use connector_alarm::place::{self, Place};
+use connector_alarm::place::{self, Place, is_active};
 use serde::{Deserialize, Serialize};
 
 /// What is known of an alarm.
@@ -28,6 +28,46 @@ pub struct Told {
     pub over: bool,
     /// The alarm's priority, if it has one.
     pub priority: Option<String>,
+    /// Messages in other channels that do not say yet where the alarm goes on.
+    #[serde(default)]
+    pub left: Vec<Left>,
+}
+
+/// A message of an alarm that goes on in another channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Offset of the record with which the alarm went there.
+    pub offset: i64,
+    /// The channel as the settings call it.
+    pub route: String,
+    /// The channel, by its id.
+    pub channel: String,
+    /// The message.
+    pub ts: String,
+    /// Whether it is a digest.
+    pub digest: bool,
+}
+
+/// The alarm that a record is about; a record without a key is one of its own.
+pub fn alarm_of(record: &SinkRecord) -> Place {
+    let place = place::of(record);
+    // No key is named so.
+    if record.key.is_null() { (place.0, format!("\u{1}{}", record.origin.offset).into()) } else { place }
+}
+
+/// Whether nothing more comes of what a record is about: an alarm that is over, a record without a key.
+pub fn is_last(record: &SinkRecord) -> bool {
+    record.key.is_null() || !is_active(record)
+}
+
+/// The priority that a record tells of.
+pub fn priority_of(record: &SinkRecord) -> Option<&str> {
+    record.value.get("priority").and_then(|p| p.as_str())
+}
+
+/// Whether an alarm gets graver: P1 is graver than P2.
+pub fn rises(priority: Option<&str>, before: Option<&str>) -> bool {
+    priority.is_some() && priority < before
 }
 
 /// What has been told.
@@ -74,7 +114,10 @@ impl Memory {
     /// Forgets alarms that are over and whose records do not come again.
     pub async fn prune(&mut self, safe: &[PartitionOffset]) -> Result<()> {
         let done = |(partition, _): &Place, told: &Told| {
-            told.over && !told.stale && safe.iter().any(|s| s.partition == *partition && s.offset > told.offset)
+            told.over
+                && !told.stale
+                && told.left.is_empty()
+                && safe.iter().any(|s| s.partition == *partition && s.offset > told.offset)
         };
         let gone: Vec<Place> = self.told.iter().filter(|(a, told)| done(a, told)).map(|(a, _)| a.clone()).collect();
         for alarm in gone {

@@ -8,13 +8,14 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     config::{SlackSettings, Tombstones},
+    limits,
     rules::{self, Colors, Rule},
 };
 
-/// Slack cuts longer texts off.
-const TEXT_LIMIT: usize = 40_000;
-/// A digest shows so many alarms.
+/// A digest shows so many alarms,
 pub const LINES: usize = 30;
+/// and so much of each: one must not take the place of all others.
+const LINE: usize = 1_000;
 
 /// How messages look and where they go.
 #[derive(Debug, Clone)]
@@ -104,7 +105,18 @@ impl Layout {
         let mention = mentions.join(" ");
         let names = escaped(plain);
         let text = if cleared { &self.cleared } else { &self.raised }.render_names(&names)?;
-        Ok(Message { names, text: bounded(text), color, mention, cleared })
+        Ok(Message { names, text, color, mention, cleared })
+    }
+
+    /// What a message says when its alarm goes on in another channel, which has a name and an id.
+    pub fn moved(&self, message: Message, name: &str, id: &str) -> Message {
+        let is_id = id.starts_with(['C', 'G']) && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        let place = if is_id { format!("<#{id}>") } else { escape(name.to_owned()) };
+        Message {
+            text: format!("{}\n:arrow_right: goes on in {place}", message.text),
+            mention: String::new(),
+            ..message
+        }
     }
 
     /// The body of a message, with its mention or without.
@@ -118,7 +130,10 @@ impl Layout {
             names.insert("cleared".into(), message.cleared.into());
             let text = template.render_names(&Json::Object(names))?;
             return match serde_json::from_str(&text) {
-                Ok(Json::Object(body)) => Ok(body),
+                Ok(Json::Object(mut body)) => {
+                    limits::fit(&mut body);
+                    Ok(body)
+                }
                 Ok(_) => Err(Error::data("rendering slack.message.template: the result is no JSON object")),
                 Err(e) => Err(Error::data("rendering slack.message.template: the result is no JSON").caused_by(e)),
             };
@@ -132,18 +147,20 @@ impl Layout {
             None if mention.is_empty() => json!({ "text": message.text }),
             None => json!({ "text": format!("{mention} {}", message.text) }),
         };
-        Ok(body.as_object().cloned().unwrap_or_default())
+        let mut body = body.as_object().cloned().unwrap_or_default();
+        limits::fit(&mut body);
+        Ok(body)
     }
 
     /// One message for many: the last of each alarm.
     pub fn digest_body(&self, all: &[Message]) -> Result<Map<String, Json>> {
         let cleared = all.iter().filter(|message| message.cleared).count();
-        let lines: Vec<&str> = all.iter().take(LINES).map(|message| message.text.as_str()).collect();
+        let lines: Vec<String> = all.iter().take(LINES).map(|message| limits::cut(&message.text, LINE)).collect();
         let names = json!({
             "changed": all.len(), "raised": all.len() - cleared, "cleared": cleared, "lines": lines,
             "more": all.len().saturating_sub(LINES),
         });
-        let text = bounded(self.digest.render_names(&names)?);
+        let text = self.digest.render_names(&names)?;
         let mut mentions: Vec<&str> = Vec::new();
         for mention in all.iter().map(|m| m.mention.as_str()).filter(|m| !m.is_empty()) {
             if !mentions.contains(&mention) {
@@ -151,7 +168,9 @@ impl Layout {
             }
         }
         let text = if mentions.is_empty() { text } else { format!("{} {text}", mentions.join(" ")) };
-        Ok(Map::from_iter([("text".to_owned(), text.into())]))
+        let mut body = Map::from_iter([("text".to_owned(), text.into())]);
+        limits::fit(&mut body);
+        Ok(body)
     }
 }
 
@@ -159,13 +178,6 @@ fn names_of(record: &SinkRecord) -> Json {
     let mut names = record_names(record);
     names.insert("offset".into(), record.origin.offset.into());
     Json::Object(names)
-}
-
-fn bounded(text: String) -> String {
-    match text.char_indices().nth(TEXT_LIMIT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }
 
 // Escaped before they are inserted: the template's own markup must stay.
@@ -242,7 +254,11 @@ mod tests {
     fn long_texts_are_cut_and_unknown_names_are_errors_of_the_record() {
         let layout = layout(&[("slack.raised.template", "{{value.m}}")]);
         let long = Value::map([("m", Value::from("é".repeat(50_000)))]);
-        assert_eq!(layout.message(&record(long), false).expect("text").text.chars().count(), TEXT_LIMIT + 1);
+        let message = layout.message(&record(long), false).expect("message");
+        let text = |body: Map<String, Json>| body["text"].as_str().map(|text| text.chars().count());
+        assert_eq!(text(layout.body(&message, false).expect("body")), Some(40_000));
+        let digest = layout.digest_body(&vec![message; 30]).expect("digest");
+        assert!(text(digest).is_some_and(|length| length > 30_000 && length < 31_000), "each has its share");
         let e = layout.message(&record(Value::map([("x", Value::Null)])), false).expect_err("unknown");
         assert_eq!(e.class(), ErrorClass::Data);
     }

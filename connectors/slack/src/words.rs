@@ -57,9 +57,20 @@ pub fn is_about_channel(word: &str) -> bool {
     ["channel_not_found", "not_in_channel", "is_archived", "channel_is_archived", "restricted_action"].contains(&word)
 }
 
-/// Whether the word says that the message that is to be changed is not there any more, or cannot be changed.
+/// Whether the word says that the message that is to be changed, or the thread that is to go on, is not there any more, or
+/// cannot be changed.
 pub fn is_gone(word: &str) -> bool {
-    ["message_not_found", "cant_update_message", "cant_delete_message", "edit_window_closed"].contains(&word)
+    [
+        "message_not_found",
+        "thread_not_found",
+        "invalid_thread_ts",
+        "cannot_reply_to_message",
+        "restricted_action_thread_locked",
+        "cant_update_message",
+        "cant_delete_message",
+        "edit_window_closed",
+    ]
+    .contains(&word)
 }
 
 /// What a person must do about a word of the Web API.

@@ -142,6 +142,32 @@ async fn words_decide_and_the_url_is_never_shown() {
 }
 
 #[tokio::test]
+async fn a_webhook_has_taken_a_message_when_it_says_so() {
+    for (status, text, class) in [
+        (200, "ok", None),
+        (200, "OK\n", None),
+        (204, "", None),
+        (200, r#"{"success":true}"#, None),
+        (200, "no_service", Some(ErrorClass::Fatal)),
+        (200, "invalid_payload", Some(ErrorClass::Data)),
+        (200, "rollup_error", Some(ErrorClass::Retriable)),
+        (200, "<html>log in</html>", Some(ErrorClass::Fatal)),
+        (200, "welcome", Some(ErrorClass::Fatal)),
+        (200, r#"{"ok":false,"error":"no"}"#, Some(ErrorClass::Fatal)),
+        (200, r#"{"result":"error"}"#, Some(ErrorClass::Fatal)),
+    ] {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(status).set_body_string(text);
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let (mut task, host) = start(&[hook(&server)]).await;
+        deliver(&mut *task, &[record("t", 0, "pump", alarm("P1_LIFE", "m"))], &host).await.unwrap();
+        let found = task.put(&[]).await.err().or_else(|| host.reported().pop().map(|(_, e)| e));
+        assert_eq!(found.as_ref().map(connect_api::Error::class), class, "{text}: {found:?}");
+        assert!(!format!("{found:?}").contains("s3cret"));
+    }
+}
+
+#[tokio::test]
 async fn an_alarm_has_one_message_that_changes_with_it_across_restarts() {
     let slack = Slack::start().await;
     let (mut task, host) = start(&slack.settings(&[])).await;
@@ -266,4 +292,200 @@ async fn tombstones_delete_or_are_ignored_where_that_is_asked() {
         }
         assert_eq!(slack.calls(), expected);
     }
+}
+
+#[tokio::test]
+async fn long_messages_are_posted_once_and_answers_that_break_off_are_told_apart() {
+    let slack = Slack::start().await;
+    let (mut task, host) = start(&slack.settings(&[])).await;
+    let say = |text: &str| ResponseTemplate::new(200).set_body_string(text);
+    // Slack's echo is six times as long as the text.
+    let long = record("t", 0, "a", alarm("P4_DIAGNOSTIC", &"温".repeat(45_000)));
+    deliver(&mut *task, &[long], &host).await.unwrap();
+    drain(&mut *task).await.unwrap();
+    let calls = slack.calls();
+    assert_eq!((calls.len(), calls[0].ends_with("温…")), (1, true), "once, with a mark");
+    // Slack has taken it, although not all is read of the answer.
+    slack.answer("#alarms", say(r#"{"ok":true,"channel":"C1","ts":"1"#));
+    deliver(&mut *task, &[record("t", 1, "b", alarm("P4_DIAGNOSTIC", "m"))], &host).await.unwrap();
+    drain(&mut *task).await.unwrap();
+    assert_eq!(slack.calls(), Vec::<String>::new(), "it is not posted again");
+    deliver(&mut *task, &[record("t", 2, "b", Value::Null)], &host).await.unwrap();
+    drain(&mut *task).await.unwrap();
+    assert_eq!(slack.calls(), ["post #alarms: b over"], "where the message is, is not known");
+    // Nobody knows whether it has: no third message, nor a second before answers come through again.
+    slack.answer("#alarms", say(r#"{"o"#));
+    slack.answer("auth.test", say("{"));
+    deliver(&mut *task, &[record("t", 3, "c", alarm("P4_DIAGNOSTIC", "m"))], &host).await.unwrap();
+    drain(&mut *task).await.unwrap();
+    assert_eq!(slack.calls(), ["auth.test", "auth.test", "post #alarms: c m"]);
+    let fatal = "this is no answer of Slack's";
+    slack.answer("#alarms", say("<html>who are you?</html>"));
+    deliver(&mut *task, &[record("t", 4, "d", alarm("P4_DIAGNOSTIC", "m"))], &host).await.unwrap();
+    assert!(drain(&mut *task).await.unwrap_err().one_line().contains(fatal));
+}
+
+#[tokio::test]
+async fn a_message_that_may_be_there_is_not_posted_a_third_time_soon() {
+    let slack = Slack::start().await;
+    let (mut task, host) = start(&slack.settings(&[])).await;
+    let cut = || ResponseTemplate::new(200).set_body_string("{");
+    deliver(&mut *task, &[record("t", 0, "a", alarm("P4_DIAGNOSTIC", "m"))], &host).await.unwrap();
+    slack.answer("#alarms", cut());
+    assert_eq!(task.put(&[]).await.unwrap_err().class(), ErrorClass::Retriable);
+    slack.answer("#alarms", cut());
+    tokio::time::sleep_until(task.due().unwrap()).await;
+    assert_eq!(task.put(&[]).await.unwrap_err().class(), ErrorClass::Retriable);
+    let pause = task.due().unwrap() - tokio::time::Instant::now();
+    assert!(pause > Duration::from_secs(50), "{pause:?}");
+    task.put(&[]).await.unwrap();
+    assert!(host.noted().unwrap().ends_with("slack's answer breaks off; next try after 60.0 s"), "{:?}", host.noted());
+    assert_eq!(slack.calls(), ["auth.test"]);
+}
+
+#[tokio::test]
+async fn a_change_whose_thread_is_gone_is_a_new_message() {
+    for (update, before) in [("false", vec![]), ("true", vec!["update 1: a worse"])] {
+        for word in ["message_not_found", "thread_not_found", "cannot_reply_to_message"] {
+            let slack = Slack::start().await;
+            let (mut task, host) = start(&slack.settings(&[("slack.update", update)])).await;
+            deliver(&mut *task, &[record("t", 0, "a", alarm("P4_DIAGNOSTIC", "m"))], &host).await.unwrap();
+            drain(&mut *task).await.unwrap();
+            slack.calls();
+            slack.answer(
+                "thread",
+                ResponseTemplate::new(200).set_body_string(format!(r#"{{"ok":false,"error":"{word}"}}"#)),
+            );
+            deliver(&mut *task, &[record("t", 1, "a", alarm("P1_LIFE", "worse"))], &host).await.unwrap();
+            drain(&mut *task).await.unwrap();
+            let expected: Vec<&str> = before.iter().copied().chain(["post #alarms: <!here> a worse"]).collect();
+            assert_eq!(slack.calls(), expected, "{word}");
+            // The next change goes to the new one.
+            deliver(&mut *task, &[record("t", 2, "a", Value::Null)], &host).await.unwrap();
+            drain(&mut *task).await.unwrap();
+            assert!(slack.calls().contains(&"reply 2: a over".to_owned()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_digest_that_is_refused_is_halved_until_the_bad_record_stands_alone() {
+    for bad in 0..10 {
+        let slack = Slack::start().await;
+        slack.refuse("poison");
+        let (mut task, host) = start(&slack.settings(&[("slack.digest.after", "3")])).await;
+        let message = |i| if i == bad { "poison".to_owned() } else { format!("m{i}") };
+        let records: Vec<_> =
+            (0..10).map(|i| record("t", i, format!("a{i}"), alarm("P4_DIAGNOSTIC", &message(i)))).collect();
+        deliver(&mut *task, &records, &host).await.unwrap();
+        drain(&mut *task).await.unwrap();
+        let calls = slack.calls();
+        for i in (0..10).filter(|i| *i != bad) {
+            let told = calls.iter().filter(|call| call.contains(&format!("a{i} m{i}"))).count();
+            assert_eq!(told, 1, "a{i} with {bad} bad: {calls:?}");
+        }
+        assert!(calls.len() <= 9, "{calls:?}");
+        let reported: Vec<_> = host.reported().iter().map(|(offset, _)| *offset).collect();
+        assert_eq!(reported, [Some(bad)]);
+        assert_eq!(flush(&mut *task, &records).await.unwrap()[0].offset, 10);
+    }
+}
+
+#[tokio::test]
+async fn a_digest_that_has_to_wait_reports_a_bad_record_once_and_tells_what_was_before_it() {
+    let slack = Slack::start().await;
+    let (mut task, host) = start(&slack.settings(&[("slack.digest.after", "1")])).await;
+    let records = [
+        record("t", 0, "a", alarm("P4_DIAGNOSTIC", "m")),
+        record("t", 1, "b", alarm("P4_DIAGNOSTIC", "m")),
+        record("t", 2, "a", "no alarm"),
+        record("t", 3, "c", "no alarm"),
+    ];
+    slack.answer("#alarms", ResponseTemplate::new(429).insert_header("retry-after", "1"));
+    deliver(&mut *task, &records, &host).await.unwrap();
+    drain(&mut *task).await.unwrap();
+    assert_eq!(slack.calls(), ["post #alarms: *2 alarms changed*: 2 active, 0 cleared\na m\nb m"]);
+    let reported: Vec<_> = host.reported().iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(reported, [Some(3), Some(2)], "the one has no channel, the other no text");
+    assert_eq!((flush(&mut *task, &records).await.unwrap()[0].offset, task.due()), (4, None));
+}
+
+#[tokio::test]
+async fn records_without_a_key_are_each_a_message_of_their_own() {
+    for (digest_after, expected) in [
+        ("0", vec!["post #alarms: rec 1", "post #alarms: rec 2", "post #alarms: rec 3"]),
+        ("1", vec!["post #alarms: *3 alarms changed*: 3 active, 0 cleared\nrec 1\nrec 2\nrec 3"]),
+    ] {
+        let slack = Slack::start().await;
+        let settings = slack.settings(&[
+            ("slack.raised.template", "rec {{value.m}}"),
+            ("slack.digest.after", digest_after),
+            ("slack.rules", "[]"),
+        ]);
+        let (mut task, host) = start(&settings).await;
+        let rec = |i: i64| record("t", i, Value::Null, Value::map([("m", Value::Int32(i as i32 + 1))]));
+        let records = [rec(0), rec(1), rec(2)];
+        deliver(&mut *task, &records, &host).await.unwrap();
+        drain(&mut *task).await.unwrap();
+        assert_eq!(slack.calls(), expected);
+        // What comes again is not told again, what is new is.
+        let mut task = start_on(&host, &settings).await;
+        deliver(&mut *task, &[rec(1), rec(2), rec(3)], &host).await.unwrap();
+        drain(&mut *task).await.unwrap();
+        assert_eq!(slack.calls(), ["post #alarms: rec 4"]);
+        // Nothing is kept of what does not come again.
+        flush(&mut *task, &[rec(3)]).await.unwrap();
+        let mut task = start_on(&host, &settings).await;
+        deliver(&mut *task, &[rec(0)], &host).await.unwrap();
+        assert!(task.due().is_some(), "it was forgotten");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_told_until_a_message_gets_through_and_pauses_grow() {
+    let slack = Slack::start().await;
+    let (mut task, host) = start(&slack.settings(&[])).await;
+    let down = || slack.answer("#alarms", ResponseTemplate::new(503).set_body_string("down"));
+    deliver(&mut *task, &[record("t", 0, "a", alarm("P4_DIAGNOSTIC", "m"))], &host).await.unwrap();
+    assert_eq!((host.undelivered(), host.noted()), (1, None));
+    for pause in [300, 600, 1200] {
+        down();
+        tokio::time::sleep_until(task.due().unwrap()).await;
+        let began = tokio::time::Instant::now();
+        let e = task.put(&[]).await.unwrap_err();
+        assert_eq!((e.class(), e.delay()), (ErrorClass::Retriable, Some(Duration::from_millis(pause))));
+        assert!(task.due().unwrap() >= began + Duration::from_millis(pause));
+        // A call for something else changes nothing.
+        if task.due().unwrap() > tokio::time::Instant::now() + Duration::from_millis(100) {
+            task.put(&[]).await.unwrap();
+        }
+        let note = host.noted().unwrap();
+        let end = format!("503 Service Unavailable: down; next try after {:.1} s", pause as f64 / 1000.0);
+        assert!(note.ends_with(&end), "{note}");
+        assert_eq!(host.undelivered(), 1);
+    }
+    drain(&mut *task).await.unwrap();
+    assert_eq!((host.undelivered(), host.noted()), (0, None));
+}
+
+#[tokio::test]
+async fn a_channel_that_fails_does_not_hold_the_others_and_is_named() {
+    let slack = Slack::start().await;
+    let (mut task, host) = start(&slack.settings(&[("slack.channel", "{{value.message}}")])).await;
+    let put = |offset: i64, channel: &str| record("t", offset, format!("a{offset}"), alarm("P4_DIAGNOSTIC", channel));
+    slack.answer("#a", ResponseTemplate::new(503).insert_header("retry-after", "3"));
+    deliver(&mut *task, &[put(0, "#a"), put(1, "#b"), put(2, "#b")], &host).await.unwrap();
+    task.put(&[]).await.unwrap();
+    assert_eq!((slack.calls(), host.undelivered()), (vec!["post #b: a1 #b".to_owned()], 2));
+    assert!(host.noted().unwrap().starts_with("posting a message to channel #a of slack at"), "{:?}", host.noted());
+    tokio::time::sleep_until(task.due().unwrap()).await;
+    task.put(&[]).await.unwrap();
+    assert_eq!(slack.calls(), ["post #b: a2 #b"]);
+    assert!(host.noted().is_some(), "#a has got nothing yet");
+    drain(&mut *task).await.unwrap();
+    assert_eq!((slack.calls(), host.noted()), (vec!["post #a: a0 #a".to_owned()], None));
+    // What goes with a partition is not kept any more.
+    deliver(&mut *task, &[put(3, "#a")], &host).await.unwrap();
+    task.close(&[connect_api::TopicPartition { topic: "t".into(), partition: 0 }]).await.unwrap();
+    assert_eq!(host.undelivered(), 0);
 }

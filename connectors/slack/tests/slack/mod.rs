@@ -15,8 +15,10 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate, matchers::a
 struct Seen {
     calls: Vec<String>,
     messages: Vec<Json>,
-    /// Answers that are given once, by channel or method.
+    /// Answers that are given once, by channel or method, or to what goes into a thread.
     answers: BTreeMap<String, ResponseTemplate>,
+    /// What no message may hold.
+    refused: Option<String>,
 }
 
 /// The server.
@@ -33,9 +35,19 @@ impl Respond for Api {
         let body: Json = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(request.headers["authorization"], "Bearer xoxb-s3cret");
         let method = request.url.path().trim_start_matches("/api/chat.").to_owned();
+        if method == "/api/auth.test" {
+            seen.calls.push("auth.test".into());
+            let answer = json!({ "ok": true, "user": "tocsin", "team": "t" });
+            return seen.answers.remove("auth.test").unwrap_or(ResponseTemplate::new(200).set_body_json(answer));
+        }
+        if seen.refused.as_ref().is_some_and(|refused| body.to_string().contains(refused)) {
+            seen.calls.push("refused".into());
+            return ResponseTemplate::new(200).set_body_json(json!({ "ok": false, "error": "invalid_attachments" }));
+        }
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
         let channel = text("channel");
-        for key in [channel.trim_start_matches("id of "), method.as_str()] {
+        let threaded = if body["thread_ts"].is_string() { "thread" } else { "" };
+        for key in [channel.trim_start_matches("id of "), method.as_str(), threaded] {
             if let Some(answer) = seen.answers.remove(key) {
                 return answer;
             }
@@ -66,7 +78,10 @@ impl Respond for Api {
             other => panic!("no method {other}"),
         };
         let id = format!("id of {}", channel.trim_start_matches("id of "));
-        ResponseTemplate::new(200).set_body_json(json!({ "ok": true, "channel": id, "ts": ts }))
+        // The echo comes behind what is needed, with characters as escapes.
+        let echo: String = body.to_string().encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let answer = format!(r#"{{"ok":true,"channel":{},"ts":"{ts}","message":{{"text":"{echo}"}}}}"#, json!(id));
+        ResponseTemplate::new(200).set_body_string(answer)
     }
 }
 
@@ -100,6 +115,11 @@ impl Slack {
     pub fn color(&self, ts: &str) -> String {
         let index = ts.parse::<usize>().unwrap() - 1;
         self.seen.lock().unwrap().messages[index]["attachments"][0]["color"].as_str().unwrap().to_owned()
+    }
+
+    /// Refuses every message that holds that.
+    pub fn refuse(&self, text: &str) {
+        self.seen.lock().unwrap().refused = Some(text.to_owned());
     }
 
     /// Answers the next request to that channel, or of that method, so.
