@@ -21,6 +21,7 @@
 pub mod audit;
 pub mod config;
 pub mod engine;
+mod kept;
 pub mod mapping;
 pub mod model;
 pub mod place;

@@ -4,23 +4,47 @@ use std::{fs, time::Duration};
 
 use connect_api::{
     Error, Result,
-    config::{Key, Millis, Problems, Secret},
+    config::{Config, ConfigDef, ConfigType, Key, Millis, Reader, Secret},
+    template::{Escape, Template},
 };
 use connector_alarm::shelving::ShelvingConfig;
-use connector_http::Joined;
 use lettre::{
     message::Mailbox,
     transport::smtp::{
         authentication::{Credentials, Mechanism},
-        client::{Certificate, TlsParameters},
+        client::{Certificate, Identity, TlsParameters},
         extension::ClientId,
     },
 };
 
-use crate::{message::Plan, smtp::Server};
+use crate::{recipients::Recipients, smtp::Server};
 
 /// Settings of the sink with those of shelving.
-pub type EmailSinkConfig = Joined<EmailSettings, ShelvingConfig>;
+#[derive(Debug, Clone)]
+pub struct EmailSinkConfig {
+    /// The sink's own settings.
+    pub own: EmailSettings,
+    /// Alarms to be silent about.
+    pub shelving: ShelvingConfig,
+}
+
+impl Config for EmailSinkConfig {
+    fn definition() -> ConfigDef {
+        let mut definition = EmailSettings::definition();
+        definition.embed("", &ShelvingConfig::definition());
+        definition
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        // All is read and compared before any is judged, so that every problem is found.
+        let (own, shelving) = (EmailSettings::read(reader), ShelvingConfig::read(reader));
+        compare(reader);
+        Some(Self { own: own?, shelving: shelving? })
+    }
+}
+
+/// The names that a digest's templates have.
+const DIGEST: [&str; 2] = ["records", "count"];
 
 connect_api::config_enum! {
     /// How the connection is secured.
@@ -92,12 +116,20 @@ connect_api::config! {
         hello: Option<String> = Key::new("email.smtp.hello").low(),
         /// PEM file with certificates of authorities to trust besides those of the system.
         ca_file: Option<String> = Key::new("email.tls.ca.file").low(),
+        /// PEM file with the client's certificate and, if needed, its chain.
+        certificate_file: Option<String> = Key::new("email.tls.certificate.file").low(),
+        /// PEM file (PKCS#8) with the key of the client's certificate.
+        key_file: Option<String> = Key::new("email.tls.key.file").low(),
         /// Name that the server's certificate has to be for. The default is email.smtp.host.
         server_name: Option<String> = Key::new("email.tls.server.name").low(),
         /// Longest time for connecting to the server until it has greeted, in milliseconds.
         connect_timeout: Millis = Key::new("email.connect.timeout.ms").default("10000").low().check(positive),
         /// Longest time for an answer of the server, in milliseconds.
         timeout: Millis = Key::new("email.timeout.ms").default("60000").low().check(positive),
+        /// How long, in milliseconds, a recipient of a mail is tried again whom the server refuses for now (4xx), as of a full
+        /// mailbox. Later records wait behind the mail; then the record is a bad one, as with a recipient who is refused
+        /// for good. The time begins anew with the task. 0 is without end.
+        recipient_timeout: Millis = Key::new("email.recipient.retry.timeout.ms").default("3600000"),
         /// Who the mails are from, such as Alarms <alarms@example.org>.
         from: String = Key::new("email.from").high().non_empty().check(|text: &String| mailbox(text).map(drop)),
         /// Who is to be answered, if somebody else.
@@ -106,28 +138,29 @@ connect_api::config! {
         /// Recipients, separated by commas. Each may be a template of one, such as {{value.owner}}@example.org or
         /// {% if value.priority == "P1_LIFE" %}on-call@example.org{% endif %}; one that is blank for a record gets no mail. A
         /// record without any recipient is passed over.
-        to: String = Key::new("email.to").high().non_empty(),
+        to: String = Key::new("email.to").high().non_empty().check(recipients),
         /// Recipients of a copy, as in email.to.
-        cc: Option<String> = Key::new("email.cc"),
+        cc: Option<String> = Key::new("email.cc").check(maybe(recipients)),
         /// Recipients whom the others do not see, as in email.to.
-        bcc: Option<String> = Key::new("email.bcc"),
+        bcc: Option<String> = Key::new("email.bcc").check(maybe(recipients)),
         /// Template of the subject. Names: topic, partition, offset, timestamp, time (as text), key, value, headers, and
         /// thread with the subject of its first mail where there was one. Line breaks become blanks.
-        subject: String = Key::new("email.subject").default("{% if key is none %}{{topic}}{% else %}{{key}}{% endif %}"),
+        subject: String = Key::new("email.subject").default("{% if key is none %}{{topic}}{% else %}{{key}}{% endif %}").check(prose),
         /// Template of the text, over the same names. The default is the value as JSON.
-        text: Option<String> = Key::new("email.text"),
+        text: Option<String> = Key::new("email.text").check(maybe(prose)),
         /// Template of the text as HTML, over the same names, sent beside the plain one. What it inserts is escaped.
-        html: Option<String> = Key::new("email.html"),
-        /// What to do with tombstones: clear sends a mail by the templates email.cleared.*, if there was one of the thread
-        /// before; ignore skips them.
+        html: Option<String> = Key::new("email.html").check(maybe(prose)),
+        /// What to do with the end of an alarm, a tombstone or the marker of a cleared one: clear sends a mail by the templates
+        /// email.cleared.* to whoever got one about the alarm before; ignore skips it.
         tombstones: Tombstones = Key::new("email.tombstones").default("clear"),
         /// Template of the subject for a tombstone, and for the marker of a cleared alarm.
         cleared_subject: String = Key::new("email.cleared.subject")
-            .default("{% if thread is none %}Cleared: {{key}}{% else %}Re: {{thread.subject}} - cleared{% endif %}"),
+            .default("{% if thread is none %}Cleared: {{key}}{% else %}Re: {{thread.subject}} - cleared{% endif %}").check(prose),
         /// Template of the text for a tombstone.
-        cleared_text: String = Key::new("email.cleared.text").default("{{key}} was cleared."),
-        /// Template of what is a thread: mails of the same one answer each other until a tombstone ends it. Blank is none.
-        thread: String = Key::new("email.thread").default("{{key}}"),
+        cleared_text: String = Key::new("email.cleared.text").default("{{key}} was cleared.").check(prose),
+        /// Template of what is a thread: mails of the same one answer each other until its last alarm is over. Blank is none;
+        /// then nobody knows who was told of an alarm, and the templates make what they can of tombstones.
+        thread: String = Key::new("email.thread").default("{{key}}").check(prose),
         /// When mails are sent: immediate sends one for each record, digest one for the records of email.digest.interval.ms.
         mode: Mode = Key::new("email.mode").default("immediate"),
         /// How long, in milliseconds, records wait for others after the first one of a digest.
@@ -137,12 +170,12 @@ connect_api::config! {
         /// Template of a digest's subject. Names: count, and records, each with the names of email.subject and its own
         /// subject and text.
         digest_subject: String = Key::new("email.digest.subject")
-            .default("{% if count == 1 %}{{records[0].subject}}{% else %}{{count}} messages, the first one: {{records[0].subject}}{% endif %}"),
+            .default("{% if count == 1 %}{{records[0].subject}}{% else %}{{count}} messages, the first one: {{records[0].subject}}{% endif %}").check(digest),
         /// Template of a digest's text, over the same names.
         digest_text: String = Key::new("email.digest.text")
-            .default("{% for r in records %}{{r.time}} {{r.subject}}\n{{r.text}}\n\n{% endfor %}"),
+            .default("{% for r in records %}{{r.time}} {{r.subject}}\n{{r.text}}\n\n{% endfor %}").check(digest),
         /// Template of a digest's text as HTML, over the same names.
-        digest_html: Option<String> = Key::new("email.digest.html"),
+        digest_html: Option<String> = Key::new("email.digest.html").check(maybe(digest)),
         /// Most mails of a task in a minute. What comes beyond is sent as a digest when there is room again.
         per_minute: Option<i32> = Key::new("email.max.per.minute").check(|most: &Option<i32>| {
             if most.is_some_and(|most| most < 1) { Err("Value must be at least 1".into()) } else { Ok(()) }
@@ -163,29 +196,54 @@ pub fn mailbox(text: &str) -> Result<Mailbox, String> {
     text.parse().map_err(|e| format!("{text:?} is no address such as Name <name@example.org>: {e}"))
 }
 
-impl EmailSettings {
-    /// Rules that span several keys.
-    pub fn validate(&self, problems: &mut Problems) {
-        if self.password.is_some() != self.username.is_some() {
-            let key = if self.password.is_some() { "email.smtp.username" } else { "email.smtp.password" };
-            problems.add(key, "email.smtp.username and email.smtp.password must be set together");
-        }
-        if self.username.is_some() && self.security == Security::None {
-            problems.add(
-                "email.smtp.security",
-                "email.smtp.security none would show the password to everybody on the way: set starttls or tls",
-            );
-        }
-        for (key, given) in [("email.tls.ca.file", &self.ca_file), ("email.tls.server.name", &self.server_name)] {
-            if given.is_some() && self.security == Security::None {
-                problems.add(key, format!("{key} needs email.smtp.security starttls or tls"));
-            }
-        }
-        for (key, why) in Plan::problems(self) {
-            problems.add(key, why);
+/// Rules that span several settings.
+fn compare(reader: &mut Reader<'_>) {
+    let is_open =
+        reader.given("email.smtp.security").is_some_and(|text| Security::parse(text.trim()) == Ok(Security::None));
+    let given = |reader: &Reader<'_>, key: &str| reader.given(key).is_some();
+    for (one, other) in
+        [("email.smtp.username", "email.smtp.password"), ("email.tls.certificate.file", "email.tls.key.file")]
+    {
+        if given(reader, one) != given(reader, other) {
+            let missing = if given(reader, one) { other } else { one };
+            reader.refuse(missing, format!("{one} and {other} must be set together"));
         }
     }
+    if is_open && given(reader, "email.smtp.username") {
+        let text = "email.smtp.security none would show the password to everybody on the way: set starttls or tls";
+        reader.refuse("email.smtp.security", text);
+    }
+    for key in ["email.tls.ca.file", "email.tls.certificate.file", "email.tls.server.name"] {
+        if is_open && given(reader, key) {
+            reader.refuse(key, format!("{key} needs email.smtp.security starttls or tls"));
+        }
+    }
+}
 
+type Checked = Result<(), String>;
+
+fn right<T>(checked: Result<T>) -> Checked {
+    checked.map(drop).map_err(|e| e.one_line())
+}
+
+fn prose<T: AsRef<str>>(text: &T) -> Checked {
+    right(Template::parse(text.as_ref(), Escape::Prose))
+}
+
+fn digest<T: AsRef<str>>(text: &T) -> Checked {
+    Template::parse(text.as_ref(), Escape::Prose).map_err(|e| e.one_line())?.check_names(&DIGEST)
+}
+
+fn recipients<T: AsRef<str>>(list: &T) -> Checked {
+    right(Recipients::parse(list.as_ref()))
+}
+
+/// The check of a setting, of one that may be absent.
+fn maybe(check: fn(&String) -> Checked) -> impl Fn(&Option<String>) -> Checked {
+    move |text| text.as_ref().map_or(Ok(()), check)
+}
+
+impl EmailSettings {
     /// Host and port.
     pub fn address(&self) -> (String, u16) {
         let usual = match self.security {
@@ -238,13 +296,26 @@ impl EmailSettings {
                 tls = tls.add_root_certificate(one.map_err(|e| Error::fatal(reading()).caused_by(e.to_string()))?);
             }
         }
+        if let (Some(certificate), Some(key)) = (&self.certificate_file, &self.key_file) {
+            let read = |path: &String, setting| {
+                let reading = || Error::fatal(format!("reading {path} ({setting})"));
+                fs::read(path).map_err(|e| reading().caused_by(e))
+            };
+            let pair = (read(certificate, "email.tls.certificate.file")?, read(key, "email.tls.key.file")?);
+            let identity = Identity::from_pem(&pair.0, &pair.1).map_err(|e| {
+                let doing =
+                    "reading a certificate and its key of PKCS#8 (email.tls.certificate.file, email.tls.key.file)";
+                Error::fatal(doing).caused_by(e.to_string())
+            })?;
+            tls = tls.identify_with(identity);
+        }
         tls.build().map_err(|e| Error::fatal("preparing TLS").caused_by(e.to_string()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use connect_api::{Settings, config::Config};
+    use connect_api::Settings;
 
     use super::*;
 
@@ -255,12 +326,7 @@ mod tests {
             ("email.to", "b@example.org"),
         ]);
         settings.extend(&more.iter().copied().collect());
-        let config = match EmailSettings::parse(&settings) {
-            Ok(config) => config,
-            Err(problems) => return problems.iter().map(|p| p.text.clone()).collect(),
-        };
-        let mut problems = Problems::new();
-        config.validate(&mut problems);
+        let problems = EmailSinkConfig::parse(&settings).err().unwrap_or_default();
         problems.iter().map(|p| p.text.clone()).collect()
     }
 
@@ -281,6 +347,7 @@ mod tests {
                 "would show the password",
             ),
             (&[("email.tls.ca.file", "x"), ("email.smtp.security", "none")], "email.tls.ca.file needs"),
+            (&[("email.tls.key.file", "x")], "email.tls.certificate.file and email.tls.key.file must be set together"),
             (&[("email.smtp.port", "0")], "must be a port"),
             (&[("email.timeout.ms", "0")], "at least 1"),
             (&[("email.max.per.minute", "0")], "at least 1"),
@@ -288,6 +355,36 @@ mod tests {
             let found = problems(settings);
             assert!(found.len() == 1 && found[0].contains(expected), "{settings:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let settings = Settings::from([
+            ("email.from", "nobody"),
+            ("email.to", "a@example.org, {{"),
+            ("email.subject", "{{x"),
+            ("email.digest.html", "{{record}}"),
+            ("email.smtp.username", "u"),
+            ("email.smtp.security", "none"),
+            ("email.tls.key.file", "key.pem"),
+            ("email.tls.server.name", "x"),
+            ("shelved.alarms.topic", "a b"),
+        ]);
+        let problems = EmailSinkConfig::parse(&settings).expect_err("wrong");
+        let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
+        let expected = [
+            "email.smtp.host",
+            "email.from",
+            "email.to",
+            "email.subject",
+            "email.digest.html",
+            "shelved.alarms.topic",
+            "email.smtp.password",
+            "email.tls.certificate.file",
+            "email.smtp.security",
+            "email.tls.server.name",
+        ];
+        assert_eq!(keys, expected, "{problems:?}");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! - [`config`]: the settings
 //! - [`task`]: what is sent when
 //! - [`message`]: from records to mails; [`recipients`]: who gets them; pure
-//! - [`thread`]: what is remembered of mails
+//! - [`thread`]: what is remembered of mails; [`memory`]: where, and who got them
 //! - [`smtp`]: talks to the server
 
 pub mod config;
+pub mod memory;
 pub mod message;
 pub mod recipients;
 pub mod smtp;
@@ -16,7 +17,7 @@ mod trial;
 
 use connect_api::{
     Connector, ConnectorContext, PluginInfo, Result, Settings, SinkConnector, SinkContext, SinkTask, SinkTrial,
-    TopicPartition, async_trait, config::Problems,
+    TopicPartition, async_trait,
 };
 use connector_alarm::shelving;
 
@@ -41,10 +42,6 @@ impl Connector for EmailSink {
                 has the same Message-ID.",
     };
 
-    fn validate(config: &EmailSinkConfig, problems: &mut Problems) {
-        config.own.validate(problems);
-    }
-
     async fn start(_config: EmailSinkConfig, context: ConnectorContext) -> Result<Self> {
         Ok(Self(context.settings))
     }
@@ -58,11 +55,12 @@ impl Connector for EmailSink {
 impl SinkConnector for EmailSink {
     async fn start_task(config: EmailSinkConfig, context: SinkContext) -> Result<Box<dyn SinkTask>> {
         let task = task::EmailTask::start(&config.own, context.clone()).await?;
-        shelving::silent(Box::new(task), &config.with, &context).await
+        shelving::silent(Box::new(task), &config.shelving, &context).await
     }
 
     async fn start_trial(config: EmailSinkConfig, context: SinkContext) -> Result<Option<Box<dyn SinkTrial>>> {
-        Ok(Some(Box::new(trial::EmailTrial::new(&config.own, &context)?)))
+        let trial = Box::new(trial::EmailTrial::new(&config.own, &context).await?);
+        shelving::trial(trial, &config.shelving, &context).await.map(Some)
     }
 
     fn alter_offsets(_config: &EmailSinkConfig, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<bool> {

@@ -13,6 +13,7 @@ use lettre::{
         header::{HeaderName, HeaderValue},
     },
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
@@ -21,8 +22,6 @@ use crate::{
     thread::Thread,
 };
 
-/// The names that a digest's templates have.
-const DIGEST: [&str; 2] = ["records", "count"];
 /// Longest subject.
 const SUBJECT: usize = 250;
 
@@ -52,7 +51,8 @@ struct Texts {
 }
 
 /// Who gets a mail, and how they are named in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct To {
     to: Vec<Mailbox>,
     cc: Vec<Mailbox>,
@@ -68,6 +68,45 @@ impl To {
     /// All addresses.
     pub fn addresses(&self) -> impl Iterator<Item = &Address> {
         self.to.iter().chain(&self.cc).chain(&self.bcc).map(|mailbox| &mailbox.email)
+    }
+
+    /// Those and others, each once.
+    pub fn with(&self, others: &Self) -> Self {
+        let new = |all: &[Mailbox]| -> Vec<Mailbox> {
+            all.iter().filter(|other| !self.addresses().any(|known| *known == other.email)).cloned().collect()
+        };
+        let both = |own: &[Mailbox], others: &[Mailbox]| [own, &new(others)].concat();
+        Self { to: both(&self.to, &others.to), cc: both(&self.cc, &others.cc), bcc: both(&self.bcc, &others.bcc) }
+    }
+
+    /// Those of them whose address is right.
+    pub fn only(&self, right: impl Fn(&Address) -> bool) -> Self {
+        let some = |all: &[Mailbox]| -> Vec<Mailbox> { all.iter().filter(|m| right(&m.email)).cloned().collect() };
+        Self { to: some(&self.to), cc: some(&self.cc), bcc: some(&self.bcc) }
+    }
+}
+
+/// Recipients as text.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    to: Vec<String>,
+    cc: Vec<String>,
+    bcc: Vec<String>,
+}
+
+impl From<To> for Written {
+    fn from(To { to, cc, bcc }: To) -> Self {
+        let text = |all: Vec<Mailbox>| all.iter().map(ToString::to_string).collect();
+        Self { to: text(to), cc: text(cc), bcc: text(bcc) }
+    }
+}
+
+impl TryFrom<Written> for To {
+    type Error = String;
+
+    fn try_from(Written { to, cc, bcc }: Written) -> Result<Self, String> {
+        let read = |all: Vec<String>| all.iter().map(|text| mailbox(text)).collect::<Result<Vec<_>, _>>();
+        Ok(Self { to: read(to)?, cc: read(cc)?, bcc: read(bcc)? })
     }
 }
 
@@ -135,31 +174,6 @@ impl Plan {
         })
     }
 
-    /// What is wrong with each template, and its setting.
-    pub fn problems(config: &EmailSettings) -> Vec<(&'static str, String)> {
-        let list = |text: &Option<String>| text.as_deref().map_or(Ok(()), |text| Recipients::parse(text).map(drop));
-        let template = |text: &str| Template::parse(text, Escape::Prose).map(drop);
-        let maybe = |text: &Option<String>| text.as_deref().map_or(Ok(()), template);
-        let digest = |text: &str| {
-            Template::parse(text, Escape::Prose).and_then(|t| t.check_names(&DIGEST).map_err(Error::fatal))
-        };
-        let checks = [
-            ("email.to", Recipients::parse(&config.to).map(drop)),
-            ("email.cc", list(&config.cc)),
-            ("email.bcc", list(&config.bcc)),
-            ("email.subject", template(&config.subject)),
-            ("email.text", maybe(&config.text)),
-            ("email.html", maybe(&config.html)),
-            ("email.cleared.subject", template(&config.cleared_subject)),
-            ("email.cleared.text", template(&config.cleared_text)),
-            ("email.thread", template(&config.thread)),
-            ("email.digest.subject", digest(&config.digest_subject)),
-            ("email.digest.text", digest(&config.digest_text)),
-            ("email.digest.html", config.digest_html.as_deref().map_or(Ok(()), digest)),
-        ];
-        checks.into_iter().filter_map(|(key, checked)| Some((key, checked.err()?.one_line()))).collect()
-    }
-
     /// The thread that a record belongs to.
     pub fn thread(&self, record: &SinkRecord) -> Result<Option<String>> {
         let Some(template) = &self.thread else { return Ok(None) };
@@ -167,11 +181,24 @@ impl Plan {
         Ok(Some(thread).filter(|text| !text.trim().is_empty()))
     }
 
+    /// Whether mails form threads.
+    pub fn has_threads(&self) -> bool {
+        self.thread.is_some()
+    }
+
     /// What is to be said about a record whose thread has had this mail.
     pub fn say(&self, record: &SinkRecord, key: Option<String>, thread: Option<&Thread>) -> Result<Said> {
-        let mut names = names(record);
-        names.insert("thread".into(), thread.map_or(Json::Null, |thread| json!({ "subject": thread.subject })));
-        let names = Json::Object(names);
+        let names = with_thread(record, thread);
+        let to = To { to: self.to.of(&names)?, cc: self.cc.of(&names)?, bcc: self.bcc.of(&names)? };
+        self.say_to(record, to, key, names)
+    }
+
+    /// What is to be said about the end of an alarm to those who know of its beginning: its record may tell nothing of them.
+    pub fn say_over(&self, record: &SinkRecord, to: To, key: String, thread: Option<&Thread>) -> Result<Said> {
+        self.say_to(record, to, Some(key), with_thread(record, thread))
+    }
+
+    fn say_to(&self, record: &SinkRecord, to: To, thread: Option<String>, names: Json) -> Result<Said> {
         let texts = if is_active(record) { &self.raised } else { &self.cleared };
         let (subject, text, html) = texts.render(&names)?;
         let text = match text {
@@ -179,8 +206,7 @@ impl Plan {
             None => serde_json::to_string_pretty(&names["value"])
                 .map_err(|e| Error::data("writing the value as JSON").caused_by(e))?,
         };
-        let to = To { to: self.to.of(&names)?, cc: self.cc.of(&names)?, bcc: self.bcc.of(&names)? };
-        Ok(Said { to, subject, text, html, thread: key, names })
+        Ok(Said { to, subject, text, html, thread, names })
     }
 
     /// The mail about one record.
@@ -278,6 +304,12 @@ fn names(record: &SinkRecord) -> Map<String, Json> {
     names.insert("time".into(), json!(record.timestamp.map(time::rfc3339)));
     names.insert("thread".into(), Json::Null);
     names
+}
+
+fn with_thread(record: &SinkRecord, thread: Option<&Thread>) -> Json {
+    let mut names = names(record);
+    names.insert("thread".into(), thread.map_or(Json::Null, |thread| json!({ "subject": thread.subject })));
+    Json::Object(names)
 }
 
 /// A header has one line, whatever records hold.

@@ -3,6 +3,7 @@
 use std::{fmt, future::Future, time::Duration};
 
 use connect_api::{Error, Result};
+use connector_http::CertificateTrouble;
 use lettre::{
     Address,
     transport::smtp::{
@@ -280,8 +281,26 @@ impl Smtp {
     }
 
     fn unreached(&self, doing: &str, e: Trouble) -> Error {
-        Error::retriable(doing.to_owned()).caused_by(e.to_string())
+        let why = e.to_string();
+        let error = match certificate_way_out(&why) {
+            Some(way_out) => Error::fatal(format!("{doing}: {way_out}")),
+            None => Error::retriable(doing.to_owned()),
+        };
+        error.caused_by(why)
     }
+}
+
+/// What to do about certificates that one side refuses.
+fn certificate_way_out(why: &str) -> Option<&'static str> {
+    Some(match CertificateTrouble::of(why)? {
+        CertificateTrouble::OtherName => "set email.tls.server.name to a name that the server's certificate has",
+        CertificateTrouble::Expired => "the server's certificate has to be renewed",
+        CertificateTrouble::UnknownAuthority => "set email.tls.ca.file to the certificate of the server's authority",
+        CertificateTrouble::OursRefused => {
+            "the server wants another certificate of ours, or one at all: see email.tls.certificate.file and \
+             email.tls.key.file"
+        }
+    })
 }
 
 /// The server says that it closes the connection.

@@ -1,37 +1,40 @@
 //! Sends mails, at once or several records together.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use connect_api::{
-    Bytes, Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, State,
-    TopicPartition, async_trait,
+    Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, TopicPartition, async_trait,
 };
-use connector_alarm::place::is_active;
+use connector_alarm::place::{self, is_active};
 use connector_http::Progress;
 use lettre::Address;
 use tokio::time::Instant;
 
 use crate::{
     config::{EmailSettings, Mode, Tombstones},
-    message::{Email, Plan, Said},
+    memory::Memory,
+    message::{Email, Plan, Said, To},
     smtp::{Answered, Smtp},
-    thread::Thread,
 };
 
-/// When a mail is tried again of which others around it were taken.
-const SOON: Duration = Duration::from_millis(200);
 const MINUTE: Duration = Duration::from_secs(60);
-/// The name of the state.
-const STATE: &str = "threads";
 
 /// A record that waits for a digest.
+#[derive(Clone)]
 struct Held {
     record: SinkRecord,
     said: Said,
+}
+
+/// What became of a mail.
+struct Sent {
+    /// Who got it.
+    got: BTreeSet<Address>,
+    /// Why others will not get it.
+    refused: Option<Error>,
 }
 
 /// A mail that some recipients have got, and others may get later.
@@ -40,6 +43,8 @@ struct Partly {
     id: String,
     done: BTreeSet<Address>,
     refused: Vec<Answered>,
+    /// When a recipient was refused for now for the first time.
+    since: Option<Instant>,
 }
 
 /// A running task.
@@ -47,15 +52,20 @@ pub struct EmailTask {
     context: SinkContext,
     plan: Plan,
     smtp: Smtp,
-    threads: Arc<dyn State>,
+    memory: Memory,
     tombstones: Tombstones,
     mode: Mode,
     interval: Duration,
     most: usize,
     per_minute: Option<usize>,
+    /// How long recipients are tried again; none is without end.
+    recipient_timeout: Option<Duration>,
     progress: Progress,
     partly: Partly,
     held: VecDeque<Held>,
+    /// How many records the next digest may have, while one is sent in parts because it was refused as a whole: fewer until
+    /// the bad record stood alone, then all.
+    portion: Option<usize>,
     /// When the first record that is held came.
     since: Instant,
     /// When the mails of the last minute were sent.
@@ -71,15 +81,17 @@ impl EmailTask {
         Ok(Self {
             plan: Plan::new(config, context.connector())?,
             smtp: Smtp::new(config.server()?),
-            threads: context.state(STATE).await?,
+            memory: Memory::of(&context).await?,
             tombstones: config.tombstones,
             mode: config.mode,
             interval: config.digest_interval.0,
             most: size(config.digest_records),
             per_minute: config.per_minute.map(size),
+            recipient_timeout: Some(config.recipient_timeout.0).filter(|limit| !limit.is_zero()),
             progress: Progress::new(),
             partly: Partly::default(),
             held: VecDeque::new(),
+            portion: None,
             since: Instant::now(),
             sent: VecDeque::new(),
             mails: context.counter("tocsin_email_mails_total", "Mails that the SMTP server has taken.", &[]),
@@ -111,57 +123,70 @@ impl EmailTask {
 
     /// Sends a mail about the record, or holds it for a digest.
     async fn take(&mut self, record: &SinkRecord) -> Result<()> {
-        let cleared = !is_active(record);
-        if cleared && self.tombstones == Tombstones::Ignore {
+        let over = !is_active(record);
+        if over && self.tombstones == Tombstones::Ignore {
             return Ok(());
         }
-        let key = self.plan.thread(record)?;
-        let thread = self.thread(key.as_deref())?;
-        if thread.as_ref().is_some_and(|thread| thread.has(record)) {
-            self.again.add(1);
-            return Ok(());
-        }
-        let waits = self.mode == Mode::Digest || !self.held.is_empty() || !self.has_room();
-        // Nobody was told of what is cleared.
-        if cleared && key.is_some() && thread.is_none() && self.mode == Mode::Immediate && !self.holds(key.as_deref()) {
-            return Ok(());
-        }
-        let said = self.plan.say(record, key, thread.as_ref())?;
-        if said.to.is_empty() {
-            return Ok(());
-        }
-        if waits {
+        let said = if over && self.plan.has_threads() { self.say_over(record).await? } else { self.say(record)? };
+        let Some(said) = said.filter(|said| !said.to.is_empty()) else { return Ok(()) };
+        if self.mode == Mode::Digest || !self.held.is_empty() || !self.has_room() {
             self.hold(record, said);
             return Ok(());
         }
+        let thread = said.thread.as_deref().map_or(Ok(None), |key| self.memory.thread(key))?;
         let mail = self.plan.single(record, &said, thread.as_ref())?;
-        let refused = self.send(&mail).await?;
-        self.remember(record, &said, thread.as_ref(), &mail).await?;
-        refused.map_or(Ok(()), Err)
+        let sent = self.send(&mail).await?;
+        self.remember(&[(record, &said)], &mail, &sent).await?;
+        sent.refused.map_or(Ok(()), Err)
     }
 
-    fn thread(&self, key: Option<&str>) -> Result<Option<Thread>> {
-        let Some(key) = key else { return Ok(None) };
-        self.threads.get(key).map(|bytes| Thread::read(key, &bytes)).transpose()
+    /// What is to be said about a record, unless its thread has it.
+    fn say(&self, record: &SinkRecord) -> Result<Option<Said>> {
+        let key = self.plan.thread(record)?;
+        let thread = key.as_deref().map_or(Ok(None), |key| self.memory.thread(key))?;
+        if thread.as_ref().is_some_and(|thread| thread.has(record)) {
+            self.again.add(1);
+            return Ok(None);
+        }
+        self.plan.say(record, key, thread.as_ref()).map(Some)
     }
 
-    fn holds(&self, key: Option<&str>) -> bool {
-        self.held.iter().any(|held| held.said.thread.as_deref() == key)
+    /// What is to be said about the end of an alarm, to those who were told of it or will be by what is held.
+    async fn say_over(&self, record: &SinkRecord) -> Result<Option<Said>> {
+        let alarm = place::of(record);
+        let known = self.memory.alarm(&alarm)?;
+        let mut told = known.clone().map(|open| (open.thread, open.to));
+        for held in self.held.iter().filter(|held| place::of(&held.record) == alarm) {
+            told = match (&held.said.thread, told) {
+                _ if !is_active(&held.record) => None,
+                (Some(thread), None) => Some((thread.clone(), held.said.to.clone())),
+                (Some(thread), Some((_, to))) => Some((thread.clone(), to.with(&held.said.to))),
+                (None, told) => told,
+            };
+        }
+        let Some((key, to)) = told else { return Ok(None) };
+        let thread = self.memory.thread(&key)?;
+        if thread.as_ref().is_some_and(|thread| thread.has(record)) {
+            self.again.add(1);
+            self.memory.forget(&alarm).await?;
+            return Ok(None);
+        }
+        self.plan.say_over(record, to, key, thread.as_ref()).map(Some)
     }
 
     fn hold(&mut self, record: &SinkRecord, said: Said) {
         if self.held.is_empty() {
             self.since = Instant::now();
         }
-        // After a flush that failed elsewhere records come again.
-        if !self.held.iter().any(|held| held.record.origin == record.origin) {
+        // After a flush that failed elsewhere records come again. What comes off the shelf again has a time of its own.
+        let same = |held: &Held| held.record.origin == record.origin && held.record.timestamp == record.timestamp;
+        if !self.held.iter().any(same) {
             self.held.push_back(Held { record: record.clone(), said });
         }
     }
 
-    /// Sends a mail. What comes back is why some of its recipients will not get it; an error means that nobody got it who
-    /// had not got it before.
-    async fn send(&mut self, mail: &Email) -> Result<Option<Error>> {
+    /// Sends a mail. An error means that nobody got it who had not got it before; one of the data is about its content.
+    async fn send(&mut self, mail: &Email) -> Result<Sent> {
         if self.partly.id != mail.id {
             self.partly = Partly { id: mail.id.clone(), ..Partly::default() };
         }
@@ -180,28 +205,48 @@ impl EmailTask {
             self.partly.done.extend(outcome.accepted);
             self.partly.refused.extend(outcome.refused);
             if !outcome.later.is_empty() {
-                return Err(
-                    Error::retriable("sending a mail to some of its recipients").caused_by(list(&outcome.later))
-                );
+                let since = *self.partly.since.get_or_insert_with(Instant::now);
+                let Some(limit) = self.recipient_timeout.filter(|limit| since.elapsed() >= *limit) else {
+                    return Err(
+                        Error::retriable("sending a mail to some of its recipients").caused_by(list(&outcome.later))
+                    );
+                };
+                let gave_up = |(address, text): Answered| {
+                    (address, format!("{text}, for {} s by now (email.recipient.retry.timeout.ms)", limit.as_secs()))
+                };
+                self.partly.refused.extend(outcome.later.into_iter().map(gave_up));
             }
         }
         let partly = std::mem::take(&mut self.partly);
-        if partly.refused.is_empty() {
-            return Ok(None);
-        }
         let who = if partly.done.is_empty() { "its recipients" } else { "some of its recipients, while others got it" };
-        let error = Error::data(format!("sending a mail to {who}")).caused_by(list(&partly.refused));
-        if partly.done.is_empty() { Err(error) } else { Ok(Some(error)) }
+        let why = || Error::data(format!("sending a mail to {who}")).caused_by(list(&partly.refused));
+        let refused = (!partly.refused.is_empty()).then(why);
+        Ok(Sent { got: partly.done, refused })
     }
 
-    async fn remember(&self, record: &SinkRecord, said: &Said, before: Option<&Thread>, mail: &Email) -> Result<()> {
-        let Some(key) = &said.thread else { return Ok(()) };
-        let thread = if !is_active(record) {
-            None
-        } else {
-            Some(Bytes::from(Thread::after(before, &mail.id, &said.subject, record).write()?))
-        };
-        self.threads.put(key, thread).await
+    /// Keeps of a mail's records who was told of them.
+    async fn remember(&self, about: &[(&SinkRecord, &Said)], mail: &Email, sent: &Sent) -> Result<()> {
+        if sent.got.is_empty() {
+            return Ok(());
+        }
+        let mut changes = self.memory.changes();
+        for (record, said) in about {
+            let got: To = said.to.only(|address| sent.got.contains(address));
+            changes.note(record, said, mail, &got)?;
+        }
+        if changes.write().await? {
+            self.context.request_commit();
+        }
+        Ok(())
+    }
+
+    /// Says how many records are held.
+    fn tell_held(&self) {
+        let mut held: BTreeMap<TopicPartition, u64> = BTreeMap::new();
+        for Held { record, .. } in &self.held {
+            *held.entry(place::of(record).0).or_default() += 1;
+        }
+        self.context.undelivered(held.into_iter().collect());
     }
 
     /// Whether another mail may be sent now.
@@ -219,7 +264,7 @@ impl EmailTask {
             return None;
         }
         let wanted = match self.mode {
-            Mode::Digest if self.held.len() < self.most => self.since + self.interval,
+            Mode::Digest if self.held.len() < self.most && self.portion.is_none() => self.since + self.interval,
             Mode::Digest | Mode::Immediate => self.since,
         };
         let room = match self.per_minute {
@@ -232,19 +277,12 @@ impl EmailTask {
     /// Sends what is held if it is time.
     async fn send_held(&mut self) -> Result<()> {
         while self.time().is_some_and(|time| time <= Instant::now()) {
-            let Some(to) = self.held.front().map(|held| held.said.to.clone()) else { break };
-            let (now, rest): (Vec<Held>, Vec<Held>) =
-                std::mem::take(&mut self.held).into_iter().partition(|held| held.said.to == to);
-            let sent = self.send_digest(&now).await;
-            if let Err(e) = &sent
-                && e.class() == ErrorClass::Retriable
-            {
-                // The order among those that have other recipients does not matter.
-                self.held = now.into_iter().chain(rest).collect();
-                return sent;
+            let chosen = self.next_digest();
+            if !self.send_digest(&chosen).await? {
+                continue;
             }
-            self.held = rest.into();
-            sent?;
+            let mut n = 0..;
+            self.held.retain(|_| n.next().is_none_or(|n| !chosen.contains(&n)));
         }
         if self.held.len() >= self.most
             && let Some(time) = self.time()
@@ -259,31 +297,60 @@ impl EmailTask {
         Ok(())
     }
 
-    async fn send_digest(&mut self, held: &[Held]) -> Result<()> {
-        let pairs: Vec<(&SinkRecord, &Said)> = held.iter().map(|held| (&held.record, &held.said)).collect();
+    /// Which of what is held comes next: what has the recipients of the first one. The order among those that have others
+    /// does not matter, but within a thread it does.
+    fn next_digest(&self) -> BTreeSet<usize> {
+        let Some(first) = self.held.front() else { return BTreeSet::new() };
+        let mut later = BTreeSet::new();
+        let mut chosen = BTreeSet::new();
+        for (n, held) in self.held.iter().enumerate() {
+            let thread = held.said.thread.as_deref();
+            let has_room = self.portion.is_none_or(|most| chosen.len() < most);
+            if has_room && held.said.to == first.said.to && thread.is_none_or(|thread| !later.contains(thread)) {
+                chosen.insert(n);
+            } else {
+                later.extend(thread);
+            }
+        }
+        chosen
+    }
+
+    /// Sends a mail about some of what is held, and says whether they are done with; if not, half of them come next, as
+    /// one of them is a bad record. An error is why it is to be tried again or the task cannot go on.
+    async fn send_digest(&mut self, chosen: &BTreeSet<usize>) -> Result<bool> {
+        let all: Vec<Held> = chosen.iter().filter_map(|n| self.held.get(*n)).cloned().collect();
+        let pairs: Vec<(&SinkRecord, &Said)> = all.iter().map(|held| (&held.record, &held.said)).collect();
+        let to = all.first().map(|held| &held.said.to);
         let sent = match self.plan.digest(&pairs) {
-            Ok(mail) => self.send(&mail).await.map(|refused| (mail, refused)),
+            Ok(mail) => self.send(&mail).await.map(|sent| (mail, sent)),
             Err(e) => Err(e),
         };
         let refused = match sent {
-            Ok((mail, refused)) => {
-                if self.mode == Mode::Immediate {
-                    for held in held {
-                        let before = self.thread(held.said.thread.as_deref())?;
-                        self.remember(&held.record, &held.said, before.as_ref(), &mail).await?;
-                    }
-                }
-                refused
+            Ok((mail, sent)) => {
+                self.remember(&pairs, &mail, &sent).await?;
+                sent.refused
             }
-            Err(e) if e.class() == ErrorClass::Data => Some(e),
+            Err(e) if e.class() == ErrorClass::Data && pairs.len() > 1 => {
+                self.portion = Some(pairs.len() / 2);
+                return Ok(false);
+            }
+            Err(e) if e.class() == ErrorClass::Data => {
+                // The others do not wait for more records again.
+                self.portion = Some(usize::MAX);
+                Some(e)
+            }
             Err(e) => return Err(e),
         };
         if let Some(e) = refused {
-            for held in held {
-                self.context.report(&held.record, e.clone()).await?;
+            for (record, _) in pairs {
+                self.context.report(record, e.clone()).await?;
             }
         }
-        Ok(())
+        let same = |(n, held): (usize, &Held)| !chosen.contains(&n) && Some(&held.said.to) == to;
+        if !self.held.iter().enumerate().any(same) {
+            self.portion = None;
+        }
+        Ok(true)
     }
 }
 
@@ -301,11 +368,9 @@ impl SinkTask for EmailTask {
 
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         let before = self.mails.value();
-        self.put_all(records).await.map_err(|e| {
-            // A server that fails now and then is not waited for ever longer while mails get through.
-            let goes_on = self.mails.value() > before && e.delay().is_none();
-            if goes_on && e.class() == ErrorClass::Retriable { e.retry_after(SOON) } else { e }
-        })
+        let outcome = self.put_all(records).await;
+        self.tell_held();
+        outcome.map_err(|e| if self.mails.value() > before { e.advanced() } else { e })
     }
 
     fn due(&self) -> Option<Instant> {
@@ -323,7 +388,9 @@ impl SinkTask for EmailTask {
                 offset: first.map_or(o.offset, |first| first.min(o.offset)),
             }
         };
-        Ok(offsets.iter().map(safe).collect())
+        let safe: Vec<PartitionOffset> = offsets.iter().map(safe).collect();
+        self.memory.flushed(&safe);
+        Ok(safe)
     }
 
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
@@ -332,6 +399,9 @@ impl SinkTask for EmailTask {
             partitions.iter().any(|p| p.partition == at.partition && p.topic == at.topic)
         };
         self.held.retain(|held| !gone(held));
+        self.portion = None;
+        self.memory.close(partitions);
+        self.tell_held();
         Ok(())
     }
 

@@ -1,50 +1,22 @@
 //! The email sink with a real SMTP server.
 
+mod setup;
+
 use std::{sync::Arc, time::Duration};
 
 use connect_api::{
-    Check, Connector, ErrorClass, Rendering, Settings, SinkConnector, SinkRecord, SinkTask, SinkTrial, TopicPartition,
-    Value, config::Config,
+    Check, Connector, ErrorClass, Headers, Rendering, Row, Settings, SinkConnector, SinkRecord, SinkTrial,
+    TopicPartition, config::Config,
 };
 use connect_testkit::{Host, sink};
+use connector_alarm::{Alarm, Priority, ShelvedAlarm};
 use connector_email::EmailSink;
+use setup::{cleared, record, settings, start, subjects};
 use xtask::servers::{Aiosmtpd, MailSecurity, Server, without};
-
-fn settings(port: u16, more: &[(&str, &str)]) -> Settings {
-    let mut settings = Settings::from([
-        ("email.smtp.host", "127.0.0.1"),
-        ("email.smtp.port", port.to_string().as_str()),
-        ("email.smtp.security", "none"),
-        ("email.from", "Alarms <alarms@example.org>"),
-        ("email.to", "ops@example.org"),
-        ("email.subject", "{{key}}: {{value}}"),
-        ("email.text", "{{value}}"),
-    ]);
-    settings.extend(&more.iter().copied().collect());
-    settings
-}
-
-async fn start(settings: &Settings, host: &Arc<Host>) -> Box<dyn SinkTask> {
-    let config = <EmailSink as Connector>::Config::parse(settings).expect("settings");
-    EmailSink::start_task(config, host.sink(settings).0).await.expect("task")
-}
 
 async fn trial(settings: &Settings, host: &Arc<Host>) -> Box<dyn SinkTrial> {
     let config = <EmailSink as Connector>::Config::parse(settings).expect("settings");
     EmailSink::start_trial(config, host.sink(settings).0).await.expect("trial").expect("there is one")
-}
-
-fn record(offset: i64, key: &str, value: &str) -> SinkRecord {
-    sink::record("t", offset, key, value)
-}
-
-fn cleared(offset: i64, key: &str) -> SinkRecord {
-    sink::record("t", offset, key, Value::Null)
-}
-
-/// Subjects of the mails that the server has, in order.
-fn subjects(server: &Aiosmtpd) -> Vec<String> {
-    server.mails().expect("mails").iter().map(|mail| mail.header("Subject").expect("subject")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,6 +154,7 @@ async fn records_of_a_digest_are_safe_once_it_is_sent() {
     let records = [record(10, "ann", "1"), record(11, "bob", "2"), cleared(12, "ann"), record(13, "", "nobody")];
     sink::deliver(&mut *task, &records, &host).await.expect("put");
     assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 10, "nothing is safe");
+    assert_eq!(host.undelivered(), 3);
     assert_eq!(server.mails().expect("mails").len(), 0);
     while let Some(due) = task.due() {
         tokio::time::sleep_until(due).await;
@@ -197,7 +170,7 @@ async fn records_of_a_digest_are_safe_once_it_is_sent() {
     assert_eq!(subjects(&server)[2], "4 messages, the first one: ann: 14");
     assert_eq!(sink::flush(&mut *task, &more).await.expect("flush")[0].offset, 18);
     task.close(&[TopicPartition { topic: "t".into(), partition: 0 }]).await.expect("close");
-    assert_eq!(task.due(), None);
+    assert_eq!((task.due(), host.undelivered()), (None, 0));
     sink::stop(task).await;
     assert_eq!(server.mails().expect("mails").len(), 3);
 }
@@ -212,7 +185,9 @@ async fn beyond_so_many_mails_a_minute_records_wait_for_a_digest() {
     let rules = [("email.max.per.minute", "3"), ("email.digest.max.records", "5")];
     let mut task = start(&settings(server.port(), &rules), &host).await;
     let records: Vec<SinkRecord> = (0..7).map(|n| record(n, &format!("k{n}"), "x")).collect();
+    let began = tokio::time::Instant::now();
     sink::deliver(&mut *task, &records, &host).await.expect("put");
+    let took = began.elapsed();
     assert_eq!(subjects(&server), ["k0: x", "k1: x", "k2: x"]);
     assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 3);
     let due = task.due().expect("when there is room");
@@ -222,7 +197,8 @@ async fn beyond_so_many_mails_a_minute_records_wait_for_a_digest() {
     let more = [record(7, "k7", "x"), record(8, "k8", "x"), cleared(9, "k4")];
     let e = task.put(&more).await.expect_err("too many");
     assert!(e.class() == ErrorClass::Retriable && e.delay().is_some_and(|d| d > Duration::from_secs(30)), "{e:?}");
-    tokio::time::sleep_until(due).await;
+    // Then there is room for the first mail's successor, and a little later for those of the others.
+    tokio::time::sleep_until(due + took).await;
     sink::deliver(&mut *task, &more, &host).await.expect("put");
     assert_eq!(sink::flush(&mut *task, &more).await.expect("flush")[0].offset, 10);
     sink::stop(task).await;
@@ -231,6 +207,74 @@ async fn beyond_so_many_mails_a_minute_records_wait_for_a_digest() {
     let mails = server.mails().expect("mails");
     assert_eq!(mails[5].header("In-Reply-To"), mails[3].header("Message-ID"), "the digest was the first mail about it");
     assert!(["k3", "k4", "k5", "k6", "k7"].iter().all(|key| mails[3].text.contains(&format!("{key}: x"))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_that_is_refused_is_halved_until_the_bad_record_stands_alone() {
+    if without("aiosmtpd") {
+        return;
+    }
+    let rules = [
+        ("email.mode", "digest"),
+        ("email.digest.interval.ms", "3600000"),
+        ("email.digest.max.records", "10"),
+        ("email.digest.subject", "{% for r in records %}{{r.key}} {% endfor %}"),
+    ];
+    // The server refuses its content, or it cannot be made.
+    let unmade = ("email.digest.text", "{% for r in records %}{{ 1 // r.value|length }}{{r.text}}{% endfor %}");
+    for (bad, more) in [("[reject]", None), ("", Some(unmade))] {
+        for positions in [&[0][..], &[4], &[9], &[2, 7]] {
+            let server = Aiosmtpd::start().expect("server");
+            let host = Host::new();
+            let all: Vec<(&str, &str)> = rules.iter().copied().chain(more).collect();
+            let mut task = start(&settings(server.port(), &all), &host).await;
+            let value = |n: &i64| if positions.contains(n) { bad } else { "good" };
+            let records: Vec<SinkRecord> = (0..10).map(|n| record(n, &format!("k{n}"), value(&n))).collect();
+            sink::deliver(&mut *task, &records, &host).await.expect("put");
+            assert_eq!(task.due(), None, "nothing waits for an hour");
+            let told: Vec<String> = subjects(&server).join(" ").split_whitespace().map(str::to_owned).collect();
+            let expected = (0..10).filter(|n| !positions.contains(n)).map(|n| format!("k{n}"));
+            assert_eq!(told, expected.collect::<Vec<_>>(), "{positions:?}");
+            let reported: Vec<i64> = host.reported().iter().filter_map(|(offset, _)| *offset).collect();
+            assert_eq!(reported, positions, "{:?}", host.reported());
+            assert!(subjects(&server).len() <= 8, "{:?}", subjects(&server));
+            assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 10);
+        }
+    }
+
+    // Recipients who are refused are not refused because of a record: one mail says so.
+    let server = Aiosmtpd::start().expect("server");
+    let host = Host::new();
+    let all: Vec<(&str, &str)> = rules.iter().copied().chain([("email.to", "refused@example.org")]).collect();
+    let mut task = start(&settings(server.port(), &all), &host).await;
+    let records: Vec<SinkRecord> = (0..10).map(|n| record(n, &format!("k{n}"), "good")).collect();
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    assert_eq!((host.reported().len(), server.mails().expect("mails").len()), (10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_is_told_but_for_its_bad_record_at_the_pace_that_is_allowed() {
+    if without("aiosmtpd") {
+        return;
+    }
+    let server = Aiosmtpd::start().expect("server");
+    let host = Host::new();
+    let mut task = start(&settings(server.port(), &[("email.max.per.minute", "2")]), &host).await;
+    let value = |n: i64| if n == 5 { "[reject]" } else { "good" };
+    let records: Vec<SinkRecord> = (0..8).map(|n| record(n, &format!("k{n}"), value(n))).collect();
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    assert_eq!(server.mails().expect("mails").len(), 2);
+    while let Some(due) = task.due() {
+        tokio::time::sleep_until(due).await;
+        sink::deliver(&mut *task, &[], &host).await.expect("put");
+        let found = server.mails().expect("mails").len();
+        assert!(found <= 2 || tokio::time::Instant::now() >= due, "{found}");
+    }
+    let text: String = server.mails().expect("mails").iter().map(|mail| mail.text.clone()).collect();
+    for n in 0..8 {
+        assert_eq!(text.contains(&format!("k{n}: good")), n != 5, "{n}");
+    }
+    assert_eq!(host.reported().iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [Some(5)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,8 +308,13 @@ async fn connections_are_secured_and_what_is_wrong_with_them_is_told() {
         assert!(matches!(&passed, Check::Passed(text) if text.contains("with user and password")), "{passed:?}");
         for (key, value, class, expected) in [
             ("email.smtp.password", "wrong", ErrorClass::Fatal, "email.smtp.password"),
-            ("email.tls.server.name", "elsewhere.example.org", ErrorClass::Retriable, "certificate verify failed"),
-            ("email.tls.server.name", "elsewhere.example.org", ErrorClass::Retriable, "hostname mismatch"),
+            (
+                "email.tls.server.name",
+                "elsewhere.example.org",
+                ErrorClass::Fatal,
+                "set email.tls.server.name to a name",
+            ),
+            ("email.tls.server.name", "elsewhere.example.org", ErrorClass::Fatal, "hostname mismatch"),
             ("email.smtp.security", other, ErrorClass::Retriable, "email.smtp.security"),
             ("email.smtp.port", "1", ErrorClass::Retriable, "refused"),
             ("email.smtp.host", "nowhere.invalid", ErrorClass::Retriable, "nowhere.invalid"),
@@ -279,7 +328,10 @@ async fn connections_are_secured_and_what_is_wrong_with_them_is_told() {
         let mut untrusted = right.clone();
         untrusted.remove("email.tls.ca.file");
         let e = trial(&untrusted, &host).await.check().await.expect_err("unknown authority");
-        assert!(e.one_line().contains("certificate verify failed"), "{e:?}");
+        assert!(e.class() == ErrorClass::Fatal && e.one_line().contains("certificate verify failed"), "{e:?}");
+        assert!(e.message().contains("set email.tls.ca.file"), "{e:?}");
+        let e = start(&untrusted, &host).await.put(&[record(1, "a", "x")]).await.expect_err("unknown authority");
+        assert_eq!(e.class(), ErrorClass::Fatal, "{e:?}");
         let mut nobody = right.clone();
         nobody.remove("email.smtp.username");
         nobody.remove("email.smtp.password");
@@ -319,4 +371,125 @@ async fn a_server_that_fails_now_and_then_gets_every_mail() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_a_certificate_gets_it() {
+    if without("aiosmtpd") {
+        return;
+    }
+    for (security, name) in [(MailSecurity::Starttls, "starttls"), (MailSecurity::Tls, "tls")] {
+        let server = Aiosmtpd::start_mutual(security).expect("server");
+        let certificates = server.certificates().expect("certificates");
+        let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+        let without = settings(
+            server.port(),
+            &[
+                ("email.smtp.host", "localhost"),
+                ("email.smtp.security", name),
+                ("email.tls.ca.file", &path(certificates.ca())),
+                ("email.connect.timeout.ms", "5000"),
+            ],
+        );
+        let host = Host::new();
+        let e = trial(&without, &host).await.check().await.expect_err("no certificate");
+        assert!(e.message().contains("connecting to") || e.message().contains("securing"), "{name}: {e:?}");
+        let with = without
+            .with("email.tls.certificate.file", path(certificates.client_certificate()))
+            .with("email.tls.key.file", path(certificates.client_key()));
+        let mut task = start(&with, &host).await;
+        sink::deliver(&mut *task, &[record(0, "a", "x")], &host).await.expect(name);
+        sink::stop(task).await;
+        assert_eq!(subjects(&server), ["a: x"]);
+        let wrong = with.with("email.tls.key.file", path(certificates.ca()));
+        let config = <EmailSink as Connector>::Config::parse(&wrong).expect("settings");
+        let e = EmailSink::start_task(config, host.sink(&wrong).0).await.err().expect("no key");
+        assert!(e.class() == ErrorClass::Fatal && e.message().contains("email.tls.key.file"), "{e:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_who_is_refused_for_now_holds_later_records_up_only_for_so_long() {
+    if without("aiosmtpd") {
+        return;
+    }
+    let server = Aiosmtpd::start().expect("server");
+    let host = Host::new();
+    let rules = [
+        ("email.to", "ops@example.org, {% if key == 'full' %}never@example.org{% endif %}"),
+        ("email.recipient.retry.timeout.ms", "1000"),
+    ];
+    let began = std::time::Instant::now();
+    let mut task = start(&settings(server.port(), &rules), &host).await;
+    let records = [record(0, "a", "x"), record(1, "full", "x"), record(2, "b", "x")];
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    sink::stop(task).await;
+    assert_eq!(subjects(&server), ["a: x", "full: x", "b: x"], "each once, in order");
+    let reported = host.reported();
+    assert_eq!(reported.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [Some(1)]);
+    let text = reported[0].1.one_line();
+    assert!(text.contains("some of its recipients") && text.contains("mailbox full, for 1 s by now"), "{text}");
+
+    // In a digest, too; those with other recipients are not held up longer either.
+    let digest = [("email.mode", "digest"), ("email.digest.interval.ms", "1"), ("email.thread", "")];
+    let all: Vec<(&str, &str)> = rules.iter().chain(&digest).copied().collect();
+    let mut task = start(&settings(server.port(), &all), &host).await;
+    let records = [record(3, "full", "y"), record(4, "b", "y")];
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    while task.due().is_some() {
+        sink::when_due(&mut *task).await.expect("put");
+    }
+    assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 5);
+    assert_eq!(host.reported().iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [Some(1), Some(3)]);
+    assert_eq!(subjects(&server)[3..], ["full: y", "b: y"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_that_comes_off_the_shelf_is_in_a_digest_also_after_a_restart() {
+    if without("aiosmtpd") {
+        return;
+    }
+    let server = Aiosmtpd::start().expect("server");
+    let host = Host::new();
+    let rules = [
+        ("email.mode", "digest"),
+        ("email.digest.interval.ms", "3000"),
+        ("shelved.alarms.topic", "shelved-alarms"),
+        ("email.subject", "{{key}}"),
+    ];
+    let settings = settings(server.port(), &rules);
+    let alarm = |offset, name: &str| sink::record("t", offset, name, Alarm::new(Priority::Life).to_value());
+    let partition = [TopicPartition { topic: "t".into(), partition: 0 }];
+    let value = ShelvedAlarm { expiration: None, reason: "noisy".into() }.to_value();
+    host.row("shelved-alarms", "pump", Some(Row { schema: None, value, headers: Headers::new(), timestamp: None }));
+    let mut task = start(&settings, &host).await;
+    task.open(&partition).await.expect("open");
+    let records = [alarm(5, "pump")];
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 6, "it is in the state");
+    host.row("shelved-alarms", "pump", None);
+    sink::when_due(&mut *task).await.expect("put");
+    // It is killed while the alarm waits for the digest.
+    drop(task);
+    assert_eq!(server.mails().expect("mails").len(), 0);
+    let mut task = start(&settings, &host).await;
+    task.open(&partition).await.expect("open");
+    let records = [alarm(6, "door")];
+    sink::deliver(&mut *task, &records, &host).await.expect("put");
+    let began = std::time::Instant::now();
+    while server.mails().expect("mails").is_empty() {
+        sink::when_due(&mut *task).await.expect("put");
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+    assert_eq!(subjects(&server), ["2 messages, the first one: door"]);
+    assert!(server.mails().expect("mails")[0].text.contains("pump"), "both are told");
+    assert_eq!(sink::flush(&mut *task, &records).await.expect("flush")[0].offset, 7);
+    sink::stop(task).await;
+    let mut task = start(&settings, &host).await;
+    task.open(&partition).await.expect("open");
+    for _ in 0..8 {
+        sink::when_due(&mut *task).await.expect("put");
+    }
+    assert_eq!(subjects(&server).len(), 1, "it is told once");
 }

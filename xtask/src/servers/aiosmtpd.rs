@@ -24,6 +24,14 @@ pub enum MailSecurity {
     Tls,
 }
 
+/// How a server knows who sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Not,
+    ByPassword,
+    ByCertificate,
+}
+
 /// A mail that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
@@ -67,20 +75,25 @@ impl Aiosmtpd {
 
     /// Starts one that takes mails of everybody.
     pub fn start() -> Result<Self> {
-        Self::launch(MailSecurity::None, false, 0)
+        Self::launch(MailSecurity::None, Known::Not, 0)
     }
 
     /// Starts one that takes mails of [`USER`](Self::USER) only.
     pub fn start_secure(security: MailSecurity) -> Result<Self> {
-        Self::launch(security, true, 0)
+        Self::launch(security, Known::ByPassword, 0)
+    }
+
+    /// Starts one that takes mails of those with a certificate of its authority only.
+    pub fn start_mutual(security: MailSecurity) -> Result<Self> {
+        Self::launch(security, Known::ByCertificate, 0)
     }
 
     /// Starts one that fails with one in so many mails: it refuses it for now, or takes it and hangs up without an answer.
     pub fn start_failing(every: usize) -> Result<Self> {
-        Self::launch(MailSecurity::None, false, every)
+        Self::launch(MailSecurity::None, Known::Not, every)
     }
 
-    fn launch(security: MailSecurity, known: bool, every: usize) -> Result<Self> {
+    fn launch(security: MailSecurity, known: Known, every: usize) -> Result<Self> {
         let python = python::interpreter(&Self::fetch(&Cache::open()?)?);
         let port = Port::claim()?;
         let dir = process::folder("aiosmtpd")?;
@@ -89,10 +102,11 @@ impl Aiosmtpd {
             MailSecurity::Starttls => ("starttls", Some(Certificates::make(dir.path())?)),
             MailSecurity::Tls => ("tls", Some(Certificates::make(dir.path())?)),
         };
-        let (user, password) = if known { (Self::USER, Self::PASSWORD) } else { ("", "") };
+        let (user, password) = if known == Known::ByPassword { (Self::USER, Self::PASSWORD) } else { ("", "") };
+        let certificate = if known == Known::ByCertificate { "certificate" } else { "" };
         let mut command = Command::new(python);
         command.args(["-c", PROGRAM]).arg(port.number().to_string()).arg(name).arg(dir.path());
-        command.args([user, password]).arg(every.to_string());
+        command.args([user, password]).arg(every.to_string()).arg(certificate);
         let address = port.address();
         let launch = Launch {
             name: "aiosmtpd",
@@ -107,6 +121,11 @@ impl Aiosmtpd {
     /// Where it listens, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// The certificates of a secure one, for clients, too.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
     }
 
     /// The authority of its certificate (PEM), which is for localhost and 127.0.0.1.

@@ -12,7 +12,7 @@ import threading
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-port, security, folder, user, password, every = sys.argv[1:7]
+port, security, folder, user, password, every, certificate = sys.argv[1:8]
 every = int(every)
 
 
@@ -64,6 +64,9 @@ if user:
 if security != "none":
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder + "/broker.pem", folder + "/broker.key")
+    if certificate:
+        context.load_verify_locations(folder + "/ca.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
     settings |= {"ssl_context": context} if security == "tls" else {"tls_context": context, "require_starttls": True}
 Controller(Handler(), **settings).start()
 print("ready", flush=True)
