@@ -1,5 +1,7 @@
 //! Files of each partition: every record once and in order, whatever happens to the task and to the files.
 
+mod once;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -14,60 +16,7 @@ use connect_api::{
 };
 use connect_testkit::{Host, sink};
 use connector_file::FileSink;
-use flate2::read::MultiGzDecoder;
-
-fn settings(dir: &Path, file: &str, more: &[(&str, &str)]) -> Settings {
-    let mut settings: Settings = more.iter().copied().collect();
-    settings.set("file", format!("{}/{file}", dir.display()));
-    settings
-}
-
-async fn start(settings: &Settings, host: &Arc<Host>) -> Box<dyn SinkTask> {
-    let config = <FileSink as Connector>::Config::parse(settings).expect("settings");
-    let mut problems = connect_api::config::Problems::new();
-    FileSink::validate(&config, &mut problems);
-    assert!(problems.is_empty(), "{problems:?}");
-    let mut task = FileSink::start_task(config, host.sink(settings).0).await.expect("task");
-    task.open(&[partition()]).await.expect("open");
-    task
-}
-
-fn partition() -> TopicPartition {
-    TopicPartition { topic: "t".into(), partition: 0 }
-}
-
-fn record(offset: i64) -> SinkRecord {
-    sink::record("t", offset, format!("key-{}", offset % 3), Value::map([("n", Value::Int64(offset))]))
-}
-
-/// All files below the folder that are no journals, sorted by path, unpacked.
-fn contents(dir: &Path) -> BTreeMap<String, String> {
-    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(dir).expect("folder") {
-            let path = entry.expect("entry").path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(dir, &mut found);
-    let ours = found.into_iter().filter(|p| !p.components().any(|c| c.as_os_str() == ".file-sink"));
-    let read = |path: PathBuf| {
-        let mut text = String::new();
-        let name = path.strip_prefix(dir).expect("below").to_string_lossy().into_owned();
-        let mut file = File::open(&path).expect("file");
-        if name.contains(".gz") {
-            MultiGzDecoder::new(file).read_to_string(&mut text).unwrap_or_else(|e| panic!("{name}: {e}"));
-        } else {
-            file.read_to_string(&mut text).expect("text");
-        }
-        (name, text)
-    };
-    ours.map(read).collect()
-}
+use once::{contents, partition, record, settings, start};
 
 /// The numbers of all records, file by file.
 fn numbers(dir: &Path) -> Vec<i64> {
@@ -253,37 +202,6 @@ async fn what_somebody_removed_comes_again_and_what_somebody_renamed_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_was_made_again_is_not_taken_for_the_old_one() {
-    let dir = tempfile::tempdir().expect("folder");
-    let host = Host::new();
-    let settings = settings(dir.path(), "{{topic}}-{{partition}}.x", &[("file.format", "value")]);
-    let mut task = start(&settings, &host).await;
-    let records: Vec<SinkRecord> = (0..4).map(record).collect();
-    sink::deliver(&mut *task, &records, &host).await.expect("put");
-    sink::flush(&mut *task, &records).await.expect("flush");
-    sink::stop(task).await;
-    let mut task = start(&settings, &host).await;
-    sink::deliver(&mut *task, &records[2..], &host).await.expect("what is there is passed over");
-    let mut other = record(1);
-    other.timestamp = Some(1_000_000);
-    let e = sink::deliver(&mut *task, &[other.clone()], &host).await.expect_err("another record");
-    assert!(
-        e.class() == ErrorClass::Fatal && e.message().contains("t-0: its files have records up to offset 3"),
-        "{e:?}"
-    );
-    sink::stop(task).await;
-
-    // A person says so.
-    let config = <FileSink as Connector>::Config::parse(&settings).expect("settings");
-    assert!(FileSink::alter_offsets(&config, &[(partition(), Some(1))]).expect("altered"));
-    let mut task = start(&settings, &host).await;
-    sink::deliver(&mut *task, &[other], &host).await.expect("put");
-    sink::flush(&mut *task, &records[1..2]).await.expect("flush");
-    sink::stop(task).await;
-    assert_eq!(contents(dir.path())["t-0.x"], "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n{\"n\":1}\n");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_has_one_owner_at_a_time() {
     let dir = tempfile::tempdir().expect("folder");
     let host = Host::new();
@@ -300,6 +218,75 @@ async fn a_partition_has_one_owner_at_a_time() {
     sink::stop(first).await;
     sink::stop(second).await;
     assert_eq!(contents(dir.path())["t-0"], "{\"n\":0}\n{\"n\":1}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_with_one_path_are_told_and_neither_loses_anything() {
+    let of = |topic: &str, partition: i32, offset: i64| {
+        let mut record = sink::record(topic, offset, "k", format!("{topic}-{partition}-{offset}"));
+        record.origin.partition = partition;
+        record
+    };
+    let (one, other) = (|offset| of("t", 101, offset), |offset| of("t01", 1, offset));
+    for more in [&[][..], &[("file.rotate.records", "9")]] {
+        let dir = tempfile::tempdir().expect("folder");
+        let host = Host::new();
+        let settings = settings(dir.path(), "{{topic}}0{{partition}}", &[&[("file.format", "text")], more].concat());
+        let both_at_once = async || {
+            let mut task = start(&settings, &host).await;
+            sink::deliver(&mut *task, &[one(0)], &host).await.expect("put");
+            let e = sink::deliver(&mut *task, &[other(0)], &host).await.expect_err("the same path");
+            assert!(e.class() == ErrorClass::Fatal && e.message().contains(".file-sink/test/t/101.json"), "{e:?}");
+            sink::flush(&mut *task, &[one(0)]).await.expect("flush");
+            sink::stop(task).await;
+        };
+        both_at_once().await;
+        // One after the other, with restarts.
+        let mut task = start(&settings, &host).await;
+        let e = sink::deliver(&mut *task, &[other(0)], &host).await.expect_err("the same path");
+        assert!(e.class() == ErrorClass::Fatal && e.message().contains("belongs to another partition"), "{e:?}");
+        sink::stop(task).await;
+        let mut task = start(&settings, &host).await;
+        sink::deliver(&mut *task, &[one(1)], &host).await.expect("put");
+        sink::flush(&mut *task, &[one(1)]).await.expect("flush");
+        sink::stop(task).await;
+        let all: Vec<String> = contents(dir.path()).into_values().collect();
+        assert_eq!(all, ["t-101-0\nt-101-1\n"]);
+
+        // Journals that both have the file: what may be the other's is not cut off.
+        let journals = dir.path().join(".file-sink/test");
+        fs::create_dir_all(journals.join("t01")).expect("folder");
+        fs::copy(journals.join("t/101.json"), journals.join("t01/1.json")).expect("journal");
+        let name = contents(dir.path()).into_keys().next().expect("a file");
+        File::options()
+            .append(true)
+            .open(dir.path().join(&name))
+            .and_then(|mut f| f.write_all(b"more\n"))
+            .expect("more");
+        let mut task = start(&settings, &host).await;
+        let e = sink::deliver(&mut *task, &[one(2)], &host).await.expect_err("whose bytes?");
+        assert!(e.class() == ErrorClass::Fatal && e.message().contains("belongs to another partition"), "{e:?}");
+        sink::stop(task).await;
+        assert_eq!(contents(dir.path())[&name], "t-101-0\nt-101-1\nmore\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_no_journal_knows_is_not_written_over() {
+    let dir = tempfile::tempdir().expect("folder");
+    let host = Host::new();
+    let rules = [("file.rotate.records", "9"), ("file.format", "value")];
+    let settings = settings(dir.path(), "{{topic}}/{{partition}}", &rules);
+    let mut task = start(&settings, &host).await;
+    sink::deliver(&mut *task, &[record(0)], &host).await.expect("put");
+    sink::flush(&mut *task, &[record(0)]).await.expect("flush");
+    sink::stop(task).await;
+    fs::remove_dir_all(dir.path().join(".file-sink")).expect("a journal that somebody removed");
+    let mut task = start(&settings, &host).await;
+    let e = sink::deliver(&mut *task, &[record(0)], &host).await.expect_err("there already");
+    assert!(e.class() == ErrorClass::Fatal && e.message().contains("0-00000000000000000000.part"), "{e:?}");
+    sink::stop(task).await;
+    assert_eq!(contents(dir.path())["t/0-00000000000000000000.part"], "{\"n\":0}\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

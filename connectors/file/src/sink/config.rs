@@ -2,12 +2,12 @@
 
 use connect_api::{
     Error, Result,
-    config::{Key, Millis, Problems, Width},
+    config::{ConfigType, Key, KeyType, Millis, Problems, Width},
     template::Template,
 };
 
 use super::{
-    format::{Column, Lines, Member},
+    format::{Column, CsvStyle, Lines, Member},
     paths::Paths,
 };
 
@@ -25,6 +25,17 @@ connect_api::config_enum! {
         Template = "template",
         /// The value as text.
         Text = "text",
+    }
+}
+
+connect_api::config_enum! {
+    /// Which cells of CSV are in quotation marks.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Quote {
+        /// Those that could not be read otherwise.
+        Needed = "needed",
+        /// All.
+        Always = "always",
     }
 }
 
@@ -108,6 +119,11 @@ connect_api::config! {
             .check(|columns: &Vec<String>| Column::list(columns).map(drop)).form("File", Width::Long, "Columns"),
         /// Whether a file of csv begins with a line of the columns' names.
         csv_header: bool = Key::new("file.csv.header").default("true").form("File", Width::Short, "Header line"),
+        /// What separates the cells of csv: one character such as ; or |, or tab.
+        csv_separator: Separator = Key::new("file.csv.separator").default(",").form("File", Width::Short, "Separator"),
+        /// Which cells of csv are in quotation marks: needed for those with a separator, a quotation mark or a line break;
+        /// always for all.
+        csv_quote: Quote = Key::new("file.csv.quote").default("needed").form("File", Width::Short, "Quotation marks"),
         /// Template of a line, over the names topic, partition, offset, timestamp, key, value and headers, such as
         /// {{timestamp}} {{value.message}}. Null leaves a blank.
         template: Option<String> = Key::new("file.template").form("File", Width::Long, "Template"),
@@ -133,6 +149,29 @@ connect_api::config! {
         /// Most files of a task that are open at a time. Beyond that those are closed that have not been written to for the
         /// longest time, and opened again when they are.
         open_limit: i32 = Key::new("file.open.limit").default("200").low().at_least(1).form("File", Width::Short, "Open files"),
+    }
+}
+
+/// The default of `file.open.limit`.
+const OPEN_LIMIT: i32 = 200;
+/// What is wrong with a name that promises what is not there.
+const GZ: &str = "a name that ends in .gz needs file.gzip, and that a path of its own for each partition";
+
+/// What separates cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Separator(pub char);
+
+impl ConfigType for Separator {
+    const KIND: KeyType = KeyType::String;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut characters = text.chars();
+        match (text, characters.next(), characters.next()) {
+            ("tab" | "\\t", ..) => Ok(Self('\t')),
+            (_, Some('"' | '\n' | '\r'), None) => Err("Quotation marks and line breaks separate no cells".into()),
+            (_, Some(character), None) => Ok(Self(character)),
+            _ => Err("Expected one character, or tab".into()),
+        }
     }
 }
 
@@ -162,7 +201,9 @@ impl FileSinkConfig {
             Format::Text => Lines::Text,
             Format::Csv => {
                 let columns = Column::list(&self.csv_columns).map_err(|why| wrong("file.csv.columns", why))?;
-                Lines::Csv { columns, header: self.csv_header }
+                let style =
+                    CsvStyle { separator: self.csv_separator.0, always_quoted: self.csv_quote == Quote::Always };
+                Lines::Csv { columns, header: self.csv_header, style }
             }
             Format::Template => {
                 let source = self.template.as_deref().unwrap_or_default();
@@ -187,11 +228,24 @@ impl FileSinkConfig {
             }
             _ => {}
         }
-        if self.format != Format::Csv && !self.csv_columns.is_empty() {
-            problems.add("file.csv.columns", "file.csv.columns needs file.format csv");
+        let of_csv = [
+            ("file.csv.columns", !self.csv_columns.is_empty()),
+            ("file.csv.separator", self.csv_separator.0 != ','),
+            ("file.csv.quote", self.csv_quote != Quote::Needed),
+        ];
+        for (key, _) in of_csv.into_iter().filter(|(_, given)| *given && self.format != Format::Csv) {
+            problems.add(key, format!("{key} needs file.format csv"));
         }
         if self.format != Format::Template && self.template.is_some() {
             problems.add("file.template", "file.template needs file.format template");
+        }
+        if self.format != Format::Csv && !self.csv_header {
+            problems.add("file.csv.header", "file.csv.header needs file.format csv");
+        }
+        if self.format != Format::Json
+            && !Member::ALL.iter().map(|m| m.name()).eq(self.json_members.iter().map(String::as_str))
+        {
+            problems.add("file.json.members", "file.json.members needs file.format json");
         }
         if Paths::is_template(&self.file) {
             self.validate_files(problems);
@@ -222,7 +276,7 @@ impl FileSinkConfig {
             );
         }
         if !self.gzip && self.file.ends_with(".gz") {
-            problems.invalid("file", &self.file, "a name that ends in .gz needs file.gzip");
+            problems.invalid("file", &self.file, GZ);
         }
     }
 
@@ -232,13 +286,17 @@ impl FileSinkConfig {
             ("file.rotate.bytes", self.rotate_bytes.is_some()),
             ("file.rotate.records", self.rotate_records.is_some()),
             ("file.rotate.ms", self.rotate_after.is_some()),
-            ("file.names", self.names == Some(Names::Atomic)),
+            ("file.names", self.names.is_some()),
+            ("file.open.limit", self.open_limit != OPEN_LIMIT),
         ];
         for (key, _) in given.into_iter().filter(|(_, given)| *given) {
             problems.add(
                 key,
                 format!("{key} needs a path of its own for each partition, such as /data/{{{{topic}}}}-{{{{partition}}}}.jsonl"),
             );
+        }
+        if !self.gzip && self.file.ends_with(".gz") {
+            problems.invalid("file", &self.file, GZ);
         }
     }
 }
@@ -268,19 +326,31 @@ mod tests {
             (&[("file", "/d/x"), ("file.rotate.ms", "5")], "file.rotate.ms needs a path of its own"),
             (&[("file", "/d/{{topic}}")], "a path of its own: use {{partition}}"),
             (&[("file", "/d/{{partition}}")], "a path of its own: use {{topic}}"),
-            (&[("file", "/d/{{topic}}{{partition}}{{offset}}")], "There is no name \"offset\" here"),
-            (&[("file", "/d/{{topic}}{{partition}}{{key}}")], "needs file.rotate.ms"),
+            (&[("file", "/d/{{topic}}-{{partition}}{{offset}}")], "There is no name \"offset\" here"),
+            (&[("file", "/d/{{topic}}-{{partition}}{{key}}")], "needs file.rotate.ms"),
             (&[path, ("file.names", "atomic")], "file.names atomic needs file.rotate.ms"),
             (&[path, ("file.rotate.records", "0")], "Value must be at least 1"),
             (&[path, ("file.rotate.ms", "0")], "Value must be at least 1"),
             (&[path, ("file.format", "csv")], "needs file.csv.columns"),
             (&[path, ("file.csv.columns", "key")], "file.csv.columns needs file.format csv"),
+            (&[path, ("file.csv.separator", ";")], "file.csv.separator needs file.format csv"),
+            (&[path, ("file.csv.quote", "always")], "file.csv.quote needs file.format csv"),
+            (&[path, ("file.csv.separator", ";;")], "Expected one character, or tab"),
+            (&[path, ("file.csv.separator", "\"")], "separate no cells"),
             (&[path, ("file.format", "csv"), ("file.csv.columns", "key,nope.x")], "nope is none of topic"),
             (&[path, ("file.format", "template")], "needs file.template"),
             (&[path, ("file.template", "x")], "file.template needs file.format template"),
             (&[path, ("file.format", "template"), ("file.template", "{{x")], "parsing the template"),
             (&[path, ("file.json.members", "topic,x")], "x is none of topic"),
             (&[("file", "/d/{{topic}}-{{partition}}.gz")], "needs file.gzip"),
+            (&[("file", "/d/x.jsonl.gz")], "needs file.gzip"),
+            (&[("file", "/d/x"), ("file.open.limit", "9")], "file.open.limit needs a path of its own"),
+            (&[("file", "/d/x"), ("file.names", "in-place")], "file.names needs a path of its own"),
+            (&[path, ("file.csv.header", "false")], "file.csv.header needs file.format csv"),
+            (
+                &[path, ("file.format", "value"), ("file.json.members", "key")],
+                "file.json.members needs file.format json",
+            ),
         ] {
             let found = problems(settings);
             assert!(found.len() == 1 && found[0].contains(expected), "{settings:?}: {found:?}");

@@ -18,9 +18,20 @@ pub enum Lines {
         columns: Vec<Column>,
         /// Whether a file begins with their names.
         header: bool,
+        /// How rows are written.
+        style: CsvStyle,
     },
     /// What a template makes.
     Template(Template),
+}
+
+/// How the rows of comma-separated values are written.
+#[derive(Debug, Clone, Copy)]
+pub struct CsvStyle {
+    /// What stands between two cells.
+    pub separator: char,
+    /// Whether all cells are in quotation marks.
+    pub always_quoted: bool,
 }
 
 /// A part of a record.
@@ -57,7 +68,8 @@ impl Member {
         Self::ALL.into_iter().find(|m| m.name() == name).ok_or_else(|| format!("{name} is none of {}", all()))
     }
 
-    fn name(self) -> &'static str {
+    /// Its name in settings and lines.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Topic => "topic",
             Self::Partition => "partition",
@@ -121,7 +133,7 @@ impl Lines {
             Self::Record(members) => out.extend(object(members, record).into_bytes()),
             Self::Value => out.extend(to_json(&record.value).to_string().into_bytes()),
             Self::Text => out.extend(record.value.to_string().into_bytes()),
-            Self::Csv { columns, .. } => cells(columns, record, out),
+            Self::Csv { columns, style, .. } => cells(columns, *style, record, out),
             Self::Template(template) => {
                 let offset = Map::from_iter([("offset".to_owned(), Json::from(record.origin.offset))]);
                 out.extend(template.render(record, offset)?.into_bytes());
@@ -141,8 +153,8 @@ impl Lines {
 
     /// Appends what a file begins with.
     pub fn begin(&self, out: &mut Vec<u8>) {
-        if let Self::Csv { columns, header: true } = self {
-            row(columns.iter().map(|c| c.name.clone()), out);
+        if let Self::Csv { columns, header: true, style } = self {
+            row(columns.iter().map(|c| c.name.clone()), *style, out);
             out.push(b'\n');
         }
     }
@@ -158,7 +170,7 @@ fn object(members: &[Member], record: &SinkRecord) -> String {
     Json::Object(line).to_string()
 }
 
-fn cells(columns: &[Column], record: &SinkRecord, out: &mut Vec<u8>) {
+fn cells(columns: &[Column], style: CsvStyle, record: &SinkRecord, out: &mut Vec<u8>) {
     // Several columns are mostly of one value.
     let (key, value) = (to_json(&record.key), to_json(&record.value));
     row(
@@ -190,18 +202,20 @@ fn cells(columns: &[Column], record: &SinkRecord, out: &mut Vec<u8>) {
                 Some(other) => other.to_string(),
             }
         }),
+        style,
         out,
     );
 }
 
-fn row(cells: impl ExactSizeIterator<Item = String>, out: &mut Vec<u8>) {
+fn row(cells: impl ExactSizeIterator<Item = String>, style: CsvStyle, out: &mut Vec<u8>) {
+    let CsvStyle { separator, always_quoted } = style;
     // A line without anything would be no row.
     let alone = cells.len() == 1;
     for (at, cell) in cells.enumerate() {
         if at > 0 {
-            out.push(b',');
+            out.extend(separator.encode_utf8(&mut [0; 4]).as_bytes());
         }
-        if cell.contains(['"', ',', '\n', '\r']) || (alone && cell.is_empty()) {
+        if always_quoted || cell.contains(['"', separator, '\n', '\r']) || (alone && cell.is_empty()) {
             out.push(b'"');
             out.extend(cell.replace('"', "\"\"").into_bytes());
             out.push(b'"');
@@ -223,6 +237,8 @@ mod tests {
         let origin = Origin { topic: "t".into(), partition: 2, offset: 7, timestamp_type: TimestampType::CreateTime };
         SinkRecord { record, origin }
     }
+
+    const COMMAS: CsvStyle = CsvStyle { separator: ',', always_quoted: false };
 
     fn names(list: &[&str]) -> Vec<String> {
         list.iter().map(|s| (*s).to_owned()).collect()
@@ -259,14 +275,28 @@ mod tests {
             "offset",
             "topic",
         ]);
-        let lines = Lines::Csv { columns: Column::list(&columns).expect("columns"), header: true };
+        let lines = Lines::Csv { columns: Column::list(&columns).expect("columns"), header: true, style: COMMAS };
         let expected = "k,\"say \"\"hi\"\",\r\nyou\",,,\"[1,{\"\"x\"\":true}]\",true,two,7,t";
         assert_eq!(lines.text(&record).expect("line"), expected);
         let mut first = Vec::new();
         lines.begin(&mut first);
         assert_eq!(first, b"key,text,value.null,value.gone.deeper,value.list,value.list.1.x,headers.h,offset,topic\n");
-        let alone = Lines::Csv { columns: Column::list(&names(&["value.null"])).expect("column"), header: false };
+        let alone = Lines::Csv {
+            columns: Column::list(&names(&["value.null"])).expect("column"),
+            header: false,
+            style: COMMAS,
+        };
         assert_eq!(alone.text(&record).expect("line"), "\"\"");
+        let style = CsvStyle { separator: ';', always_quoted: false };
+        let other = Column::list(&names(&["text=value.text", "a,b=value.list.0", "a;b=key"])).expect("columns");
+        let lines = Lines::Csv { columns: other.clone(), header: true, style };
+        assert_eq!(lines.text(&record).expect("line"), "\"say \"\"hi\"\",\r\nyou\";1;k");
+        let mut first = Vec::new();
+        lines.begin(&mut first);
+        assert_eq!(first, b"text;a,b;\"a;b\"\n");
+        let style = CsvStyle { separator: '\t', always_quoted: true };
+        let lines = Lines::Csv { columns: other, header: true, style };
+        assert_eq!(lines.text(&record).expect("line"), "\"say \"\"hi\"\",\r\nyou\"\t\"1\"\t\"k\"");
         for wrong in ["", "nope", "value..x", "topic.x"] {
             assert!(Column::list(&names(&[wrong])).is_err(), "{wrong}");
         }

@@ -23,6 +23,9 @@ const FOLDER: &str = ".file-sink";
 pub struct Journal {
     /// The settings by which files were made, the path and a blank first.
     pub file: String,
+    /// Kafka's id of the topic whose offsets these are; none where Kafka gives none, or since offsets were set.
+    #[serde(default)]
+    pub topic: Option<String>,
     /// Offset behind the last record; none before the first one.
     pub next: Option<i64>,
     /// Latest time stamp of all records.
@@ -95,20 +98,30 @@ impl Store {
 
     /// Every journal of this partition that was written by the same setting `file`.
     pub fn all_of(base: &Path, file: &str, partition: &TopicPartition) -> Result<Vec<Self>> {
-        let all = base.join(FOLDER);
-        let connectors = match fs::read_dir(&all) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            found => found.map_err(|e| trouble("listing folder", &all, e))?,
-        };
         let mut found = Vec::new();
-        for connector in connectors {
-            let connector = connector.map_err(|e| trouble("listing folder", &all, e))?;
-            let path = path(&connector.path(), partition);
+        for connector in folders(&[base.join(FOLDER)])? {
+            let path = path(&connector, partition);
             if read(&path)?.is_some_and(|journal| journal.file.starts_with(&format!("{file} "))) {
                 found.push(Self::take(path, true)?);
             }
         }
         Ok(found)
+    }
+
+    /// The journal of another partition or connector that has a file of this path, below the base: one that was made if
+    /// `made` is its inode, or any.
+    pub fn other_with(&self, base: &Path, file: &str, made: Option<u64>) -> Result<Option<PathBuf>> {
+        let is_it = |entry: &Entry| entry.path == file && made.is_none_or(|inode| entry.inode == inode);
+        let topics = folders(&[base.join(FOLDER)]).and_then(|connectors| folders(&connectors))?;
+        for path in folders(&topics)? {
+            if path == self.path || path.extension() != Some("json".as_ref()) {
+                continue;
+            }
+            if read(&path)?.is_some_and(|journal| journal.files.iter().any(is_it)) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     /// What was written last.
@@ -137,6 +150,23 @@ impl Store {
         self.durable = journal;
         Ok(())
     }
+}
+
+/// What is in these folders.
+fn folders(of: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for folder in of {
+        let listing = |e| trouble("listing folder", folder, e);
+        match fs::read_dir(folder) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            found => {
+                for entry in found.map_err(listing)? {
+                    all.push(entry.map_err(listing)?.path());
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn folder(base: &Path, connector: &str) -> PathBuf {

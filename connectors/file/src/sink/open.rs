@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     mem,
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,7 +17,7 @@ use connect_api::{Error, Result};
 use flate2::{Compression, write::GzEncoder};
 
 use super::{
-    journal::{Entry, sync_folder, sync_folders},
+    journal::{Entry, Store, sync_folder, sync_folders},
     paths::Paths,
     setup::Setup,
     trouble::{named, trouble},
@@ -96,8 +96,8 @@ impl Open {
         location(&self.entry, setup)
     }
 
-    /// Looks what is in the place of a file that is to be made, before it is.
-    pub fn prepare(&mut self, setup: &Setup) -> Result<()> {
+    /// Looks what is in the place of a file that is to be made, before it is; `known` says that an attempt was made before.
+    pub fn prepare(&mut self, setup: &Setup, journal: &Store, known: bool) -> Result<()> {
         let complete = setup.paths.base().join(&self.entry.path);
         match fs::metadata(&complete) {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -113,15 +113,35 @@ impl Open {
             }
             Ok(found) => self.entry.length = if self.entry.part { 0 } else { found.len() },
         }
+        let part = Paths::incomplete(&complete);
+        if self.entry.part && !known && fs::metadata(&part).is_ok_and(|found| found.len() > 0) {
+            if let Some(other) = journal.other_with(setup.paths.base(), &self.entry.path, None)? {
+                return Err(of_another("making file", &part, &other));
+            }
+            return Err(Error::fatal(format!(
+                "making file {}: it is already there, and this connector's journal of the partition does not know it, so its \
+                 records may be in it; move it away, or set file to another path",
+                part.display()
+            )));
+        }
         Ok(())
     }
 
-    /// Makes the file.
-    pub fn make(&mut self, setup: &Setup) -> Result<()> {
+    /// Makes the file, which the journal knows by now. One that is there is ours to write to unless another journal knows
+    /// it, too: whoever makes a file has said so before.
+    pub fn make(&mut self, setup: &Setup, journal: &Store) -> Result<()> {
         let (path, base) = (self.location(setup), setup.paths.base());
         let within = path.parent().unwrap_or(base);
         // A path that no file can have fails here, whatever the class of what the system says.
         fs::create_dir_all(within).map_err(|e| trouble("making folder", within, e))?;
+        match File::options().create_new(true).append(true).open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                if let Some(other) = journal.other_with(base, &self.entry.path, None)? {
+                    return Err(of_another("making file", &path, &other));
+                }
+            }
+            made => drop(made.map_err(|e| trouble("making file", &path, e))?),
+        }
         self.open(setup)?;
         let Some(handle) = &mut self.handle else { return Ok(()) };
         let made = |e| trouble("making file", &path, e);
@@ -149,8 +169,9 @@ impl Open {
             _ => trouble("opening file", &path, e),
         })?;
         if let Err(e) = file.try_lock() {
-            let why = "somebody else writes to it; each connector and each partition needs paths of its own";
-            return Err(Error::retriable(format!("locking file {}: {why}", path.display())).caused_by(e));
+            return Err(
+                Error::retriable(format!("locking file {}: somebody else writes to it", path.display())).caused_by(e)
+            );
         }
         setup.open.fetch_add(1, Ordering::Relaxed);
         self.handle = Some(Handle { file, open: setup.open.clone() });
@@ -245,6 +266,16 @@ fn append(file: &mut File, parts: &[&[u8]], torn: &mut bool, length: u64) -> io:
     }
     *torn = false;
     Ok(parts.iter().map(|part| part.len() as u64).sum())
+}
+
+/// Says that a file is another partition's.
+pub fn of_another(doing: &str, path: &Path, journal: &Path) -> Error {
+    Error::fatal(format!(
+        "{doing} {}: it belongs to another partition or connector, that of {}; each needs paths of its own, as with / or - \
+         between {{{{topic}}}} and {{{{partition}}}}: correct the setting file, or move that journal away if nobody uses it any more",
+        path.display(),
+        journal.display()
+    ))
 }
 
 /// Where a file is.

@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use connect_api::{Error, Result, SinkRecord, TopicPartition};
+use connect_api::{Error, ErrorClass, Result, SinkRecord, TopicPartition};
 
 use super::{
     journal::{Entry, Journal, Store},
-    open::{Found, Open, complete, location},
+    open::{Found, Open, complete, location, of_another},
     setup::Setup,
     trouble::trouble,
 };
@@ -28,6 +28,15 @@ pub enum Trouble {
     Failed(Error),
     /// Somebody removed a file with records that Kafka was not told to be safe: they have to come again.
     Lost(String),
+}
+
+impl Trouble {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Failed(e) => e,
+            Self::Lost(why) => Error::retriable(why),
+        }
+    }
 }
 
 impl From<Error> for Trouble {
@@ -47,25 +56,74 @@ pub struct Partition {
     ended: Vec<Open>,
     /// The path that all records have in common, if there is one.
     series: Option<Arc<str>>,
+    /// Kafka's id of the topic, where it is known.
+    topic: Option<String>,
     next: Option<i64>,
     newest: Option<i64>,
+    /// The latest record that was passed over since it was found that the topic still is the same.
+    passed: Option<i64>,
     /// Whether it was said that records are passed over.
     said: bool,
 }
 
+/// Where a record belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Into a file.
+    New,
+    /// It is in a file already.
+    Written,
+    /// It is in a file already, or of another topic that has the name now.
+    Unsure,
+}
+
 impl Partition {
-    /// Takes up the files where the journal says that they are: what goes beyond it is cut off.
-    pub fn load(setup: &Setup, connector: &str, name: &TopicPartition) -> Result<Self> {
+    /// Takes up the files where the journal says that they are: what goes beyond it is cut off. Where they are those of a
+    /// topic with another id, others are begun.
+    pub fn load(setup: &Setup, connector: &str, name: &TopicPartition, id: Option<&str>) -> Result<Self> {
         let store = Store::open(setup.paths.base(), connector, name, setup.sync)?;
-        Self::resume(setup, name, store)
+        let mut partition = Self::resume(setup, name, store)?;
+        if !partition.is_of(id) {
+            partition.begin_anew(setup, id).map_err(Trouble::into_error)?;
+        }
+        Ok(partition)
+    }
+
+    /// Whether its files are those of the topic with this id, as far as that is known. From now on they are.
+    pub fn is_of(&mut self, id: Option<&str>) -> bool {
+        let Some(id) = id else { return true };
+        let known = self.topic.get_or_insert_with(|| id.to_owned());
+        *known == id
+    }
+
+    /// Ends all files, as the topic is another one now, of this id: it has other records under the same offsets.
+    pub fn begin_anew(&mut self, setup: &Setup, id: Option<&str>) -> Result<usize, Trouble> {
+        tracing::warn!(
+            "topic {} was deleted and created again: what files have of the old one in partition {} is complete, and records of \
+             the new one are written where the consumer group stands",
+            self.name.topic,
+            self.name.partition
+        );
+        self.go_on_at(setup, None, id)
+    }
+
+    fn go_on_at(&mut self, setup: &Setup, next: Option<i64>, id: Option<&str>) -> Result<usize, Trouble> {
+        let all: Vec<String> = self.files.keys().cloned().collect();
+        all.iter().for_each(|series| self.end(series));
+        let ended = self.checkpoint(setup)?;
+        let topic = id.map(str::to_owned);
+        self.store.write(Journal { file: setup.file.clone(), topic: topic.clone(), next, ..Journal::default() })?;
+        (self.topic, self.next, self.newest, self.passed, self.said) = (topic, next, None, None, false);
+        Ok(ended)
     }
 
     fn resume(setup: &Setup, name: &TopicPartition, store: Store) -> Result<Self> {
         let journal = store.durable();
-        let (next, newest, same) = (journal.next, journal.newest, journal.file == setup.file);
+        let (topic, next, newest) = (journal.topic.clone(), journal.next, journal.newest);
+        let same = journal.file == setup.file;
         let mut files = BTreeMap::new();
         for entry in &journal.files {
-            if !found(entry, setup)? {
+            if !found(entry, setup, &store)? {
                 continue;
             }
             if entry.done || !same {
@@ -75,42 +133,56 @@ impl Partition {
             }
         }
         let (name, ended) = (name.clone(), Vec::new());
-        Ok(Self { name, store, files, ended, series: None, next, newest, said: false })
+        Ok(Self { name, store, files, ended, series: None, topic, next, newest, passed: None, said: false })
     }
 
     /// Ends all files, and has the partition go on at an offset of somebody's choice.
     pub fn rewind(setup: &Setup, name: &TopicPartition, store: Store, next: Option<i64>) -> Result<()> {
-        let mut partition = Self::resume(setup, name, store)?;
-        for open in std::mem::take(&mut partition.files).into_values() {
-            complete(&open.entry, setup)?;
-        }
-        let file = setup.file.clone();
-        partition.store.write(Journal { file, next, newest: None, files: Vec::new() })
+        // Whatever topic has the name when it goes on: that is the one that was meant.
+        Self::resume(setup, name, store)?.go_on_at(setup, next, None).map(drop).map_err(Trouble::into_error)
     }
 
-    /// Whether a record is in the files already. An error where it is another one in its place.
-    pub fn has(&mut self, record: &SinkRecord) -> Result<bool> {
-        let (offset, Some(next)) = (record.origin.offset, self.next) else { return Ok(false) };
+    /// Where a record belongs; `sure` says that the topic was found to be the same just now. An error where it is another
+    /// one in the place of one that was written.
+    pub fn place(&self, record: &SinkRecord, sure: bool) -> Result<Place> {
+        let (offset, Some(next)) = (record.origin.offset, self.next) else { return Ok(Place::New) };
         if offset >= next {
-            return Ok(false);
+            return Ok(Place::New);
         }
-        let name = format!("{}-{}", self.name.topic, self.name.partition);
+        // What comes again comes in order, so that what goes back may be of another topic.
+        if !sure && self.passed.is_none_or(|passed| passed >= offset) {
+            return Ok(Place::Unsure);
+        }
         if record.timestamp.zip(self.newest).is_some_and(|(time, newest)| time > newest) {
-            return Err(Error::fatal(format!(
-                "writing offset {offset} of {name}: its files have records up to offset {}, and none is as new as this one. \
-                 The topic seems to have been deleted and created again: set the connector's offsets, or move the files away \
-                 with their journal, and restart it",
-                next - 1
-            )));
+            return Err(self.is_another(offset, next));
         }
-        if !self.said {
+        Ok(Place::Written)
+    }
+
+    fn is_another(&self, offset: i64, next: i64) -> Error {
+        Error::fatal(format!(
+            "writing offset {offset} of {}-{}: its files have records up to offset {}, and none is as new as this one. The \
+             topic seems to have been deleted and created again, or Kafka to have lost records: set the connector's offsets, \
+             or move the files away with their journal, and restart it",
+            self.name.topic,
+            self.name.partition,
+            next - 1
+        ))
+    }
+
+    /// Passes over a record that is in a file already.
+    pub fn pass_over(&mut self, record: &SinkRecord) {
+        self.passed = Some(record.origin.offset);
+        if let (false, Some(next)) = (self.said, self.next) {
             tracing::info!(
-                "{name}: records from offset {offset} to {} are passed over, which are in its files",
+                "{}-{}: records from offset {} to {} are passed over, which are in its files",
+                self.name.topic,
+                self.name.partition,
+                record.origin.offset,
                 next - 1
             );
             self.said = true;
         }
-        Ok(true)
     }
 
     /// Takes a record's line. Nothing is written yet.
@@ -144,7 +216,7 @@ impl Partition {
 
     /// Goes on behind a record.
     pub fn pass(&mut self, record: &SinkRecord) {
-        self.next = Some(record.origin.offset + 1);
+        (self.next, self.passed) = (Some(record.origin.offset + 1), None);
         self.newest = self.newest.max(record.timestamp);
     }
 
@@ -207,8 +279,8 @@ impl Partition {
         self.files.retain(|_, open| stays(open));
         self.ended.retain(stays);
         let files = self.files.values().chain(&self.ended).map(|open| open.entry.clone()).collect();
-        let (file, next, newest) = (setup.file.clone(), self.next, self.newest);
-        self.store.write(Journal { file, next, newest, files })?;
+        let (file, topic, next, newest) = (setup.file.clone(), self.topic.clone(), self.next, self.newest);
+        self.store.write(Journal { file, topic, next, newest, files })?;
         let ended = self.ended.len();
         // The journal knows that they are complete, so that what a crash leaves undone is done when it is read.
         while let Some(open) = self.ended.pop() {
@@ -226,7 +298,8 @@ impl Partition {
         let mut known = self.store.durable().clone();
         let mut any = false;
         for open in self.files.values_mut().chain(&mut self.ended).filter(|open| open.is_new()) {
-            open.prepare(setup)?;
+            let attempted = known.files.iter().any(|other| other.path == open.entry.path && other.inode == 0);
+            open.prepare(setup, &self.store, attempted)?;
             let (length, entry) = (open.entry.length, &open.entry);
             known.files.retain(|other| other.path != entry.path);
             known.files.push(Entry { done: false, records: 0, text: 0, length, ..entry.clone() });
@@ -236,9 +309,16 @@ impl Partition {
             return Ok(());
         }
         known.file.clone_from(&setup.file);
-        self.store.write(known)?;
+        self.store.write(known.clone())?;
         for open in self.files.values_mut().chain(&mut self.ended).filter(|open| open.is_new()) {
-            open.make(setup)?;
+            if let Err(e) = open.make(setup, &self.store) {
+                // What is another's is not ours because it was wanted.
+                if e.class() == ErrorClass::Fatal {
+                    known.files.retain(|other| other.path != open.entry.path);
+                    self.store.write(known)?;
+                }
+                return Err(e);
+            }
             if setup.open.load(std::sync::atomic::Ordering::Relaxed) > setup.open_limit {
                 open.close(setup)?;
             }
@@ -253,8 +333,8 @@ impl Partition {
 }
 
 /// Whether a file of the journal is there; brings it to the length that the journal says.
-fn found(entry: &Entry, setup: &Setup) -> Result<bool> {
-    let path = location(entry, setup);
+fn found(entry: &Entry, setup: &Setup, store: &Store) -> Result<bool> {
+    let (path, base) = (location(entry, setup), setup.paths.base());
     let found = match fs::metadata(&path) {
         Ok(found) => found,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -268,6 +348,9 @@ fn found(entry: &Entry, setup: &Setup) -> Result<bool> {
     };
     if entry.inode != 0 && entry.inode != found.ino() {
         tracing::warn!("another file has the name {}; what is in it stays as it is", path.display());
+        return Ok(false);
+    }
+    if entry.inode == 0 && store.other_with(base, &entry.path, None)?.is_some() {
         return Ok(false);
     }
     if entry.inode == 0 && entry.length == 0 && entry.part {
@@ -284,6 +367,9 @@ fn found(entry: &Entry, setup: &Setup) -> Result<bool> {
         )));
     }
     if found.len() > entry.length {
+        if let Some(other) = store.other_with(base, &entry.path, Some(found.ino()))? {
+            return Err(of_another("taking up file", &path, &other));
+        }
         tracing::info!(
             "cutting {} bytes off {}, which were not safe; their records come again",
             found.len() - entry.length,

@@ -13,6 +13,14 @@ use super::config::FileSinkConfig;
 
 /// Every name that a path can have.
 const NAMES: [&str; 8] = ["topic", "partition", "date", "hour", "timestamp", "key", "value", "headers"];
+/// Partitions whose paths templates most easily make the same.
+const ALIKE: [[(&str, i32); 2]; 5] = [
+    [("alarms", 11), ("alarms1", 1)],
+    [("1alarms", 1), ("alarms", 11)],
+    [("alarms", 1), ("alarms", 11)],
+    [("alarms", 1), ("alarms-of-another-kind", 1)],
+    [("alarms", 1), ("ALARMS", 1)],
+];
 /// What a name of a file may have in length: systems take 255 bytes, of which some are for what is added.
 const LONGEST: usize = 200;
 /// What is added to the names of files that are not complete.
@@ -50,13 +58,27 @@ impl Paths {
                 return Err(Error::fatal(format!("each partition needs a path of its own: use {{{{{needed}}}}}")));
             }
         }
-        Ok(Self {
-            base: base.into(),
-            of_partition: rest.check_names(&["topic", "partition"]).is_ok(),
-            rest,
-            numbered: config.rotates(),
-            gzip: config.gzip,
-        })
+        let of_partition = rest.check_names(&["topic", "partition"]).is_ok();
+        let paths = Self { base: base.into(), of_partition, rest, numbered: config.rotates(), gzip: config.gzip };
+        for [one, other] in ALIKE {
+            if paths.example(one).is_some_and(|path| paths.example(other) == Some(path)) {
+                let ((topic, partition), (other, of_other)) = (one, other);
+                return Err(Error::fatal(format!(
+                    "each partition needs a path of its own: partition {partition} of topic {topic} and partition {of_other} of \
+                     topic {other} have the same; put / or - between {{{{topic}}}} and {{{{partition}}}}, and both in whole"
+                )));
+            }
+        }
+        Ok(paths)
+    }
+
+    /// The path of a partition, with something for the other names; none where that does not do.
+    fn example(&self, (topic, partition): (&str, i32)) -> Option<String> {
+        let names = json!({
+            "topic": topic, "partition": partition, "date": "2000-01-01", "hour": "00", "timestamp": 0, "key": "k", "value": "v",
+            "headers": {},
+        });
+        self.rest.render_names(&names).ok()
     }
 
     /// The folder that has to be there, below which everything is.
@@ -146,7 +168,25 @@ mod tests {
         let p = paths("t-{{topic}}-{{partition}}", &[("file.gzip", "true")]);
         assert_eq!((p.base(), p.of_partition()), (Path::new("."), true));
         assert_eq!(p.series(&record("t", Value::Null)).expect("path"), "t-t-3.gz");
-        assert_eq!(paths("/{{topic}}{{partition}}", &[]).base(), Path::new("/"));
+        assert_eq!(paths("/{{topic}}-{{partition}}", &[]).base(), Path::new("/"));
+    }
+
+    #[test]
+    fn templates_that_mix_partitions_up_are_refused() {
+        for (file, same) in [
+            ("{{topic}}{{partition}}.jsonl", "partition 11 of topic alarms and partition 1 of topic alarms1"),
+            ("{{date}}/{{partition}}{{topic}}", "partition 1 of topic 1alarms"),
+            ("{{topic}}-{{partition % 10}}", "partition 1 of topic alarms and partition 11 of topic alarms"),
+            ("{{topic | first}}-{{partition}}", "topic alarms-of-another-kind"),
+            ("{{topic | upper}}-{{partition}}", "topic ALARMS"),
+        ] {
+            let settings: Settings = [("file", format!("/d/{file}"))].into_iter().collect();
+            let e = Paths::new(&FileSinkConfig::parse(&settings).expect("settings")).expect_err(file);
+            assert!(e.message().contains(same), "{file}: {e:?}");
+        }
+        for file in ["{{topic}}/{{partition}}", "{{partition}}-{{topic}}", "{{topic}}-{{value.x}}-{{partition}}"] {
+            paths(&format!("/d/{file}"), &[]);
+        }
     }
 
     #[test]

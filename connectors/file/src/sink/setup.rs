@@ -97,7 +97,9 @@ impl Setup {
 pub fn made_by(config: &FileSinkConfig) -> String {
     let lines = match config.format {
         super::config::Format::Json => format!("{:?}", config.json_members),
-        super::config::Format::Csv => format!("{:?} {}", config.csv_columns, config.csv_header),
+        super::config::Format::Csv => {
+            format!("{:?} {} {:?} {:?}", config.csv_columns, config.csv_header, config.csv_separator, config.csv_quote)
+        }
         super::config::Format::Template => format!("{:?}", config.template),
         _ => String::new(),
     };

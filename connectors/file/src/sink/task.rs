@@ -2,17 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 use connect_api::{
-    Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, TopicPartition, async_trait,
+    Counter, Error, ErrorClass, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, Topic, TopicPartition,
+    async_trait,
 };
 
 use tokio::time::Instant;
 
 use super::{
-    partition::{Partition, Trouble},
+    partition::{Partition, Place, Trouble},
     setup::Setup,
 };
 
@@ -44,22 +45,64 @@ impl FilesTask {
     }
 
     /// Takes up a partition's files, unless that is done.
-    fn load(&mut self, name: &TopicPartition) -> Result<()> {
-        if matches!(self.partitions.get(name), None | Some(State::Closed)) {
-            let partition = Partition::load(&self.setup, self.context.connector(), name)?;
+    fn load(&mut self, name: &TopicPartition, id: Option<&str>) -> Result<()> {
+        if self.is_closed(name) {
+            let partition = Partition::load(&self.setup, self.context.connector(), name, id)?;
             self.partitions.insert(name.clone(), State::Open(Box::new(partition)));
         }
         Ok(())
     }
 
+    fn is_closed(&self, name: &TopicPartition) -> bool {
+        matches!(self.partitions.get(name), None | Some(State::Closed))
+    }
+
+    async fn id(&self, topic: &Topic) -> Result<Option<Arc<str>>> {
+        Ok(self.context.topic_ids(std::slice::from_ref(topic)).await?.remove(topic))
+    }
+
+    /// Whether the record is to be written. Makes the partition ready for it.
+    async fn is_new(&mut self, name: &TopicPartition, record: &SinkRecord) -> Result<bool> {
+        if self.is_closed(name) {
+            let id = self.id(&name.topic).await?;
+            tokio::task::block_in_place(|| self.load(name, id.as_deref()))?;
+        }
+        let mut asked = false;
+        loop {
+            let Some(State::Open(partition)) = self.partitions.get_mut(name) else { return Ok(false) };
+            match partition.place(record, asked)? {
+                Place::New => return Ok(true),
+                Place::Written => {
+                    partition.pass_over(record);
+                    return Ok(false);
+                }
+                Place::Unsure => {}
+            }
+            let id = self.id(&name.topic).await?;
+            asked = true;
+            let Some(state) = self.partitions.get_mut(name) else { return Ok(false) };
+            let State::Open(partition) = state else { return Ok(false) };
+            if partition.is_of(id.as_deref()) {
+                continue;
+            }
+            match tokio::task::block_in_place(|| partition.begin_anew(&self.setup, id.as_deref())) {
+                Ok(completed) => self.completed.add(completed as u64),
+                Err(Trouble::Failed(e)) => return Err(e),
+                Err(Trouble::Lost(why)) => {
+                    *state = State::Lost(why);
+                    self.context.request_commit();
+                }
+            }
+        }
+    }
+
     /// Takes a record; nothing is written yet.
     async fn take(&mut self, name: &TopicPartition, record: &SinkRecord) -> Result<()> {
-        self.load(name)?;
-        let Self { context, setup, partitions, line, .. } = self;
-        let Some(State::Open(partition)) = partitions.get_mut(name) else { return Ok(()) };
-        if partition.has(record)? {
+        if !self.is_new(name, record).await? {
             return Ok(());
         }
+        let Self { context, setup, partitions, line, .. } = self;
+        let Some(State::Open(partition)) = partitions.get_mut(name) else { return Ok(()) };
         line.clear();
         let made = setup.lines.write(record, line).and_then(|()| partition.series(setup, record));
         match made {
@@ -126,14 +169,25 @@ impl FilesTask {
 #[async_trait]
 impl SinkTask for FilesTask {
     async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
-        for partition in partitions {
-            match tokio::task::block_in_place(|| self.load(partition)) {
-                // The next put tries it again and says so; a task that had the partition may be about to end.
-                Err(e) if e.class() == ErrorClass::Retriable => tracing::debug!("{}", e.one_line()),
-                taken_up => taken_up?,
+        // The next put tries it again and says so; a task that had the partition may be about to end.
+        let later = |e: Error| {
+            if e.class() == ErrorClass::Retriable {
+                tracing::debug!("{}", e.one_line());
+                Ok(())
+            } else {
+                Err(e)
             }
-        }
-        Ok(())
+        };
+        let topics: BTreeSet<Topic> = partitions.iter().map(|partition| partition.topic.clone()).collect();
+        let ids = match self.context.topic_ids(&topics.into_iter().collect::<Vec<_>>()).await {
+            Ok(ids) => ids,
+            Err(e) => return later(e),
+        };
+        tokio::task::block_in_place(|| {
+            partitions.iter().try_for_each(|partition| {
+                self.load(partition, ids.get(&partition.topic).map(|id| &**id)).or_else(later)
+            })
+        })
     }
 
     async fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
