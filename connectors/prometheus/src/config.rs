@@ -7,7 +7,7 @@ use connect_api::{
     config::{Key, Millis},
 };
 use connector_http::{
-    AuthConfig, HttpConfig, Joined,
+    AuthConfig, HttpConfig, Joined, OAuthConfig,
     config::{positive, server_url},
 };
 
@@ -17,13 +17,13 @@ use crate::metric::{Metrics, check_label};
 pub const REMOTE_URL: &str = "prometheus.remote.write.url";
 
 /// Settings of the sink with those of remote write's HTTP client.
-pub type PrometheusConfig = Joined<Joined<PrometheusSettings, AuthConfig>, HttpConfig>;
+pub type PrometheusConfig = Joined<Joined<Joined<PrometheusSettings, AuthConfig>, OAuthConfig>, HttpConfig>;
 
 connect_api::config! {
     /// The sink's own settings.
     #[derive(Debug, Clone)]
     pub struct PrometheusSettings {
-        /// The metrics: a list of mappings with `name`; `type` (counter, gauge or histogram); `help`; `value`, a strict
+        /// The metrics: a list of mappings with `name`, which of a counter ends in _total; `type` (counter, gauge or histogram); `help`; `value`, a strict
         /// expression such as value.duration over the names topic, partition, offset, timestamp, key, value and headers,
         /// without which a counter counts records; `when`, an expression for which records it is made; `labels`, a
         /// mapping of names to templates over the same names; `buckets` of a histogram, its upper bounds (by default

@@ -47,7 +47,8 @@ impl Connector for PrometheusSink {
     };
 
     fn validate(config: &PrometheusConfig, problems: &mut Problems) {
-        config.own.with.validate(problems);
+        config.own.own.with.validate(problems);
+        config.own.with.validate(&config.own.own.with, problems);
         config.with.validate(problems);
     }
 

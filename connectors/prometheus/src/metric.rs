@@ -82,18 +82,17 @@ impl ConfigType for Metrics {
         if items.is_empty() {
             return Err("Expected at least one metric".into());
         }
-        let mut all: Vec<Metric> = Vec::with_capacity(items.len());
+        let (mut all, mut wrong): (Vec<Metric>, Vec<String>) = (Vec::with_capacity(items.len()), Vec::new());
         for (i, item) in items.into_iter().enumerate() {
             let name =
                 item["name"].as_str().map_or_else(|| format!("metric {}", i + 1), |name| format!("metric {name}"));
-            let metric = Metric::read(item).map_err(|why| format!("{name}: {why}"))?;
-            for other in &all {
-                if other.family.name == metric.family.name {
-                    return Err(format!("{name}: there is another one of this name"));
-                }
-                refuse_clash(&metric.family, &other.family, METRICS).map_err(|e| e.to_string())?;
+            match Metric::read(item).and_then(|metric| metric.beside(&all).map(|()| metric)) {
+                Ok(metric) => all.push(metric),
+                Err(why) => wrong.push(format!("{name}: {why}")),
             }
-            all.push(metric);
+        }
+        if !wrong.is_empty() {
+            return Err(wrong.join("; "));
         }
         Ok(Self { all, text: text.to_owned() })
     }
@@ -168,6 +167,17 @@ impl Metric {
             when: given.when.as_deref().map(expression).transpose()?,
             family: Family { name: given.name.into(), help: given.help.trim().into(), kind },
         })
+    }
+
+    /// Whether it can be shown with these.
+    fn beside(&self, others: &[Self]) -> std::result::Result<(), String> {
+        for other in others {
+            if other.family.name == self.family.name {
+                return Err("there is another one of this name".into());
+            }
+            refuse_clash(&self.family, &other.family, METRICS).map_err(|e| e.to_string())?;
+        }
+        Ok(())
     }
 
     /// What a record with these names does; `None` is nothing.
@@ -319,6 +329,19 @@ mod tests {
 
     fn call(seconds: impl Into<Value>) -> Value {
         Value::map([("seconds", seconds.into()), ("to", Value::from("bob"))])
+    }
+
+    #[test]
+    fn every_wrong_metric_is_told() {
+        let text = r#"[
+            {"name": "calls", "type": "counter", "help": "C."}, {"name": "fine", "type": "gauge", "help": "F.", "value": "value"},
+            {"name": "fine", "type": "gauge", "help": "F.", "value": "value"}, {"type": "gauge", "help": "F."}]"#;
+        let why = parse(text).expect_err("wrong");
+        for part in
+            ["metric calls: a counter's name ends in _total", "metric fine: there is another", "metric 4: missing"]
+        {
+            assert!(why.contains(part), "{part} is not in {why}");
+        }
     }
 
     const CALLS: &str = r#"[

@@ -18,7 +18,10 @@ use crate::{
     config::{PrometheusConfig, REMOTE_URL},
 };
 
-const KEYS: Keys = Keys { url: REMOTE_URL, credentials: "http.token, http.username and http.password" };
+const KEYS: Keys = Keys {
+    url: REMOTE_URL,
+    credentials: "http.token, http.username and http.password, or http.oauth2.client.id and http.oauth2.client.secret",
+};
 /// As many as Prometheus itself sends at once.
 const SAMPLES: usize = 2000;
 /// The value that says that a series has ended.
@@ -89,7 +92,7 @@ impl Remote {
         let mut labels = config.remote_labels()?;
         labels.push(("connector".to_owned(), context.connector().to_string()));
         Ok(Some(Self {
-            client: Client::new(&config.with, KEYS)?.with_auth(&config.own.with)?,
+            client: Client::new(&config.with, KEYS)?.with_auth(&config.own.own.with)?.with_oauth(&config.own.with)?,
             url,
             labels,
             every: config.remote_interval.0,
@@ -161,7 +164,7 @@ impl Remote {
             .body(packed);
         let answer = self.client.send(post, doing).await?;
         match answer.status.as_u16() {
-            _ if answer.is_success() => Ok(()),
+            _ if answer.is_success() => answer.page_error(doing()).map_or(Ok(()), Err),
             404 => Err(answer.error_as(
                 ErrorClass::Fatal,
                 format!("{}: correct the path, /api/v1/write for Prometheus, and start it with --web.enable-remote-write-receiver", doing()),

@@ -90,6 +90,16 @@ impl Amount {
         }
     }
 
+    /// Whether a change of the same kind would make more of it than a number holds.
+    pub fn overflows(&self, change: &Change) -> bool {
+        match (self, change) {
+            (Self::Total(sum), Change::Add(n)) | (Self::Observed { sum, .. }, Change::Observe { value: n, .. }) => {
+                !(sum + n).is_finite()
+            }
+            _ => false,
+        }
+    }
+
     /// Applies a change of the same kind.
     pub fn apply(&mut self, change: &Change) {
         match (self, change) {
@@ -107,10 +117,10 @@ impl Amount {
         }
     }
 
-    /// Adds what another partition has; of gauges the later record wins.
+    /// Adds what another partition has, up to what a number holds; of gauges the later record wins.
     fn merge(&mut self, other: &Self) {
         match (self, other) {
-            (Self::Total(total), Self::Total(n)) => *total += n,
+            (Self::Total(total), Self::Total(n)) => *total = (*total + n).clamp(f64::MIN, f64::MAX),
             (this @ Self::Last { .. }, Self::Last { at: when, .. }) => {
                 if matches!(this, Self::Last { at, .. } if *at <= *when) {
                     *this = other.clone();
@@ -118,7 +128,7 @@ impl Amount {
             }
             (Self::Observed { counts, sum }, Self::Observed { counts: more, sum: further }) => {
                 counts.iter_mut().zip(more).for_each(|(count, n)| *count += n);
-                *sum += further;
+                *sum = (*sum + further).clamp(f64::MIN, f64::MAX);
             }
             _ => {}
         }
@@ -190,6 +200,8 @@ mod tests {
     fn totals_add_up_and_the_latest_gauge_wins() {
         let totals = [partition(Amount::Total(2.5), 0), partition(Amount::Total(4.0), 0)];
         assert_eq!(shown(FamilyKind::Counter, &totals, 0), [SeriesValue::Number(6.5)]);
+        let huge = [partition(Amount::Total(1.7e308), 0), partition(Amount::Total(1.7e308), 0)];
+        assert_eq!(shown(FamilyKind::Counter, &huge, 0), [SeriesValue::Number(f64::MAX)]);
         let last = |value, at| partition(Amount::Last { value, at, key: None }, 0);
         assert_eq!(shown(FamilyKind::Gauge, &[last(1.0, 9), last(2.0, 8)], 0), [SeriesValue::Number(1.0)]);
         assert_eq!(shown(FamilyKind::Gauge, &[last(1.0, 8), last(-2.0, 9)], 0), [SeriesValue::Number(-2.0)]);

@@ -22,7 +22,7 @@ const PIECE: usize = 500_000;
 /// Of these bytes; others are of a later program.
 const FORMAT: u32 = 1;
 /// What a piece's key has behind its partition; no topic has it in its name.
-const MARK: char = '#';
+const SEPARATOR: char = '#';
 
 #[derive(Clone, PartialEq, Message)]
 struct Entry {
@@ -38,6 +38,9 @@ struct Entry {
     further: u32,
     #[prost(bytes = "vec", tag = "5")]
     first: Vec<u8>,
+    /// Kafka's id of the topic whose offset it is.
+    #[prost(string, optional, tag = "6")]
+    topic: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -78,13 +81,22 @@ struct StoredTotals {
     metrics: Vec<StoredMetric>,
 }
 
+/// Up to where totals count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Offset of the next record.
+    pub offset: i64,
+    /// Kafka's id of the topic whose offset it is; none where Kafka gives none.
+    pub topic: Option<String>,
+    /// Number of the writing, higher than that of all before.
+    pub writing: u64,
+}
+
 /// What is stored of a partition.
 #[derive(Debug)]
 pub struct Found {
-    /// Offset of the next record.
-    pub offset: i64,
-    /// Number of the writing.
-    pub writing: u64,
+    /// Up to where.
+    pub mark: Mark,
     /// What the records before come to, of the metrics that are still as they were.
     pub totals: Totals,
     /// Names of those that are not.
@@ -144,7 +156,8 @@ pub fn load(
             None => dropped.push(metric.name),
         }
     }
-    Ok(Some(Found { offset: entry.offset, writing: entry.writing, totals, dropped }))
+    let mark = Mark { offset: entry.offset, topic: entry.topic, writing: entry.writing };
+    Ok(Some(Found { mark, totals, dropped }))
 }
 
 fn is_same(known: &Metric, stored: &StoredMetric) -> bool {
@@ -194,19 +207,15 @@ fn stored_series(labels: &Labels, cell: &Cell) -> StoredSeries {
     }
 }
 
-/// Stores totals of a partition; `writing` is higher than that of all writings before.
-pub async fn save(
-    state: &dyn State,
-    partition: &TopicPartition,
-    (offset, writing): (i64, u64),
-    packed: Vec<u8>,
-) -> Result<()> {
+/// Stores totals of a partition.
+pub async fn save(state: &dyn State, partition: &TopicPartition, mark: Mark, packed: Vec<u8>) -> Result<()> {
     let key = key_of(partition);
     let mut pieces = packed.chunks(PIECE).map(<[u8]>::to_vec);
     let first = pieces.next().unwrap_or_default();
     let further: Vec<Vec<u8>> = pieces.collect();
-    let entry =
-        Entry { format: FORMAT, offset, writing, further: u32::try_from(further.len()).unwrap_or(u32::MAX), first };
+    let Mark { offset, topic, writing } = mark;
+    let count = u32::try_from(further.len()).unwrap_or(u32::MAX);
+    let entry = Entry { format: FORMAT, offset, writing, further: count, first, topic };
     let pieces = (0..).zip(further).map(|(i, piece)| {
         let key = piece_key(&key, writing, i);
         async move { state.put(&key, Some(piece.into())).await }
@@ -218,14 +227,14 @@ pub async fn save(
 
 /// Forgets pieces of other writings.
 async fn forget_pieces(state: &dyn State, key: &str, writing: u64) -> Result<()> {
-    let (of_partition, current) = (format!("{key}{MARK}"), format!("{key}{MARK}{writing}."));
+    let (of_partition, current) = (format!("{key}{SEPARATOR}"), format!("{key}{SEPARATOR}{writing}."));
     let old = |key: &str| key.starts_with(&of_partition) && !key.starts_with(&current);
     let old: Vec<Arc<str>> = state.entries().into_iter().map(|(key, _)| key).filter(|key| old(key)).collect();
     try_join_all(old.iter().map(|key| state.put(key, None))).await.map(drop)
 }
 
 fn piece_key(key: &str, writing: u64, piece: u32) -> String {
-    format!("{key}{MARK}{writing}.{piece}")
+    format!("{key}{SEPARATOR}{writing}.{piece}")
 }
 
 #[cfg(test)]
@@ -246,6 +255,10 @@ mod tests {
 
     fn partition() -> TopicPartition {
         TopicPartition { topic: "a.b".into(), partition: 3 }
+    }
+
+    fn mark(offset: i64, writing: u64) -> Mark {
+        Mark { offset, topic: Some("id".into()), writing }
     }
 
     fn totals(series: usize) -> Totals {
@@ -280,11 +293,11 @@ mod tests {
             let packed = encode(&metrics.all, &all).expect("packed");
             let entries = packed.len().div_ceil(PIECE);
             assert_eq!(entries > 1, is_large, "{entries} pieces");
-            save(&*state, &partition(), (40 + series as i64, writing), packed).await.expect("saved");
+            save(&*state, &partition(), mark(40 + series as i64, writing), packed).await.expect("saved");
             assert_eq!(state.entries().len(), entries, "what was before is forgotten");
             assert_eq!(partitions(&*state), [partition()]);
             let found = read(&*state, TEXT);
-            assert_eq!((found.offset, found.writing, found.dropped.len()), (40 + series as i64, writing, 0));
+            assert_eq!((found.mark, found.dropped.len()), (mark(40 + series as i64, writing), 0));
             assert!(amounts(&found.totals) == amounts(&all));
             assert_eq!(found.totals[1].values().next().map(|c| c.used.ms()), Some(77));
         }
@@ -295,7 +308,7 @@ mod tests {
         let (host, metrics) = (Host::new(), Metrics::parse(TEXT).expect("metrics"));
         let state = host.state("totals").await.expect("state");
         let packed = encode(&metrics.all, &totals(3)).expect("packed");
-        save(&*state, &partition(), (9, 1), packed).await.expect("saved");
+        save(&*state, &partition(), mark(9, 1), packed).await.expect("saved");
         let found = read(&*state, &TEXT.replace("\"a\":", "\"b\":").replace("[1, 2]", "[1, 3]"));
         assert_eq!(found.dropped, ["n_total", "h"]);
         assert_eq!(found.totals.iter().map(HashMap::len).collect::<Vec<_>>(), [0, 1, 0]);

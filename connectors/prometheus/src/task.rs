@@ -10,8 +10,8 @@ use std::{
 };
 
 use connect_api::{
-    Counter, FamilyKind, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, State, TopicPartition,
-    async_trait, time::now_ms,
+    Counter, Error, FamilyKind, PartitionOffset, Result, SinkContext, SinkRecord, SinkTask, State, Topic,
+    TopicPartition, async_trait, time::now_ms,
 };
 use futures_util::future::join_all;
 use tokio::{
@@ -27,7 +27,7 @@ use crate::{
     metric::{Effect, METRICS, Metrics},
     remote::Remote,
     series::{Amount, Cell, Change, Labels, Totals},
-    stored,
+    stored::{self, Mark},
 };
 
 /// Value of each label of the series that takes what there is no room for.
@@ -57,9 +57,21 @@ struct Part {
     next: i64,
     /// Where the partition was read from on when the task got it: records before were not asked for.
     base: i64,
+    /// The latest record that was passed over since it was found that the topic still is the same.
+    passed: Option<i64>,
+    /// Kafka's id of the topic, where it is known.
+    topic: Option<String>,
     /// Number of the last writing.
     writing: u64,
     totals: Totals,
+}
+
+impl Part {
+    /// Whether its offsets are those of the topic with this id, as far as that is known. From now on they are.
+    fn is_of(&mut self, id: Option<&str>) -> bool {
+        let Some(id) = id else { return true };
+        self.topic.replace(id.to_owned()).is_none_or(|known| known == id)
+    }
 }
 
 impl PrometheusTask {
@@ -97,64 +109,97 @@ impl PrometheusTask {
         Ok(Self { context, metrics, board, seat, state, tasks, parts, overflowed, remote, unstored, ticker })
     }
 
-    /// Takes up a partition where its totals end.
-    fn take_up(&mut self, partition: &TopicPartition) -> Result<(i64, Arc<Totals>)> {
+    /// Takes up a partition where its totals end, if its topic still has this id.
+    fn take_up(&mut self, partition: &TopicPartition, id: Option<&str>) -> Result<(i64, Arc<Totals>)> {
         let found = load(&*self.state, partition, &self.metrics, &self.board)?;
-        let part = match found {
-            Some(found) => {
-                if !found.dropped.is_empty() {
+        let mut part = match found {
+            Some(stored::Found { mark, totals, dropped }) => {
+                if !dropped.is_empty() {
                     tracing::warn!(
                         "metrics that are defined otherwise than before begin anew in {}-{}: {}",
                         partition.topic,
                         partition.partition,
-                        found.dropped.join(", ")
+                        dropped.join(", ")
                     );
                 }
-                Part { next: found.offset, base: found.offset, writing: found.writing, totals: found.totals }
+                let Mark { offset, topic, writing } = mark;
+                Part { next: offset, base: offset, passed: None, topic, writing, totals }
             }
             None => {
                 let totals = self.metrics.all.iter().map(|_| HashMap::new()).collect();
-                Part { next: 0, base: 0, writing: 0, totals }
+                Part { next: 0, base: 0, passed: None, topic: None, writing: 0, totals }
             }
         };
+        if !part.is_of(id) {
+            tracing::warn!(
+                "topic {} was deleted and created again: partition {} is counted from where the consumer group stands, beside \
+                 what was counted",
+                partition.topic,
+                partition.partition
+            );
+            (part.next, part.base) = (0, 0);
+        }
         let (at, totals) = (part.base, Arc::new(part.totals.clone()));
         self.parts.insert(partition.clone(), part);
         Ok((at, totals))
     }
 
-    /// What there is to do about a record; nothing if it was counted before, or is behind one that was sought.
-    fn effects(
+    /// Whether a record is to be counted: not if it was before, or is behind one that was sought.
+    async fn is_new(
         &mut self,
         record: &SinkRecord,
         partition: &TopicPartition,
         sought: &mut BTreeSet<TopicPartition>,
-    ) -> Next {
-        let Some(part) = self.parts.get_mut(partition) else { return Next::Pass };
+    ) -> Result<bool> {
+        let Some(part) = self.parts.get_mut(partition) else { return Ok(false) };
         let offset = record.origin.offset;
         if sought.contains(partition) {
-            return Next::Pass;
+            return Ok(false);
         }
-        if offset < part.base {
-            tracing::warn!(
-                "{}-{} begins anew at offset {offset}, before {}, up to which it was counted: it was deleted and created again, \
-                 or offsets were lost. Its records are counted from there on, beside what was counted",
-                partition.topic,
-                partition.partition,
-                part.base
-            );
-            (part.next, part.base) = (offset, offset);
-            sought.insert(partition.clone());
-            // The worker's own positions follow a seek, and the record comes again.
-            self.context.seek(vec![PartitionOffset { partition: partition.clone(), offset }]);
-            return Next::Pass;
+        if offset >= part.next {
+            return Ok(true);
         }
-        if offset < part.next {
-            return Next::Pass;
+        // What comes again comes in order, so that what goes back may be of another topic.
+        let same = if part.passed.is_some_and(|passed| passed < offset) {
+            true
+        } else {
+            let mut ids = self.context.topic_ids(std::slice::from_ref(&partition.topic)).await?;
+            part.is_of(ids.remove(&partition.topic).as_deref())
+        };
+        if same && offset >= part.base {
+            part.passed = Some(offset);
+            return Ok(false);
         }
-        match self.metrics.effects(record) {
-            Ok(effects) => Next::Apply(effects),
-            Err(e) => Next::Bad(e),
+        tracing::warn!(
+            "{}-{} begins anew at offset {offset}, before {}, up to which it was counted: it was deleted and created again, \
+             or offsets were lost. Its records are counted from there on, beside what was counted",
+            partition.topic,
+            partition.partition,
+            part.next
+        );
+        (part.next, part.base, part.passed) = (offset, offset, None);
+        sought.insert(partition.clone());
+        // The worker's own positions follow a seek, and the record comes again.
+        self.context.seek(vec![PartitionOffset { partition: partition.clone(), offset }]);
+        Ok(false)
+    }
+
+    /// These effects, unless one of them makes more of a total than a number holds: the record is a bad one then.
+    fn fitting(&self, partition: &TopicPartition, effects: Vec<(usize, Effect)>) -> Result<Vec<(usize, Effect)>> {
+        let Some(part) = self.parts.get(partition) else { return Ok(effects) };
+        for (metric, effect) in &effects {
+            let Effect::Change(labels, change) = effect else { continue };
+            let Some(series) = part.totals.get(*metric) else { continue };
+            // Where there is no series it may be counted in the one of what there is no room for.
+            let cell = series.get(labels).or_else(|| series.get(&overflowing(labels.len())));
+            if cell.is_some_and(|cell| cell.amount.overflows(change)) {
+                let name = &self.metrics.all[*metric].family.name;
+                return Err(Error::data(format!(
+                    "adding to metric {name}: its total would be more than a number holds"
+                )));
+            }
         }
+        Ok(effects)
     }
 
     fn apply(&mut self, partition: &TopicPartition, effects: Vec<(usize, Effect)>, now: i64) {
@@ -191,12 +236,6 @@ impl PrometheusTask {
     }
 }
 
-enum Next {
-    Pass,
-    Apply(Vec<(usize, Effect)>),
-    Bad(connect_api::Error),
-}
-
 fn is_of_key(cell: &Cell, wanted: &str) -> bool {
     matches!(&cell.amount, Amount::Last { key: Some(key), .. } if **key == *wanted)
 }
@@ -216,8 +255,12 @@ fn admitted(
     Some(labels.clone())
 }
 
+fn overflowing(labels: usize) -> Labels {
+    vec![Arc::from(OVERFLOW); labels].into()
+}
+
 fn overflow(board: &Board, metric: usize, labels: usize, series: &mut HashMap<Labels, Cell>, now: i64) -> Labels {
-    let labels: Labels = vec![Arc::from(OVERFLOW); labels].into();
+    let labels = overflowing(labels);
     if let hash_map::Entry::Vacant(place) = series.entry(labels.clone())
         && let Some(used) = board.admit(metric, &labels, now, true)
     {
@@ -291,10 +334,12 @@ impl Drop for PrometheusTask {
 #[async_trait]
 impl SinkTask for PrometheusTask {
     async fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let topics: BTreeSet<Topic> = partitions.iter().map(|partition| partition.topic.clone()).collect();
+        let ids = self.context.topic_ids(&topics.into_iter().collect::<Vec<_>>()).await?;
         let mut from = Vec::new();
         let mut shown = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            let (offset, totals) = self.take_up(partition)?;
+            let (offset, totals) = self.take_up(partition, ids.get(&partition.topic).map(|id| &**id))?;
             shown.push((partition.clone(), totals));
             // A partition of which nothing is stored is read from where the group's offsets say.
             if offset > 0 {
@@ -317,14 +362,16 @@ impl SinkTask for PrometheusTask {
                 Some(last) if last.topic == origin.topic && last.partition == origin.partition => last,
                 other => other.insert(TopicPartition { topic: origin.topic.clone(), partition: origin.partition }),
             };
-            match self.effects(record, partition, &mut sought) {
-                Next::Pass => continue,
-                Next::Apply(effects) => self.apply(partition, effects, now),
+            if !self.is_new(record, partition, &mut sought).await? {
+                continue;
+            }
+            match self.metrics.effects(record).and_then(|effects| self.fitting(partition, effects)) {
+                Ok(effects) => self.apply(partition, effects, now),
                 // One that is not tolerated comes again when the task is restarted.
-                Next::Bad(e) => self.context.report(record, e).await?,
+                Err(e) => self.context.report(record, e).await?,
             }
             if let Some(part) = self.parts.get_mut(partition) {
-                part.next = origin.offset + 1;
+                (part.next, part.passed) = (origin.offset + 1, None);
             }
         }
         if !records.is_empty() {
@@ -359,11 +406,12 @@ impl SinkTask for PrometheusTask {
             // A writing that failed may be stored later all the same, so each has a number of its own.
             part.writing += 1;
             let packed = stored::encode(&self.metrics.all, &part.totals)?;
-            writes.push((&o.partition, (part.next, part.writing), packed));
+            let mark = Mark { offset: part.next, topic: part.topic.clone(), writing: part.writing };
+            writes.push((&o.partition, mark, packed));
         }
         let state = &*self.state;
-        let writes = writes.into_iter().map(|(partition, place, packed)| async move {
-            (partition, stored::save(state, partition, place, packed).await)
+        let writes = writes.into_iter().map(|(partition, mark, packed)| async move {
+            (partition, stored::save(state, partition, mark, packed).await)
         });
         let (mut failed, mut safe) = (None, Vec::with_capacity(offsets.len()));
         for (partition, saved) in join_all(writes).await {

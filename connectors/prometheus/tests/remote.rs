@@ -6,14 +6,18 @@ use std::{
 };
 
 use connect_api::{
-    Check, ErrorClass, Result, Settings, SinkConnector, SinkRecord, SinkTask, TopicPartition, Value, config::Config,
+    Check, Connector, ErrorClass, Result, Settings, SinkConnector, SinkRecord, SinkTask, TopicPartition, Value,
+    config::{Config, Problems},
 };
 use connect_testkit::{
     Host,
     sink::{deliver, flush, record, stop},
 };
 use connector_prometheus::{PrometheusConfig, PrometheusSink};
-use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+use wiremock::{
+    Mock, MockServer, Request, ResponseTemplate,
+    matchers::{any, header, path},
+};
 use xtask::servers::{Prometheus, without};
 
 const METRICS: &str = r#"[
@@ -35,7 +39,10 @@ fn settings(url: &str) -> Settings {
 }
 
 async fn start(host: &Arc<Host>, url: &str) -> Box<dyn SinkTask> {
-    let settings = settings(url);
+    start_with(host, settings(url)).await
+}
+
+async fn start_with(host: &Arc<Host>, settings: Settings) -> Box<dyn SinkTask> {
     let (context, _stopping) = host.sink(&settings);
     let config = PrometheusConfig::parse(&settings).expect("settings");
     let mut task = PrometheusSink::start_task(config, context).await.expect("task");
@@ -142,6 +149,19 @@ async fn what_a_server_says_is_told_with_the_way_out() {
     assert!(e.message().contains("prometheus.remote.write.url"), "{}", e.message());
 }
 
+// wiremock: a proxy's login, or another server's front page.
+#[tokio::test]
+async fn a_web_page_is_no_receiver_whatever_its_status() {
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(200).set_body_raw("\n<!DOCTYPE html><html>Log in</html>", "text/html");
+    Mock::given(any()).respond_with(page).mount(&server).await;
+    let e = check(&server.uri()).await.expect_err("a page");
+    assert!(e.class() == ErrorClass::Fatal && e.message().contains("a web page"), "{}", e.one_line());
+    let mut task = start_with_a_call(&Host::new(), &server.uri()).await;
+    let e = call_when_due(&mut *task).await.expect_err("a page");
+    assert!(e.class() == ErrorClass::Fatal && e.message().contains("prometheus.remote.write.url"), "{}", e.one_line());
+}
+
 // wiremock: answers that a Prometheus gives only when it is overloaded, or behind a proxy.
 #[tokio::test]
 async fn answers_are_classified_and_a_refused_write_is_left_out() {
@@ -167,4 +187,39 @@ async fn answers_are_classified_and_a_refused_write_is_left_out() {
     call_when_due(&mut *task).await.expect("written");
     assert_eq!(host.noted(), None);
     stop(task).await;
+}
+
+// wiremock: Prometheus has no OAuth of its own; a proxy in front of it has.
+#[tokio::test]
+async fn writes_carry_a_token_of_oauth_2_and_get_another_one_when_it_is_refused() {
+    let server = MockServer::start().await;
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let token = move |_: &Request| {
+        let token = format!("t{}", count.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        ResponseTemplate::new(200).set_body_string(format!(r#"{{"access_token": "{token}", "expires_in": 3600}}"#))
+    };
+    Mock::given(path("/token")).respond_with(token).expect(2).mount(&server).await;
+    let taken = || ResponseTemplate::new(204);
+    let first = Mock::given(path("/write")).and(header("authorization", "Bearer t0"));
+    first.respond_with(taken()).up_to_n_times(2).expect(2).mount(&server).await;
+    let second = Mock::given(path("/write")).and(header("authorization", "Bearer t1"));
+    second.respond_with(taken()).expect(1).mount(&server).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(401)).expect(1).mount(&server).await;
+    let settings = settings(&format!("{}/write", server.uri()))
+        .with("http.oauth2.token.url", format!("{}/token", server.uri()))
+        .with("http.oauth2.client.id", "tocsin")
+        .with("http.oauth2.client.secret", "s3cret");
+    let host = Host::new();
+    let mut task = start_with(&host, settings.clone()).await;
+    let records = [call(0, "ann", "bob", 30)];
+    deliver(&mut *task, &records, &host).await.expect("put");
+    flush(&mut *task, &records).await.expect("flushed");
+    for _ in 0..3 {
+        call_when_due(&mut *task).await.expect("written");
+    }
+    stop(task).await;
+    let mut problems = Problems::new();
+    let both = PrometheusConfig::parse(&settings.with("http.token", "t")).expect("single keys");
+    PrometheusSink::validate(&both, &mut problems);
+    assert_eq!(problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), ["http.oauth2.token.url"]);
 }

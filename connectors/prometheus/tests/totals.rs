@@ -88,6 +88,55 @@ async fn what_is_stored_is_shown_and_goes_on_where_it_ended() {
 }
 
 #[tokio::test]
+async fn a_record_that_makes_a_total_infinite_is_a_bad_one() {
+    let (host, settings) = (Host::new(), settings(&[]));
+    let (mut task, _stopping) = start(&host, &settings).await;
+    task.open(&[partition()]).await.expect("opened");
+    let calls = [call(0, "ann", "bob", 1.7e308), call(1, "ann", "bob", 1.7e308), call(2, "ann", "bob", 1i64)];
+    deliver(&mut *task, &calls, &host).await.expect("put");
+    flush(&mut *task, &calls).await.expect("flushed");
+    assert_eq!(shown(&host, "calls_total"), ["to=bob 2"], "it changes no metric");
+    assert_eq!(shown(&host, "calls_seconds_total"), [1.7e308.to_string()]);
+    let reported = host.reported();
+    assert!(reported.len() == 1 && reported[0].0 == Some(1), "{reported:?}");
+    assert!(reported[0].1.message().contains("calls_seconds_total: its total"), "{reported:?}");
+}
+
+#[tokio::test]
+async fn a_topic_of_another_id_is_counted_beside_the_old_one() {
+    let (host, settings) = (Host::new(), settings(&[]));
+    host.topic_id("calls", "first");
+    let calls: Vec<SinkRecord> = (0..5).map(|offset| call(offset, "ann", "bob", 1i64)).collect();
+    let (mut task, _stopping) = start(&host, &settings).await;
+    task.open(&[partition()]).await.expect("opened");
+    deliver(&mut *task, &calls[..3], &host).await.expect("put");
+    flush(&mut *task, &calls[..3]).await.expect("flushed");
+    // While the task runs.
+    host.topic_id("calls", "second");
+    deliver(&mut *task, &calls[..2], &host).await.expect("put");
+    let seek = SinkRequest::Seek(vec![PartitionOffset { partition: partition(), offset: 0 }]);
+    assert_eq!(host.requests(), [seek], "so that the worker's positions follow");
+    deliver(&mut *task, &calls[..2], &host).await.expect("put");
+    flush(&mut *task, &calls[..2]).await.expect("flushed");
+    assert_eq!(shown(&host, "calls_total"), ["to=bob 5"]);
+    drop(task);
+    // While it does not.
+    host.topic_id("calls", "third");
+    let (mut task, _stopping) = start(&host, &settings).await;
+    task.open(&[partition()]).await.expect("opened");
+    assert_eq!(host.requests().len(), 1, "read from where the group stands");
+    deliver(&mut *task, &calls, &host).await.expect("put");
+    deliver(&mut *task, &calls, &host).await.expect("what comes again is passed over");
+    flush(&mut *task, &calls).await.expect("flushed");
+    assert_eq!(shown(&host, "calls_total"), ["to=bob 10"]);
+    drop(task);
+    let (mut task, _stopping) = start(&host, &settings).await;
+    task.open(&[partition()]).await.expect("opened");
+    let seek = SinkRequest::Seek(vec![PartitionOffset { partition: partition(), offset: 5 }]);
+    assert_eq!(host.requests().last(), Some(&seek), "the new one's offset");
+}
+
+#[tokio::test]
 async fn a_topic_that_begins_anew_is_counted_from_its_beginning() {
     let (host, settings) = (Host::new(), settings(&[]));
     let (mut task, _stopping) = start(&host, &settings).await;
