@@ -1,97 +1,20 @@
 //! The source against Mosquitto, without Kafka: what is handed over, what is acknowledged, what comes again.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+mod driver;
 
-use connect_api::{
-    ErrorClass, Outcome, Result, Settings, SourceBatch, SourceConnector as _, SourceContext, SourceRecord, SourceTask,
-    TaskContext, Value, config::Config as _,
-};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use connect_api::{ErrorClass, Outcome, SourceConnector as _, SourceRecord, Value, config::Config as _};
 use connect_testkit::{Host, source, source::Fate};
 use connector_mqtt::{MqttConfig, MqttSource};
+use driver::{LOG, QUIET, SOON, VERSIONS, context, poll, settings, start, subscribed, take, texts};
 use tokio::time::{Instant, sleep, timeout};
-use xtask::servers::{Certificates, Mosquitto, Server, without};
-
-const SOON: Duration = Duration::from_secs(60);
-/// How long nothing comes that is not expected.
-const QUIET: Duration = Duration::from_millis(700);
-const VERSIONS: [&str; 2] = ["3.1.1", "5"];
-
-fn settings(broker: &Mosquitto, given: &[(&str, &str)]) -> Settings {
-    let mut settings = Settings::from([
-        ("mqtt.server.uri", format!("tcp://{}", broker.address()).as_str()),
-        ("mqtt.topics", "site/#"),
-        ("mqtt.client.id", "tested"),
-        ("mqtt.keepalive.interval.seconds", "5"),
-    ]);
-    settings.extend(&given.iter().copied().collect());
-    settings
-}
-
-fn context(host: &Arc<Host>, settings: &Settings, task: u32) -> SourceContext {
-    let stopping = connect_api::CancellationToken::new();
-    SourceContext::new(TaskContext::new("mqtt".into(), task, settings.clone(), stopping, host.clone()))
-}
-
-async fn start(host: &Arc<Host>, settings: &Settings) -> Box<dyn SourceTask> {
-    let config = MqttConfig::parse(settings).expect("settings");
-    MqttSource::start_task(config, context(host, settings, 0)).await.expect("a task")
-}
-
-/// Polls as the worker does: again after errors that may pass.
-async fn poll(task: &mut dyn SourceTask) -> Result<SourceBatch> {
-    let deadline = Instant::now() + SOON;
-    loop {
-        match timeout(SOON, task.poll()).await.expect("a batch in time") {
-            Err(e) if e.class() == ErrorClass::Retriable => {
-                assert!(Instant::now() < deadline, "{}", e.one_line());
-                sleep(Duration::from_millis(100)).await;
-            }
-            polled => return polled,
-        }
-    }
-}
-
-async fn take(task: &mut dyn SourceTask, count: usize, fate: Fate) -> Vec<SourceRecord> {
-    let mut all = Vec::new();
-    while all.len() < count {
-        let (records, slips) = poll(task).await.expect("a batch").into_parts();
-        for slip in slips {
-            let stored = slip.range.len();
-            slip.answer(match fate {
-                Fate::Stored => Outcome { stored, ..Outcome::default() },
-                Fate::Refused => Outcome::failure(connect_api::Error::retriable("kafka is away in this test")),
-            });
-        }
-        all.extend(records);
-    }
-    all
-}
-
-/// Waits until the broker has the session with its subscriptions.
-async fn subscribed(task: &mut dyn SourceTask, broker: &Mosquitto) {
-    let deadline = Instant::now() + SOON;
-    while !broker.process().log().contains("Sending SUBACK") {
-        assert!(Instant::now() < deadline, "{}", broker.process().log());
-        // Only a task that is polled connects.
-        if let Ok(Err(e)) = timeout(Duration::from_millis(50), task.poll()).await {
-            assert_eq!(e.class(), ErrorClass::Retriable, "{}", e.one_line());
-        }
-    }
-}
-
-fn texts(records: &[SourceRecord]) -> Vec<String> {
-    let text = |record: &SourceRecord| match &record.value {
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => other.to_string(),
-    };
-    records.iter().map(text).collect()
-}
+use xtask::servers::{Mosquitto, Server, without};
 
 fn header(record: &SourceRecord, key: &str) -> Option<Value> {
     record.headers.last(key).map(|header| header.value.clone())
 }
-
-const LOG: &str = "log_type all\n";
 
 #[tokio::test]
 async fn every_quality_comes_in_both_versions_and_comes_again_only_while_it_is_not_acknowledged() {
@@ -179,58 +102,6 @@ async fn what_is_under_way_while_the_broker_restarts_is_acknowledged_and_not_han
 }
 
 #[tokio::test]
-async fn a_poll_succeeds_without_a_message_when_the_broker_is_back() {
-    if without("mosquitto") {
-        return;
-    }
-    let (mut broker, host) = (Mosquitto::start_with(LOG).expect("mosquitto"), Host::new());
-    let mut task = start(&host, &settings(&broker, &[])).await;
-    subscribed(&mut *task, &broker).await;
-    source::silent(&mut *task, QUIET).await;
-    for _ in 0..2 {
-        broker.stop().expect("stop");
-        let lost = timeout(SOON, task.poll()).await.expect("in time").expect_err("the broker is away");
-        assert_eq!(lost.class(), ErrorClass::Retriable);
-        broker.start_again().expect("start");
-        let batch = poll(&mut *task).await.expect("the broker is back");
-        assert!(batch.into_parts().0.is_empty());
-        // Once is enough.
-        source::silent(&mut *task, 4 * QUIET).await;
-    }
-    source::stop(task).await;
-}
-
-#[tokio::test]
-async fn clients_that_throw_each_other_out_are_told_of_their_name() {
-    if without("mosquitto") {
-        return;
-    }
-    for version in VERSIONS {
-        let broker = Mosquitto::start_with(LOG).expect("mosquitto");
-        let settings = settings(&broker, &[("mqtt.version", version)]);
-        let (mut one, mut other) = (start(&Host::new(), &settings).await, start(&Host::new(), &settings).await);
-        let told = async |task: &mut dyn SourceTask| loop {
-            if let Err(e) = task.poll().await {
-                assert_eq!(e.class(), ErrorClass::Retriable, "{}", e.one_line());
-                if e.one_line().contains("another client may have the same mqtt.client.id=tested") {
-                    return;
-                }
-                sleep(Duration::from_millis(100)).await;
-            }
-        };
-        let either = async {
-            tokio::select! {
-                () = told(&mut *one) => {}
-                () = told(&mut *other) => {}
-            }
-        };
-        timeout(SOON, either).await.expect("it is said");
-        source::stop(one).await;
-        source::stop(other).await;
-    }
-}
-
-#[tokio::test]
 async fn properties_of_version_5_become_headers() {
     if without("mosquitto") {
         return;
@@ -310,81 +181,6 @@ async fn bad_payloads_that_nobody_tolerates_fail_the_task_and_stay_with_the_brok
         assert!(e.report().contains("not JSON"), "{}", e.report());
         source::stop(task).await;
     }
-}
-
-#[tokio::test]
-async fn tls_with_client_certificates() {
-    if without("mosquitto") {
-        return;
-    }
-    let (broker, host) = (Mosquitto::start_secure().expect("mosquitto"), Host::new());
-    let files = broker.certificates().expect("certificates");
-    let path = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    let (ca, own, key) = (path(files.ca()), path(files.client_certificate()), path(files.client_key()));
-    let (encrypted, store) = (path(files.encrypted_client_key()), path(files.client_keystore()));
-    let server = format!("ssl://{}", broker.tls_address().expect("tls"));
-    let base = settings(&broker, &[("mqtt.server.uri", &server), ("mqtt.ssl.trust.store.path", &ca)]);
-    let password = Certificates::PASSWORD;
-    let good: [&[(&str, &str)]; 3] = [
-        &[("mqtt.ssl.key.store.path", &own), ("mqtt.ssl.key.path", &key)],
-        &[("mqtt.ssl.key.store.path", &own), ("mqtt.ssl.key.path", &encrypted), ("mqtt.ssl.key.password", password)],
-        &[
-            ("mqtt.ssl.key.store.path", &store),
-            ("mqtt.ssl.key.store.password", password),
-            ("mqtt.ssl.server.name", "localhost"),
-        ],
-    ];
-    for (n, given) in good.into_iter().enumerate() {
-        let id = format!("tls-{n}");
-        let mut all = base.clone().with("mqtt.client.id", &id).with("mqtt.retained", "always");
-        all.extend(&given.iter().copied().collect());
-        broker.publish("site/a", 1, "over tls\n", &["-r"]).expect("published");
-        let mut task = start(&host, &all).await;
-        assert_eq!(texts(&take(&mut *task, 1, Fate::Stored).await), ["over tls"]);
-        source::stop(task).await;
-    }
-    let mut stranger = base.clone();
-    stranger.remove("mqtt.ssl.trust.store.path");
-    let wrong_name = {
-        let mut settings = base.clone().with("mqtt.ssl.server.name", "elsewhere");
-        settings.extend(&good[0].iter().copied().collect());
-        settings
-    };
-    for (settings, expected) in
-        [(base, "mqtt.ssl.key.store.path"), (stranger, "mqtt.ssl.trust.store.path"), (wrong_name, "mqtt.server.uri")]
-    {
-        let mut task = start(&host, &settings).await;
-        let e = timeout(SOON, task.poll()).await.expect("in time").expect_err("refused");
-        assert!(e.report().contains(expected) && e.report().contains(&server), "{expected}: {}", e.report());
-        source::stop(task).await;
-    }
-}
-
-#[tokio::test]
-async fn what_the_broker_refuses_for_good_fails_the_task_with_its_reason() {
-    if without("mosquitto") {
-        return;
-    }
-    let host = Host::new();
-    let (secure, silent) =
-        (Mosquitto::start_secure().expect("mosquitto"), Mosquitto::start_refusing_subscriptions().expect("mosquitto"));
-    for version in VERSIONS {
-        let version = ("mqtt.version", version);
-        let wrong = settings(&secure, &[version, ("mqtt.username", Mosquitto::USER), ("mqtt.password", "wrong")]);
-        let refused = settings(&silent, &[version]);
-        for (settings, expected) in [(wrong, "mqtt.username"), (refused, "site/#")] {
-            let mut task = start(&host, &settings).await;
-            let e = timeout(SOON, task.poll()).await.expect("in time").expect_err("refused");
-            assert_eq!(e.class(), ErrorClass::Fatal, "{}", e.report());
-            assert!(e.report().contains(expected), "{}", e.report());
-            source::stop(task).await;
-        }
-    }
-    let login = [("mqtt.username", Mosquitto::USER), ("mqtt.password", Mosquitto::PASSWORD), ("mqtt.topics", "open/#")];
-    let mut task = start(&host, &settings(&secure, &login).with("mqtt.retained", "always")).await;
-    secure.publish("open/a", 1, "in\n", &["-r"]).expect("published");
-    assert_eq!(texts(&take(&mut *task, 1, Fate::Stored).await), ["in"]);
-    source::stop(task).await;
 }
 
 #[tokio::test]
@@ -486,55 +282,4 @@ async fn a_subscription_that_is_no_setting_any_more_is_given_up() {
     broker.publish("site/a", 1, "wanted\n", &[]).expect("published");
     assert_eq!(texts(&take(&mut *task, 1, Fate::Stored).await), ["wanted"]);
     source::stop(task).await;
-}
-
-#[tokio::test]
-async fn a_frozen_broker_is_noticed_and_another_address_taken() {
-    if without("mosquitto") {
-        return;
-    }
-    let (mut broker, other, host) =
-        (Mosquitto::start_with(LOG).expect("mosquitto"), Mosquitto::start().expect("mosquitto"), Host::new());
-    let servers = format!("tcp://{},tcp://{}", broker.address(), other.address());
-    let given = [
-        ("mqtt.server.uri", servers.as_str()),
-        ("mqtt.keepalive.interval.seconds", "1"),
-        ("mqtt.connect.timeout.seconds", "2"),
-    ];
-    let mut task = start(&host, &settings(&broker, &given)).await;
-    subscribed(&mut *task, &broker).await;
-    broker.pause().expect("pause");
-    let e = timeout(SOON, task.poll()).await.expect("in time").expect_err("it is frozen");
-    assert!(e.report().contains("silent"), "{}", e.report());
-    other.publish("site/a", 1, "from the other\n", &["-r"]).expect("published");
-    assert_eq!(texts(&take(&mut *task, 1, Fate::Stored).await), ["from the other"]);
-    source::stop(task).await;
-    broker.resume().expect("resume");
-}
-
-#[tokio::test]
-async fn a_test_call_shows_messages_and_takes_none_away() {
-    if without("mosquitto") {
-        return;
-    }
-    let (broker, host) = (Mosquitto::start_with(LOG).expect("mosquitto"), Host::new());
-    let settings = settings(&broker, &[("mqtt.topics", "$share/g/site/#")]);
-    let mut task = start(&host, &settings).await;
-    subscribed(&mut *task, &broker).await;
-    let config = MqttConfig::parse(&settings).expect("settings");
-    let trial = MqttSource::start_trial(config.clone(), context(&host, &settings, 0)).await.expect("passed");
-    let trial = trial.expect("a trial");
-    assert!(matches!(&trial.check, connect_api::Check::Passed(text) if text.contains(&broker.address())));
-    let connect_api::Reading::Task(mut reading) = trial.reading else { panic!("it can be read") };
-    broker.publish("site/a", 1, "seen by both\n", &[]).expect("published");
-    assert_eq!(texts(&take(&mut *reading, 1, Fate::Refused).await), ["seen by both"]);
-    source::stop(reading).await;
-    assert_eq!(texts(&take(&mut *task, 1, Fate::Stored).await), ["seen by both"]);
-    source::stop(task).await;
-
-    let mut nowhere = settings;
-    nowhere.set("mqtt.server.uri", "tcp://127.0.0.1:1");
-    let config = MqttConfig::parse(&nowhere).expect("settings");
-    let refused = MqttSource::start_trial(config, context(&host, &nowhere, 0)).await;
-    assert!(refused.is_err_and(|e| e.report().contains("tcp://127.0.0.1:1")));
 }
