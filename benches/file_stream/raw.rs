@@ -9,9 +9,8 @@ use std::{
 use rdkafka::{
     ClientConfig, Message,
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, BaseRecord, Producer},
 };
+use tocsin_benches::topic::Filler;
 
 /// Moves the records, tells on standard output that it has, and waits until its input is closed, so that what it has
 /// used can be looked at.
@@ -25,27 +24,11 @@ pub fn run(what: &str, bootstrap: &str, topic: &str, file: &str, records: u64) {
 }
 
 fn produce(bootstrap: &str, topic: &str, file: &str) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("acks", "all")
-        .set("enable.idempotence", "true")
-        .create()
-        .expect("producer");
+    let filler = Filler::new(bootstrap, topic, &[("acks", "all"), ("enable.idempotence", "true")]);
     for line in BufReader::with_capacity(1 << 16, File::open(file).expect("file")).split(b'\n') {
-        let line = line.expect("line");
-        let mut record = BaseRecord::<(), [u8]>::to(topic).payload(&line);
-        loop {
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    producer.poll(Duration::from_millis(10));
-                }
-                Err((e, _)) => panic!("{e}"),
-            }
-        }
+        filler.write(&line.expect("line"), None);
     }
-    producer.flush(Duration::from_secs(60)).expect("flush");
+    filler.finish();
 }
 
 fn consume(bootstrap: &str, topic: &str, file: &str, records: u64) {

@@ -1,18 +1,12 @@
 //! The contestants, and what each cost.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use rdkafka::{
-    ClientConfig,
-    error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, BaseRecord, Producer},
-};
 use serde_json::{Value as Json, json};
 use tocsin_benches::{
-    contest::{Cost, LONGEST, configure, delete, measured, measured_child},
+    contest::{Cost, delivered, measured_child},
+    topic::fill,
     usage::Usage,
 };
-use tocsin_tests::{Connectd, file, wait};
+use tocsin_tests::{Connectd, file};
 use xtask::servers::{InfluxDb, Kafka, Server};
 
 use crate::{Arguments, null_server::NullServer};
@@ -22,7 +16,7 @@ const TOPIC: &str = "readings";
 /// Runs all contestants in turns and prints what each cost.
 pub fn run(arguments: &Arguments) {
     let kafka = Kafka::start().expect("kafka");
-    let bytes = fill(&kafka.bootstrap(), arguments.records);
+    let bytes = fill(&kafka.bootstrap(), TOPIC, arguments.records, message);
     let server = NullServer::start();
     let folder = tempfile::tempdir().expect("folder");
     let offsets = folder.path().join("offsets");
@@ -89,61 +83,16 @@ fn sink(url: &str, gzip: &str, settings: &[(&str, &str)], arguments: &Arguments)
     config
 }
 
-/// What it costs to deliver the whole topic through a new connector.
-fn delivered(connectd: &Connectd, config: &Json, records: u64) -> Cost {
-    let name = format!("sink-{}", unique());
-    let cost = measured(connectd.id(), || {
-        configure(connectd.url(), &name, config);
-        wait("all points", LONGEST, || {
-            let status = connectd.get(&format!("/connectors/{name}/status")).1;
-            assert_ne!(status["tasks"][0]["state"], "FAILED", "{status}");
-            (status["tasks"][0]["detail"]["records_out"].as_u64() >= Some(records)).then_some(())
-        });
-    });
-    delete(connectd.url(), &name);
-    cost
-}
-
-fn unique() -> u32 {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Writes the messages and answers how many bytes they have.
-fn fill(bootstrap: &str, records: u64) -> u64 {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", bootstrap).set("linger.ms", "20").create().expect("producer");
-    // Kafka deletes what is older than a week, even if it has just come.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis();
-    let first = i64::try_from(now).expect("a time") - i64::try_from(records).expect("a number");
-    let mut bytes = 0;
-    for n in 0..records {
-        let value = format!(
-            "{{\"device\":\"pump-{:03}\",\"temperature\":{}.{:02},\"pressure\":{}.{},\"rpm\":{},\"running\":{}}}",
-            n % 200,
-            20 + n % 60,
-            n % 97 + 1,
-            1000 + n % 31,
-            n % 9 + 1,
-            1400 + n % 173,
-            n % 7 != 0
-        );
-        bytes += value.len() as u64;
-        // Points of one device at one time would be one.
-        let time = first + i64::try_from(n).expect("a number");
-        let mut record = BaseRecord::<(), str>::to(TOPIC).payload(&value).timestamp(time);
-        loop {
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    producer.poll(Duration::from_millis(10));
-                }
-                Err((e, _)) => panic!("{e}"),
-            }
-        }
-    }
-    producer.flush(Duration::from_secs(60)).expect("flush");
-    bytes
+// Points of one device at one time would be one: each message has a time of its own.
+fn message(n: u64) -> String {
+    format!(
+        "{{\"device\":\"pump-{:03}\",\"temperature\":{}.{:02},\"pressure\":{}.{},\"rpm\":{},\"running\":{}}}",
+        n % 200,
+        20 + n % 60,
+        n % 97 + 1,
+        1000 + n % 31,
+        n % 9 + 1,
+        1400 + n % 173,
+        !n.is_multiple_of(7)
+    )
 }

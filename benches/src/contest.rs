@@ -4,11 +4,12 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
 use serde_json::Value as Json;
-use tocsin_tests::wait;
+use tocsin_tests::{Connectd, wait};
 
 use crate::usage::Usage;
 
@@ -68,6 +69,22 @@ pub fn measured_child(arguments: &[&str]) -> Cost {
     let cost = Cost { cpu: usage.cpu(), seconds, memory: usage.peak_memory(), threads: usage.threads() };
     drop(child.stdin.take());
     child.wait().expect("its end");
+    cost
+}
+
+/// What it costs to deliver so many records through a new connector, a sink.
+pub fn delivered(connectd: &Connectd, config: &Json, records: u64) -> Cost {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("sink-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let cost = measured(connectd.id(), || {
+        configure(connectd.url(), &name, config);
+        wait("all records", LONGEST, || {
+            let status = connectd.get(&format!("/connectors/{name}/status")).1;
+            assert_ne!(status["tasks"][0]["state"], "FAILED", "{status}");
+            (status["tasks"][0]["detail"]["records_out"].as_u64() >= Some(records)).then_some(())
+        });
+    });
+    delete(connectd.url(), &name);
     cost
 }
 

@@ -1,4 +1,5 @@
-//! What benchmarks share: processes and what they have used.
+//! What benchmarks share: processes and what they have used, and topics to read.
 
 pub mod contest;
+pub mod topic;
 pub mod usage;
