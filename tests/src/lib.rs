@@ -2,6 +2,7 @@
 //!
 //! - [`Connectd`]: the server as a child process, with its REST API
 //! - [`avro`]: the alarm topics as scripts of JLab read and write them
+//! - [`ctl`]: the command line as a child process
 //! - [`hanging`]: a worker whose plugins hang
 //! - [`kafka`]: records of a topic, read without a group
 //! - [`openapi`]: bodies held against a description of the API
@@ -10,6 +11,7 @@
 //! - [`wait`]: waits for a condition, never for a time
 
 pub mod avro;
+pub mod ctl;
 pub mod hanging;
 pub mod kafka;
 pub mod openapi;

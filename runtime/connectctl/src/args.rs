@@ -6,29 +6,34 @@ use clap::{Args, Parser, Subcommand};
 use reqwest::Url;
 
 use crate::{
-    commands::{apply, delete, list, logs, plugins, restart, status, target, test, validate},
+    commands::{
+        apply, completion, context, delete, describe, diff, dlq, edit, export, get, info, init, list, loggers, logs,
+        manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
+    },
+    error::CODES,
     output::Format,
+    places::Given,
 };
 
-const AFTER_HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   connectctl status                       all connectors and their tasks
   connectctl status influxdb-sink         one connector in full
   connectctl apply -f connectors/         create or change what the folder declares
-  connectctl logs influxdb-sink -f         what is logged about it, and what will be
+  connectctl logs influxdb-sink -f        what is logged about it, and what will be
   connectctl test connectors/slack.yaml   what it would send, and whether it could
-  connectctl restart influxdb-sink --tasks --only-failed
+  connectctl restart '*-sink' --tasks --only-failed
+  connectctl context set plant url=https://connect.plant:8083 user=me password=env:PLANT";
 
-Exit codes:
-  0  done
-  1  the command failed: the worker refused it, a connector was not found, a file has problems, a test failed
-  2  wrong usage
-  3  no Kafka Connect worker answered at the address
-  4  status --fail-on-failed: a connector or task is FAILED";
+/// What stands below the help of the whole program.
+fn after_help() -> String {
+    let codes: String = CODES.iter().map(|(code, about)| format!("\n  {code}  {about}")).collect();
+    format!("{EXAMPLES}\n\nExit codes:{codes}")
+}
 
 /// Looks at and steers the connectors of a Kafka Connect worker.
 #[derive(Debug, Parser)]
-#[command(name = "connectctl", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "connectctl", version, max_term_width = 100, after_help = after_help())]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -42,27 +47,17 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Address of the worker's REST API.
-    ///
-    /// User and password go into it where the worker wants them: https://USER:PASSWORD@HOST:PORT.
-    #[arg(
-        long,
-        global = true,
-        env = "CONNECT_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8083",
-        value_parser = url
-    )]
-    pub url: Url,
-
     /// How results are printed.
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub output: Format,
 
-    /// How long to wait for an answer of the worker.
+    /// How long to wait for an answer.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub timeout: Duration,
+
+    /// Where everything is.
+    #[command(flatten)]
+    pub given: Given,
 }
 
 /// The commands.
@@ -70,19 +65,38 @@ pub struct Global {
 pub enum Command {
     /// Show what runs, what fails, and why.
     ///
-    /// Workers that count records show per task, since it started: IN, the records read; OUT, those that reached
-    /// their destination; BAD, those dead-lettered or skipped; LAST, how long ago one last reached its destination.
+    /// Workers that count records show per task: LAG, how many records a sink is behind; RATE, records a second that
+    /// reached their destination within the last minute; LAST, how long ago one last did; and since the task started: BAD,
+    /// the records dead-lettered or skipped; IN, those read; OUT, those that reached their destination.
     Status(status::Args),
     /// List all connectors, a line each.
     List(list::Args),
+    /// Show everything about connectors: state, settings, topics, offsets, errors with all their causes.
+    Describe(describe::Args),
+    /// Show what connectors do, again and again, what does most first.
+    Top(top::Args),
+    /// Show what the worker counts.
+    Metrics(metrics::Args),
     /// Show the latest log lines of a connector and its tasks.
     Logs(logs::Args),
     /// Create or change the connectors that files declare.
     Apply(apply::Args),
+    /// Show what apply would change; the exit code says whether that is anything.
+    Diff(diff::Args),
     /// Say everything that is wrong in connector files, and change nothing.
     Validate(validate::Args),
     /// Try out a connector or a file: validate, connect, read and show some records; nothing is written.
     Test(test::Args),
+    /// Write a commented file to begin with, from the settings of a plugin.
+    Init(init::Args),
+    /// Show settings of connectors.
+    Get(get::Args),
+    /// Change settings of connectors; the others stay.
+    Set(set::Args),
+    /// Change settings of a connector in $VISUAL or $EDITOR.
+    Edit(edit::Args),
+    /// Write connectors as YAML that apply reads, from any worker.
+    Export(export::Args),
     /// Let connectors rest; their tasks keep what they hold.
     Pause(target::Args),
     /// Let paused or stopped connectors run again.
@@ -93,16 +107,27 @@ pub enum Command {
     Restart(restart::Args),
     /// Remove connectors; their offsets stay, and a new connector of the same name goes on from them.
     Delete(delete::Args),
-    /// List the plugins that the worker can run.
+    /// Show or change where connectors stand.
+    Offsets(offsets::Args),
+    /// Dead letters: records that connectors could not process.
+    Dlq(dlq::Args),
+    /// Topics that connectors use.
+    Topics(topics::Args),
+    /// Show or change how much the worker logs.
+    Loggers(loggers::Args),
+    /// Show the worker, its cluster, and how many connectors and tasks are in which state.
+    Info(info::Args),
+    /// List the plugins that the worker can run, or show the settings of one.
     Plugins(plugins::Args),
-}
-
-/// Names of connectors, at least one.
-#[derive(Debug, Args)]
-pub struct Names {
-    /// Names of connectors.
-    #[arg(value_name = "NAME", required = true, value_parser = name)]
-    pub names: Vec<String>,
+    /// Name the addresses and credentials of a worker, its Kafka and its registry, and switch between several.
+    ///
+    /// Contexts are kept in $CONNECTCTL_CONFIG, else in $XDG_CONFIG_HOME/connectctl/config.yaml, without secrets: those
+    /// are referred to as env:NAME or file:PATH.
+    Context(context::Args),
+    /// Print the script that has a shell complete commands, options and names.
+    Completion(completion::Args),
+    /// Write man pages into a folder.
+    Manual(manual::Args),
 }
 
 /// Connector files, at least one.
@@ -116,16 +141,8 @@ pub struct Files {
     pub files: Vec<std::path::PathBuf>,
 }
 
-/// A name that can stand in the path of a URL.
-pub fn name(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("the name is empty".into()),
-        "." | ".." => Err("the REST API cannot address a connector of this name".into()),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-fn url(text: &str) -> Result<Url, String> {
+/// An address over HTTP.
+pub fn url(text: &str) -> Result<Url, String> {
     let text = text.trim();
     if text.is_empty() {
         return Err("the address is empty; expected http://HOST:PORT".into());
@@ -141,7 +158,17 @@ fn url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A setting as `KEY=VALUE`; blanks around the key do not count.
+pub fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    match key.trim() {
+        "" => Err("the key is empty; expected KEY=VALUE".into()),
+        key => Ok((key.to_owned(), value.to_owned())),
+    }
+}
+
+/// A time as a number of seconds.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(n) if (0.01..=86_400.0).contains(&n) => Ok(Duration::from_secs_f64(n)),
         _ => Err("expected a number of seconds from 0.01 to 86400".into()),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use connect_rest_model::{ConfigInfos, PluginInfo};
+use connect_rest_model::{ConfigInfos, ConfigMap, PluginInfo};
 
 use crate::{
     client::Client,
@@ -65,6 +65,32 @@ async fn validate(client: &Client, declared: &Declared) -> Result<Vec<Problem>, 
     }
 }
 
+/// Has the worker validate settings that are in no file; all problems are the failure's text. Answers remarks about those
+/// of these keys that no plugin knows.
+pub async fn validate_config<'a>(
+    client: &Client,
+    config: &ConfigMap,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<String>, Failure> {
+    let class = config.get("connector.class").cloned().flatten().unwrap_or_default();
+    if class.is_empty() || matches!(class.as_str(), "." | "..") {
+        return Err(Failure::Failed(
+            "connector.class is missing; set it to a plugin that connectctl plugins lists".into(),
+        ));
+    }
+    let infos = client.validate(&class, config).await?;
+    let of_key = |c: &connect_rest_model::ConfigInfo| {
+        c.value.errors.iter().map(|e| format!("{}: {e}", c.value.name)).collect::<Vec<_>>()
+    };
+    let problems: Vec<String> = infos.configs.iter().flat_map(of_key).collect();
+    if !problems.is_empty() {
+        return Err(Failure::Failed(problems.join("; ")));
+    }
+    let known: Vec<&str> = infos.configs.iter().map(|c| c.value.name.as_str()).collect();
+    let remark = |key: &str| Some(format!("{key} {}", unknown_key(key, &class, &known)?));
+    Ok(keys.into_iter().filter_map(remark).collect())
+}
+
 fn judge(declared: &Declared, class: &str, infos: &ConfigInfos) -> Vec<Problem> {
     let mut problems = Vec::new();
     for value in infos.configs.iter().map(|c| &c.value) {
@@ -72,13 +98,20 @@ fn judge(declared: &Declared, class: &str, infos: &ConfigInfos) -> Vec<Problem> 
     }
     let known: Vec<&str> = infos.configs.iter().map(|c| c.value.name.as_str()).collect();
     for (key, _) in &declared.connector.config {
-        if !known.contains(&key.as_str()) && !is_open(key) {
-            let hint = near_key(key, &known).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
-            let text = format!("is not a setting of {class} and may have no effect{hint}");
+        if let Some(text) = unknown_key(key, class, &known) {
             problems.push(Problem { warning: true, ..declared.problem(Some(key), text) });
         }
     }
     problems
+}
+
+/// What to say of a key that the plugin does not know.
+fn unknown_key(key: &str, class: &str, known: &[&str]) -> Option<String> {
+    if known.contains(&key) || is_open(key) {
+        return None;
+    }
+    let hint = near_key(key, known).map(|k| format!("; did you mean {k}?")).unwrap_or_default();
+    Some(format!("is not a setting of {class} and may have no effect{hint}"))
 }
 
 /// Whether a key belongs to a family that workers accept without naming its members.
@@ -105,11 +138,19 @@ fn near_key<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// The name that is spelled most alike, if any is alike at all.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.into_iter().map(|k| (strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()), k));
+    let name = name.to_lowercase();
+    let score = |k: &str| {
+        let k = k.to_lowercase();
+        // Of short names two letters in the wrong order are much.
+        let slip = name.chars().count() > 2 && strsim::osa_distance(&name, &k) == 1;
+        strsim::jaro_winkler(&name, &k).max(if slip { 0.9 } else { 0.0 })
+    };
+    let scored = known.into_iter().map(|k| (score(k), k));
     scored.filter(|(score, _)| *score > 0.85).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)
 }
 
-fn unknown_plugin(class: &str, plugins: &[PluginInfo]) -> String {
+/// What to say of a plugin that there is not.
+pub fn unknown_plugin(class: &str, plugins: &[PluginInfo]) -> String {
     // People write the simple name of a class as often as the full one.
     let simple = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let classes: Vec<(String, &str)> = plugins.iter().map(|p| (simple(&p.class), p.class.as_str())).collect();

@@ -1,50 +1,56 @@
 //! `connectctl`: looks at and steers the connectors of a Kafka Connect worker, Tocsin's or the JVM's.
 //!
-//! ```text
-//! connectctl status [NAME]... [--fail-on-failed]         what runs, what fails, and why
-//! connectctl list                                        all connectors, a line each
-//! connectctl apply -f FILE|FOLDER|-                      creates or changes what the files declare
-//! connectctl validate -f FILE|FOLDER|-                   says everything that is wrong in the files
-//! connectctl pause|resume|stop|delete NAME...
-//! connectctl restart NAME... [--tasks] [--only-failed] [--task N]
-//! connectctl plugins [--all]                             what the worker can run
-//! ```
+//! Every command takes `-o table|wide|json|yaml|name`; results go to standard output, problems and progress to standard
+//! error. Exit codes are those of [`error::CODES`]. A page per command is in `docs/reference/connectctl`.
 //!
-//! Every command takes `--url` (or `$CONNECT_URL`), `-o table|json|yaml` and `--timeout`. Results go to
-//! standard output, problems to standard error. Exit codes:
-//!
-//! | Code | Meaning |
-//! |---|---|
-//! | 0 | done |
-//! | 1 | the command failed: the worker refused it, a connector was not found, a file has problems |
-//! | 2 | wrong usage |
-//! | 3 | no Kafka Connect worker answered at the address |
-//! | 4 | `status --fail-on-failed`: a connector or task is FAILED |
-//!
-//! The modules: [`args`] is the grammar; [`commands`] has a file per command; [`client`] is the REST API with
-//! typed methods; [`declared`] reads connector files and knows each key's line; [`check`] has them validated by
-//! the worker; [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]), a [`page`] is a text of lines;
-//! [`error`] maps failures to exit codes.
+//! - [`args`] is the grammar; [`commands`] has a file per command
+//! - [`places`] says where worker, Kafka and registry are; [`client`] is the REST API with typed methods
+//! - [`names`], [`watch`], [`wait`], [`fail_on`], [`consent`]: what several commands take
+//! - [`changes`]: how settings differ; [`document`]: a connector as a file has it
+//! - [`declared`] reads connector files and knows each key's line; [`check`] has them validated by the worker
+//! - [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]); a [`page`] is a text of lines; [`paint`] is colour
+//! - [`error`] maps failures to exit codes; [`complete`] is what shells complete; [`reference`](mod@reference) is the grammar as
+//!   pages
 
 pub mod args;
+pub mod changes;
 pub mod check;
 pub mod client;
 pub mod commands;
+pub mod complete;
+pub mod consent;
 pub mod declared;
+pub mod document;
 pub mod error;
+pub mod fail_on;
+pub mod names;
 pub mod output;
 pub mod page;
+pub mod paint;
+pub mod places;
+pub mod reference;
 pub mod table;
+pub mod wait;
+pub mod watch;
 pub mod yaml;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use crate::{args::Cli, client::Client, commands::Context, error::Failure, output::Output};
+use crate::{
+    args::{Cli, Command},
+    client::Client,
+    commands::Context,
+    error::Failure,
+    output::Output,
+    places::Places,
+};
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    // A shell that wants words completed says so in the environment.
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = Cli::parse();
     let output = Output::new(cli.global.output);
     match run(cli, &output) {
@@ -59,8 +65,20 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    // These need no worker, and mend the file that says where one is.
+    let command = match cli.command {
+        Command::Context(args) => return commands::context::run(&args, output),
+        Command::Completion(args) => return commands::completion::run(&args, output),
+        Command::Manual(args) => return commands::manual::run(&args, output),
+        command => command,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::Failed(format!("starting: {e}")))?;
-    let client = Client::new(cli.global.url, cli.global.timeout)?;
-    runtime.block_on(commands::run(cli.command, &Context { client, output }))
+    let places = Places::find(cli.global.given)?;
+    let client = Client::new(places.url.clone(), cli.global.timeout, &places.access)?;
+    let context = Context { client, output, places, timeout: cli.global.timeout };
+    let outcome = runtime.block_on(commands::run(command, &context));
+    // Threads that wait for Kafka must not hold up the exit.
+    runtime.shutdown_background();
+    outcome
 }

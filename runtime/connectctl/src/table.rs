@@ -1,8 +1,11 @@
 //! Tables without borders, with remarks below rows, that fit the terminal.
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::output::visible;
+use crate::{
+    output::visible,
+    paint::{Tone, is_mark, paint, tone_of},
+};
 
 /// The first column is not cut shorter than this.
 const SHORTEST: usize = 12;
@@ -10,6 +13,8 @@ const SHORTEST: usize = 12;
 const LONG: usize = 24;
 /// That many columns stay, however narrow the terminal.
 const MINIMUM: usize = 3;
+/// Blanks between columns.
+const GAP: usize = 2;
 
 /// A column.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +47,7 @@ struct Row {
     notes: Vec<(usize, String)>,
 }
 
-/// Rows under titles.
+/// Rows under titles. Cells that are states are coloured.
 #[derive(Debug, Clone)]
 pub struct Table {
     columns: Vec<Column>,
@@ -69,20 +74,21 @@ impl Table {
     }
 
     /// The text, at most as wide as given: first cells of the first column that are longer than half of that are cut, then
-    /// optional columns go, from the right, then the first column is cut further, then further columns go.
+    /// optional columns go, from the right, then the first column is cut further, then further columns go, and at last the
+    /// last column is cut.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut longest = usize::MAX;
-        let mut table = self.layout(&shown, longest);
-        if let Some(w) = width.filter(|w| natural_width(&table) > *w) {
+        let mut widths = self.widths(&shown, longest);
+        if let Some(w) = width.filter(|w| total(&widths) > *w) {
             longest = LONG.max(w / 2);
-            table = self.layout(&shown, longest);
+            widths = self.widths(&shown, longest);
         }
-        while width.is_some_and(|w| natural_width(&table) > w) {
+        while width.is_some_and(|w| total(&widths) > w) {
             if let Some(last) = shown.iter().rposition(|i| self.columns[*i].optional) {
                 shown.remove(last);
             } else if longest > SHORTEST {
-                let first = table.column_max_content_widths().first().map_or(0, |w| usize::from(*w));
+                let first = widths.first().copied().unwrap_or_default();
                 longest = longest.min(first).saturating_sub(1).max(SHORTEST);
             } else if shown.len() > MINIMUM {
                 shown.pop();
@@ -90,57 +96,83 @@ impl Table {
             } else {
                 break;
             }
-            table = self.layout(&shown, longest);
+            widths = self.widths(&shown, longest);
         }
-        let mut lines = table.lines();
-        let mut text = String::new();
-        let mut push = |line: &str| {
-            text.push_str(line.trim_end());
-            text.push('\n');
-        };
-        push(&lines.next().unwrap_or_default());
+        if let (Some(w), Some(last)) = (width, widths.len().checked_sub(1)) {
+            let others = total(&widths) - widths[last];
+            widths[last] = widths[last].min(w.saturating_sub(others).max(SHORTEST));
+        }
+        let titles: Vec<&str> = shown.iter().map(|i| self.columns[*i].title).collect();
+        let mut text = paint(Tone::Strong, self.line(&titles, &shown, &widths, false).trim_end());
+        text.push('\n');
         for row in &self.rows {
-            push(&lines.next().unwrap_or_default());
+            let cells: Vec<&str> = shown.iter().map(|i| row.cells.get(*i).map_or("", String::as_str)).collect();
+            text.push_str(self.line(&cells, &shown, &widths, true).trim_end());
+            text.push('\n');
             for (indent, note) in &row.notes {
-                wrap(note, *indent, width).iter().for_each(|l| push(l));
+                for line in wrap(note, *indent, width) {
+                    text.push_str(&line);
+                    text.push('\n');
+                }
             }
         }
         text
     }
 
-    /// One line per row, whatever the width; cells of the first column are at most so many characters long.
-    fn layout(&self, shown: &[usize], longest: usize) -> comfy_table::Table {
-        let mut table = comfy_table::Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(shown.iter().map(|i| self.columns[*i].title).collect::<Vec<_>>());
-        for row in &self.rows {
-            let cells = shown.iter().map(|i| row.cells.get(*i).map(String::as_str).unwrap_or_default());
-            let cells = cells.enumerate().map(|(i, cell)| if i == 0 { cut(cell, longest) } else { cell.to_owned() });
-            table.add_row(cells.collect::<Vec<_>>());
-        }
-        for (position, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, if position + 1 == shown.len() { 0 } else { 2 }));
-            if self.columns[shown[position]].right {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        table
+    /// How wide each column is whose cells are shown whole; those of the first are at most so long.
+    fn widths(&self, shown: &[usize], longest: usize) -> Vec<usize> {
+        let width = |(place, column): (usize, &usize)| {
+            let cells = self.rows.iter().filter_map(|row| row.cells.get(*column)).map(|cell| cell.width()).max();
+            let widest = cells.unwrap_or_default().max(self.columns[*column].title.width());
+            if place == 0 { widest.min(longest) } else { widest }
+        };
+        shown.iter().enumerate().map(width).collect()
     }
+
+    fn line(&self, cells: &[&str], shown: &[usize], widths: &[usize], painted: bool) -> String {
+        let mut line = String::new();
+        for (place, cell) in cells.iter().enumerate() {
+            let text = cut(cell, widths[place]);
+            let blanks = " ".repeat(widths[place].saturating_sub(text.width()));
+            let text = match tone_of(&text).filter(|_| painted && place > 0) {
+                Some(tone) => paint(tone, &text),
+                None => text,
+            };
+            if self.columns[shown[place]].right {
+                line.extend([blanks, text]);
+            } else {
+                line.extend([text, blanks]);
+            }
+            line.push_str(&" ".repeat(GAP));
+        }
+        line
+    }
+}
+
+fn total(widths: &[usize]) -> usize {
+    (widths.iter().sum::<usize>() + GAP * widths.len()).saturating_sub(GAP)
 }
 
 fn cut(text: &str, longest: usize) -> String {
-    if text.chars().count() <= longest {
+    if text.width() <= longest {
         return text.to_owned();
     }
-    text.chars().take(longest.saturating_sub(1)).chain(['…']).collect()
+    let mut room = longest.saturating_sub(1);
+    let fits = |c: &char| {
+        let left = room.checked_sub(c.width().unwrap_or(0));
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
-fn natural_width(table: &comfy_table::Table) -> usize {
-    let widths = table.column_max_content_widths();
-    widths.iter().map(|w| usize::from(*w) + 2).sum::<usize>().saturating_sub(2)
+/// How many columns a text takes.
+fn columns(text: &str) -> usize {
+    text.chars().filter(|c| !is_mark(*c)).filter_map(UnicodeWidthChar::width).sum()
 }
 
-/// A text in lines of at most this width, the first indented and the others two more; its own line ends are kept.
+/// A text in lines of at most this width, the first indented and the others two more; its own line ends are kept. A word
+/// that is wider than a line is broken.
 pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> Vec<String> {
     let width = width.unwrap_or(usize::MAX).max(indent + 12);
     let mut lines: Vec<String> = Vec::new();
@@ -148,14 +180,23 @@ pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> Vec<String> {
         let mut line = " ".repeat(indent + if lines.is_empty() { 0 } else { 2 });
         let mut empty = true;
         for word in part.split_whitespace() {
-            if !empty && line.chars().count() + 1 + word.chars().count() > width {
+            if !empty && columns(&line) + 1 + columns(word) > width {
                 lines.push(std::mem::replace(&mut line, " ".repeat(indent + 2)));
                 empty = true;
             }
             if !empty {
                 line.push(' ');
             }
-            line.push_str(word);
+            let mut room = width.saturating_sub(columns(&line));
+            for c in word.chars() {
+                let wide = if is_mark(c) { 0 } else { c.width().unwrap_or(0) };
+                if wide > room {
+                    lines.push(std::mem::replace(&mut line, " ".repeat(indent + 2)));
+                    room = width - indent - 2;
+                }
+                room -= wide;
+                line.push(c);
+            }
             empty = false;
         }
         lines.push(line);
@@ -166,6 +207,7 @@ pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paint::resolve;
 
     fn table() -> Table {
         let mut t = Table::new([Column::text("NAME"), Column::number("N"), Column::text("WORKER").optional()]);
@@ -173,6 +215,10 @@ mod tests {
         t.note(2, "why it does not do what it should do");
         t.row(["b".into(), "1000".into(), "w".into()]);
         t
+    }
+
+    fn plain(table: &Table, width: Option<usize>) -> String {
+        resolve(&table.render(width), false)
     }
 
     #[test]
@@ -183,8 +229,8 @@ a-rather-long-name     1  127.0.0.1:8083
   why it does not do what it should do
 b                   1000  w
 ";
-        assert_eq!(table().render(None), expected);
-        assert_eq!(table().render(Some(80)), expected);
+        assert_eq!(plain(&table(), None), expected);
+        assert_eq!(plain(&table(), Some(80)), expected);
     }
 
     #[test]
@@ -196,7 +242,7 @@ a-rather-long-name     1
     it should do
 b                   1000
 ";
-        assert_eq!(table().render(Some(25)), expected);
+        assert_eq!(plain(&table(), Some(25)), expected);
         let expected = "\
 NAME             N
 a-rather-lo…     1
@@ -205,7 +251,7 @@ a-rather-lo…     1
     should do
 b             1000
 ";
-        assert_eq!(table().render(Some(18)), expected);
+        assert_eq!(plain(&table(), Some(18)), expected);
     }
 
     #[test]
@@ -213,11 +259,23 @@ b             1000
         let mut t = Table::new([Column::text("NAME"), Column::text("STATE"), Column::text("WORKER").optional()]);
         t.row(["x".repeat(300), "RUNNING".into(), "127.0.0.1:8083".into()]);
         t.row(["y".into(), "FAILED".into(), "127.0.0.1:8083".into()]);
-        assert!(t.render(None).contains(&"x".repeat(300)), "in a pipe names are whole");
-        let text = t.render(Some(80));
+        assert!(plain(&t, None).contains(&"x".repeat(300)), "in a pipe names are whole");
+        let text = plain(&t, Some(80));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], format!("{}…  RUNNING  127.0.0.1:8083", "x".repeat(39)));
         assert_eq!(lines[2], format!("y{}FAILED   127.0.0.1:8083", " ".repeat(41)));
+        assert!(t.render(None).contains(&paint(Tone::Bad, "FAILED")));
+    }
+
+    #[test]
+    fn the_last_column_and_long_words_are_cut_to_fit() {
+        let mut t = Table::new([Column::text("KEY"), Column::text("VALUE")]);
+        t.row(["a".into(), "x".repeat(100)]);
+        t.note(2, "z".repeat(70));
+        t.row(["名前".into(), "y".into()]);
+        let text = plain(&t, Some(40));
+        assert!(text.lines().all(|l| l.width() <= 40), "{text}");
+        assert!(text.contains("\n名前  y\n"), "{text}");
     }
 
     #[test]
@@ -225,6 +283,6 @@ b             1000
         let mut t = Table::new([Column::text("NAME")]);
         t.row(["a\u{1b}[31m\nb".into()]);
         t.note(2, "x\u{1b}[0m");
-        assert_eq!(t.render(None), "NAME\na\u{FFFD}[31m b\n  x\u{FFFD}[0m\n");
+        assert_eq!(plain(&t, None), "NAME\na\u{FFFD}[31m b\n  x\u{FFFD}[0m\n");
     }
 }

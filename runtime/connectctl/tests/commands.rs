@@ -16,8 +16,7 @@ alpha     sink     RUNNING  1/1    w:8083
   task 0           RUNNING
 beta      sink     RUNNING  0/1    w:8083
   task 0           FAILED
-    writing 2 points
-      timed out
+    writing 2 points: timed out
 gamma     unknown  UNKNOWN  0/0    -
 ";
     assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, expected, ""));
@@ -45,11 +44,15 @@ task 0: RUNNING
 async fn status_tells_failures_to_scripts_when_asked() {
     let server = worker().await;
     for (arguments, code) in [
-        (&["status", "--fail-on-failed"][..], 4),
-        (&["status", "--fail-on-failed", "beta"], 4),
-        (&["status", "--fail-on-failed", "alpha"], 0),
+        (&["status", "--fail-on", "FAILED"][..], 4),
+        (&["status", "--fail-on", "FAILED", "beta"], 4),
+        (&["status", "--fail-on", "FAILED", "alpha"], 0),
         (&["status", "beta"], 0),
-        (&["status", "--fail-on-failed", "beta", "alhpa"], 1),
+        (&["status", "--fail-on", "FAILED", "beta", "alhpa"], 1),
+        (&["status", "--fail-on", "paused,STALLED"], 0),
+        (&["list", "--fail-on=failed"], 4),
+        (&["list", "alpha", "--fail-on", "FAILED"], 0),
+        (&["list", "--fail-on", "UNKNOWN,FAILED", "-o", "json"], 4),
     ] {
         assert_eq!(ctl(&server.uri(), arguments).run().await.code, code, "{arguments:?}");
     }
@@ -77,12 +80,16 @@ async fn results_are_json_or_yaml_when_asked() {
   class: file-sink
   tasks_running: 1
   tasks: 1
+  topics: a
+  worker: w:8083
 - name: beta
   type: sink
   state: RUNNING
   class: file-sink
   tasks_running: 0
   tasks: 1
+  topics: a
+  worker: w:8083
 - name: gamma
   type: unknown
   state: UNKNOWN
@@ -160,7 +167,7 @@ async fn several_connectors_are_steered_at_once() {
         let run = ctl(&server.uri(), &[verb, "alpha", "beta"]).run().await;
         assert_eq!((run.code, run.out), (0, format!("alpha {done}\nbeta {done}\n")));
     }
-    let run = ctl(&server.uri(), &["delete", "alpha"]).run().await;
+    let run = ctl(&server.uri(), &["delete", "alpha", "--yes"]).run().await;
     assert_eq!((run.code, run.out.as_str()), (0, "alpha deleted\n"));
 }
 
@@ -204,6 +211,8 @@ async fn restart_says_what_is_restarted() {
 #[tokio::test]
 async fn names_are_percent_encoded() {
     let server = MockServer::start().await;
+    // What could be a pattern is looked up.
+    answer(&server, "GET", "/connectors", 200, json!(["a;b?c#d%e"])).await;
     for (name, path) in [
         ("a b", "/connectors/a%20b/pause"),
         ("a/b", "/connectors/a%2Fb/pause"),
@@ -252,6 +261,9 @@ async fn connectors_and_files_are_tried_out_and_a_failure_is_an_exit_code() {
     let run = ctl(&server.uri(), &["test", "alpa"]).run().await;
     assert!(run.code == 1 && run.err.contains("connector alpa not found; did you mean alpha?"), "{run:?}");
 
+    let both = ctl(&server.uri(), &["test", "al*", "alpha", "-o", "name"]).run().await;
+    assert_eq!((both.code, both.out.as_str()), (0, "alpha\n"), "{both:?}");
+
     let dir = tempfile::tempdir().expect("folder");
     let file = dir.path().join("c.yaml");
     std::fs::write(&file, "name: new\nconnector.class: file-sink\ntopics: t\n").expect("file");
@@ -263,4 +275,110 @@ async fn connectors_and_files_are_tried_out_and_a_failure_is_an_exit_code() {
     std::fs::write(&file, "name: new\ntopics: [\n").expect("file");
     let run = ctl(&server.uri(), &["test", &file.to_string_lossy()]).run().await;
     assert!(run.code == 1 && run.err.contains("c.yaml:"), "{run:?}");
+}
+
+#[tokio::test]
+async fn every_format_is_there() {
+    let server = worker().await;
+    let run = ctl(&server.uri(), &["status", "-o", "name"]).run().await;
+    assert_eq!(run.out, "alpha\nbeta\ngamma\n");
+    let run = ctl(&server.uri(), &["list", "-o", "wide"]).env("COLUMNS", "40").run().await;
+    let expected = "\
+NAME   TYPE     STATE    TASKS  CLASS      TOPICS  VERSION  WORKER
+alpha  sink     RUNNING  1/1    file-sink  a       -        w:8083
+beta   sink     RUNNING  0/1    file-sink  a       -        w:8083
+gamma  unknown  UNKNOWN  0/0               -       -        -
+";
+    assert_eq!(run.out, expected);
+}
+
+#[tokio::test]
+async fn patterns_and_expressions_name_several() {
+    let server = worker().await;
+    for name in ["alpha", "beta"] {
+        answer(&server, "PUT", &format!("/connectors/{name}/pause"), 202, json!(null)).await;
+    }
+    let run = ctl(&server.uri(), &["pause", "al*", "/^b.t/", "alpha"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, "alpha paused\nbeta paused\n"), "{run:?}");
+    let run = ctl(&server.uri(), &["pause", "z*"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    assert_eq!(run.err, "connectctl: no connector matches z*; connectctl list shows those that exist\n");
+    assert_eq!(ctl(&server.uri(), &["status", "/(/"]).run().await.code, 2);
+    let run = ctl(&server.uri(), &["list", "*a", "-o", "name"]).run().await;
+    assert_eq!(run.out, "alpha\nbeta\ngamma\n");
+    let run = ctl(&server.uri(), &["list", "alhpa"]).run().await;
+    assert!(run.code == 1 && run.err.contains("did you mean alpha?"), "{run:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_and_finds_what_is_missing() {
+    let server = worker().await;
+    for (verb, done) in [
+        ("pause", "paused"),
+        ("resume", "resumed"),
+        ("stop", "stopped"),
+        ("restart", "restarted"),
+        ("delete", "deleted"),
+    ] {
+        let run = ctl(&server.uri(), &[verb, "alpha", "alhpa", "--dry-run"]).run().await;
+        assert_eq!((run.code, run.out), (1, format!("alpha would be {done}\n")));
+        assert!(run.err.contains("connector alhpa not found; did you mean alpha?"), "{}", run.err);
+        let run = ctl(&server.uri(), &[verb, "alpha", "--dry-run", "-o", "json"]).run().await;
+        assert_eq!(run.json(), json!([{ "name": "alpha", "result": done, "dry_run": true }]));
+    }
+    let requests = server.received_requests().await.unwrap_or_default();
+    assert!(requests.iter().all(|r| r.method.as_str() == "GET"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn what_destroys_wants_to_be_confirmed() {
+    let server = worker().await;
+    let run = ctl(&server.uri(), &["delete", "alpha", "beta"]).stdin("y\n").run().await;
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert_eq!(
+        run.err,
+        "connectctl: there is no terminal to ask whether to delete connectors alpha, beta; say --yes\n"
+    );
+}
+
+#[tokio::test]
+async fn waiting_ends_when_it_has_come_to_pass_or_cannot() {
+    let server = MockServer::start().await;
+    answer(&server, "PUT", "/connectors/c/resume", 202, json!(null)).await;
+    let state = |own: &str, task: &str| wiremock::ResponseTemplate::new(200).set_body_json(status("c", own, task));
+    let asked = || wiremock::Mock::given(wiremock::matchers::path("/connectors/c/status"));
+    asked().respond_with(state("PAUSED", "PAUSED")).up_to_n_times(2).mount(&server).await;
+    asked().respond_with(state("RUNNING", "UNASSIGNED")).up_to_n_times(1).mount(&server).await;
+    asked().respond_with(state("RUNNING", "RUNNING")).mount(&server).await;
+    let run = ctl(&server.uri(), &["resume", "c", "--wait"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, "c resumed\n"), "{run:?}");
+    let expected =
+        "c: PAUSED, 0 of 1 tasks running\nc: RUNNING, 0 of 1 tasks running\nc: RUNNING, 1 of 1 tasks running\n";
+    assert_eq!(run.err, expected);
+
+    let server = MockServer::start().await;
+    answer(&server, "PUT", "/connectors/c/resume", 202, json!(null)).await;
+    answer(&server, "PUT", "/connectors/c/pause", 202, json!(null)).await;
+    answer(&server, "GET", "/connectors/c/status", 200, status("c", "RUNNING", "FAILED")).await;
+    let run = ctl(&server.uri(), &["resume", "c", "--wait"]).run().await;
+    assert!(run.code == 1 && run.err.contains("c FAILED; connectctl status c says why"), "{run:?}");
+    let run = ctl(&server.uri(), &["pause", "c", "--wait", "--wait-timeout", "0.5"]).run().await;
+    assert!(run.code == 5 && run.err.contains("after 0.5 s c is RUNNING, 0 of 1 tasks running"), "{run:?}");
+}
+
+#[tokio::test]
+async fn watching_goes_on_until_a_state_of_fail_on_comes() {
+    let server = MockServer::start().await;
+    let state = |task: &str| wiremock::ResponseTemplate::new(200).set_body_json(status("c", "RUNNING", task));
+    let asked = || wiremock::Mock::given(wiremock::matchers::path("/connectors/c/status"));
+    asked().respond_with(state("RUNNING")).up_to_n_times(1).mount(&server).await;
+    let busy = wiremock::ResponseTemplate::new(502).set_body_string("Bad Gateway");
+    asked().respond_with(busy).up_to_n_times(1).mount(&server).await;
+    asked().respond_with(state("FAILED")).mount(&server).await;
+    answer(&server, "GET", "/connectors/c", 200, info("c")).await;
+    let run = ctl(&server.uri(), &["status", "c", "--watch=0.05", "--fail-on", "FAILED"]).run().await;
+    assert_eq!(run.code, 4, "{run:?}");
+    assert!(run.out.contains("task 0: RUNNING") && run.out.contains("task 0: FAILED"), "{run:?}");
+    assert!(run.err.contains("a proxy answered 502"), "{run:?}");
+    assert!(!run.out.contains('\u{1b}'), "no screen is cleared in a pipe: {run:?}");
 }

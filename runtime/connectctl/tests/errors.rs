@@ -27,11 +27,39 @@ fn raw_server(answer: &'static [u8]) -> String {
     address.to_string()
 }
 
+/// Every command that asks the worker for something.
+const EVERY: &[&[&str]] = &[
+    &["describe", "a"],
+    &["top"],
+    &["metrics"],
+    &["logs", "a"],
+    &["init", "x"],
+    &["get", "a"],
+    &["set", "a", "b=c"],
+    &["edit", "a"],
+    &["export"],
+    &["resume", "a"],
+    &["stop", "a*"],
+    &["restart", "a"],
+    &["delete", "a", "-y"],
+    &["offsets", "show", "a"],
+    &["offsets", "set", "a", "t:0=1", "-y"],
+    &["offsets", "reset", "a", "-y"],
+    &["topics", "used"],
+    &["topics", "forget", "a", "-y"],
+    &["loggers", "show"],
+    &["loggers", "set", "root", "INFO"],
+    &["info"],
+    &["plugins", "x"],
+];
+
 #[tokio::test]
 async fn a_dead_port_gets_one_plain_sentence() {
     let port = TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address").port();
     let url = format!("http://127.0.0.1:{port}");
-    for arguments in [&["status"][..], &["list"], &["pause", "a", "b"], &["status", "a", "b"], &["plugins"]] {
+    for arguments in
+        [&["status"][..], &["list"], &["pause", "a", "b"], &["status", "a", "b"], &["plugins"]].iter().chain(EVERY)
+    {
         let run = ctl(&url, arguments).run().await;
         let expected = format!(
             "connectctl: cannot reach a Kafka Connect worker at {url}: connection refused; is it running? set --url or CONNECT_URL\n"
@@ -70,7 +98,7 @@ async fn other_web_servers_are_recognized() {
     let server = MockServer::start().await;
     let html = ResponseTemplate::new(404).set_body_raw("<html><h1>Not Found</h1></html>", "text/html");
     Mock::given(matchers::any()).respond_with(html).mount(&server).await;
-    for arguments in [&["list"][..], &["status", "a"], &["delete", "a"], &["plugins"]] {
+    for arguments in [&["list"][..], &["status", "a"], &["plugins"]].iter().chain(EVERY) {
         let run = ctl(&server.uri(), arguments).run().await;
         assert_eq!(run.code, 3, "{run:?}");
         assert!(run.err.contains("no Kafka Connect worker at") && run.err.contains("404 Not Found"), "{}", run.err);
@@ -130,7 +158,7 @@ async fn a_missing_connector_gets_the_nearest_name() {
     let run = ctl(&server.uri(), &["status", "gamma"]).run().await;
     assert_eq!(run.err, "connectctl: connector gamma has no status yet; try again in a moment\n");
     answer(&server, "DELETE", "/connectors/zzz", 404, error(404, "Connector zzz not found")).await;
-    let run = ctl(&server.uri(), &["delete", "zzz"]).run().await;
+    let run = ctl(&server.uri(), &["delete", "-y", "zzz"]).run().await;
     assert_eq!(run.err, "connectctl: connector zzz not found; connectctl list shows those that exist\n");
 }
 
@@ -147,6 +175,8 @@ async fn wrong_usage_has_its_own_exit_code() {
     ] {
         assert_eq!(bare(arguments).run().await.code, 2, "{arguments:?}");
     }
+    let near = bare(&["statsu"]).run().await;
+    assert!(near.err.contains("'status'"), "{near:?}");
     let help = bare(&["--help"]).run().await;
     assert!(help.code == 0 && help.out.contains("Exit codes:"), "{help:?}");
 }
@@ -163,7 +193,7 @@ async fn a_worker_that_is_starting_is_told_from_one_without_connectors() {
         .await;
     let missing = json!({ "error_code": 404, "message": "HTTP 404 Not Found" });
     Mock::given(matchers::any()).respond_with(ResponseTemplate::new(404).set_body_json(missing)).mount(&server).await;
-    for arguments in [&["list"][..], &["status", "a"], &["delete", "a"], &["plugins"]] {
+    for arguments in [&["list"][..], &["status", "a"], &["delete", "-y", "a"], &["plugins"]] {
         let run = ctl(&server.uri(), arguments).run().await;
         assert_eq!(run.code, 3, "{arguments:?}: {run:?}");
         assert!(run.err.contains("is not ready yet: Worker is still starting up."), "{arguments:?}: {}", run.err);

@@ -74,6 +74,11 @@ impl Answer {
         Err(Failure::Refused { status: self.status.as_u16(), message })
     }
 
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The body as what it should be.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|e| {
@@ -99,7 +104,7 @@ impl Answer {
             401 | 403 => Failure::Refused {
                 status: status.as_u16(),
                 message: format!(
-                    "{address} wants other credentials; name them as --url https://USER:PASSWORD@HOST:PORT or in CONNECT_URL"
+                    "{address} wants other credentials; name them with --auth-user and --auth-password env:NAME, in a context, or as --url https://USER:PASSWORD@HOST:PORT"
                 ),
             },
             // The web server of JVM workers refuses such names before Kafka Connect sees them.

@@ -13,14 +13,15 @@ use std::{
 
 use connect_api::template::percent_encode;
 use connect_rest_model::{
-    ConfigInfos, ConfigMap, ConnectorInfo, ConnectorStatus, CreateConnector, ExpandedConnector, LogLines, PluginInfo,
-    trial::TestReport,
+    ActiveTopics, ConfigInfos, ConfigKeyInfo, ConfigMap, ConnectorInfo, ConnectorOffsets, ConnectorStatus,
+    CreateConnector, ExpandedConnector, Health, LogLines, LoggerLevel, Message, PluginInfo, ServerInfo, TaskInfo,
+    WorkerInfo, trial::TestReport,
 };
 use indexmap::IndexMap;
 use reqwest::{Method, StatusCode, Url, header, redirect};
 use serde::Serialize;
 
-use crate::error::Failure;
+use crate::{error::Failure, places::Access};
 use answer::Answer;
 
 /// How long refusals because of a rebalance are met with another try.
@@ -32,13 +33,14 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     timeout: Duration,
+    access: Access,
 }
 
 type Result<T> = std::result::Result<T, Failure>;
 
 impl Client {
     /// The API at this address; nothing is sent yet.
-    pub fn new(base: Url, timeout: Duration) -> Result<Self> {
+    pub fn new(base: Url, timeout: Duration, access: &Access) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("connectctl/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -46,13 +48,14 @@ impl Client {
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
+        let builder = access.tls.apply(builder)?;
         let http = builder.build().map_err(|e| Failure::Failed(format!("preparing requests: {e}")))?;
-        Ok(Self { http, base, timeout })
+        Ok(Self { http, base, timeout, access: access.clone() })
     }
 
     /// The same API, waited for at least so long.
     pub fn patient(&self, at_least: Duration) -> Result<Self> {
-        Self::new(self.base.clone(), self.timeout.max(at_least))
+        Self::new(self.base.clone(), self.timeout.max(at_least), &self.access)
     }
 
     /// The address without user and password.
@@ -62,6 +65,37 @@ impl Client {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// Which program answers, and its Kafka cluster.
+    pub async fn server(&self) -> Result<ServerInfo> {
+        self.send(Method::GET, "/", None).await?.json()
+    }
+
+    /// What a worker of Tocsin says of itself; others answer 404.
+    pub async fn worker(&self) -> Result<WorkerInfo> {
+        self.optional("/worker").await?.accepted(&self.address(), &Method::GET, "/worker")?.json()
+    }
+
+    /// Whether the worker can take requests; workers before Kafka 3.9 answer 404.
+    pub async fn health(&self) -> Result<Health> {
+        let answer = self.optional("/health").await?;
+        match answer.health() {
+            // One that is not well says so with the status of an error.
+            Some(health) => Ok(health),
+            None => answer.accepted(&self.address(), &Method::GET, "/health")?.json(),
+        }
+    }
+
+    /// An endpoint that some workers lack: that is a refusal, and no sign of another service.
+    async fn optional(&self, path: &str) -> Result<Answer> {
+        let answer = self.once(&Method::GET, &self.url(path)?, None).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            // Only a worker knows that it is one.
+            self.server().await?;
+            return Err(Failure::Refused { status: 404, message: format!("the worker has no {path}") });
+        }
+        Ok(answer)
     }
 
     /// Names of all connectors, sorted.
@@ -163,14 +197,76 @@ impl Client {
         self.send(Method::PUT, &path, Some(body(config)?)).await?.json()
     }
 
+    /// Removes and sets some settings of a connector.
+    pub async fn patch_config(&self, name: &str, patch: &ConfigMap) -> Result<ConnectorInfo> {
+        self.send(Method::PATCH, &connector(name, "/config"), Some(body(patch)?)).await?.json()
+    }
+
+    /// Settings of the tasks.
+    pub async fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>> {
+        self.send(Method::GET, &connector(name, "/tasks"), None).await?.json()
+    }
+
+    /// Where a connector stands.
+    pub async fn offsets(&self, name: &str) -> Result<ConnectorOffsets> {
+        self.send(Method::GET, &connector(name, "/offsets"), None).await?.json()
+    }
+
+    /// Sets where a stopped connector stands; answers the worker's sentence.
+    pub async fn alter_offsets(&self, name: &str, offsets: &ConnectorOffsets) -> Result<Message> {
+        self.send(Method::PATCH, &connector(name, "/offsets"), Some(body(offsets)?)).await?.json()
+    }
+
+    /// Forgets where a stopped connector stands; answers the worker's sentence.
+    pub async fn reset_offsets(&self, name: &str) -> Result<Message> {
+        self.send(Method::DELETE, &connector(name, "/offsets"), None).await?.json()
+    }
+
+    /// Topics that a connector has used.
+    pub async fn topics(&self, name: &str) -> Result<Vec<String>> {
+        let mut all: ActiveTopics = self.send(Method::GET, &connector(name, "/topics"), None).await?.json()?;
+        let mut topics = all.swap_remove(name).unwrap_or_default().topics;
+        topics.sort();
+        Ok(topics)
+    }
+
+    /// Forgets which topics a connector has used.
+    pub async fn reset_topics(&self, name: &str) -> Result<()> {
+        self.send(Method::PUT, &connector(name, "/topics/reset"), None).await.map(drop)
+    }
+
+    /// Settings of a plugin of any kind.
+    pub async fn definition(&self, class: &str) -> Result<Vec<ConfigKeyInfo>> {
+        let path = format!("/connector-plugins/{}/config", percent_encode(class));
+        self.send(Method::GET, &path, None).await?.json()
+    }
+
+    /// Sets the level of a logger and those below it; answers which have changed, if only this worker was asked.
+    pub async fn set_level(&self, logger: &str, level: &str, cluster: bool) -> Result<Vec<String>> {
+        let scope = if cluster { "cluster" } else { "worker" };
+        let path = format!("/admin/loggers/{}?scope={scope}", percent_encode(logger));
+        let request = IndexMap::from([("level", level)]);
+        let answer = self.send(Method::PUT, &path, Some(body(&request)?)).await?;
+        if answer.is_empty() { Ok(Vec::new()) } else { answer.json() }
+    }
+
+    /// What the worker counts, as Prometheus reads it; Kafka Connect's own workers answer 404.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = self.optional("/metrics").await?;
+        Ok(answer.accepted(&self.address(), &Method::GET, "/metrics")?.text())
+    }
+
+    /// Levels of all loggers, by name.
+    pub async fn loggers(&self) -> Result<IndexMap<String, LoggerLevel>> {
+        self.send(Method::GET, "/admin/loggers", None).await?.json()
+    }
+
     /// Sends a request until the worker answers other than that it cannot because of a rebalance.
     ///
     /// Such a 409 means that nothing was done, so every request may be sent again, whatever its method. The 500
     /// is an answer to reading requests only.
     async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
-        let url: Url = format!("{}{path}", self.base.as_str().trim_end_matches('/'))
-            .parse()
-            .map_err(|e| Failure::Failed(format!("making the address of {path}: {e}")))?;
+        let url = self.url(path)?;
         let patience = PATIENCE.min(self.timeout);
         let begin = Instant::now();
         let mut pause = Duration::from_millis(100);
@@ -189,9 +285,14 @@ impl Client {
         }
     }
 
+    fn url(&self, path: &str) -> Result<Url> {
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        url.parse().map_err(|e| Failure::Failed(format!("making the address of {path}: {e}")))
+    }
+
     /// Fails where the worker says that it is still starting: what it knows of so far is not all.
     async fn started(&self) -> Result<()> {
-        let Ok(url) = format!("{}/health", self.base.as_str().trim_end_matches('/')).parse() else { return Ok(()) };
+        let url = self.url("/health")?;
         // Workers before Kafka 3.9 have no such endpoint, and other servers answer as they like.
         let Ok(answer) = self.once(&Method::GET, &url, None).await else { return Ok(()) };
         match answer.health() {
@@ -206,6 +307,11 @@ impl Client {
 
     async fn once(&self, method: &Method, url: &Url, body: Option<Vec<u8>>) -> Result<Answer> {
         let mut request = self.http.request(method.clone(), url.clone()).header(header::ACCEPT, "application/json");
+        match (&self.access.user, &self.access.token) {
+            (Some((user, password)), _) => request = request.basic_auth(user, Some(password.reveal())),
+            (None, Some(token)) => request = request.bearer_auth(token.reveal()),
+            (None, None) => {}
+        }
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
@@ -238,7 +344,7 @@ mod tests {
     use super::*;
 
     fn client(url: &str) -> Client {
-        Client::new(url.parse().expect("url"), Duration::from_secs(1)).expect("client")
+        Client::new(url.parse().expect("url"), Duration::from_secs(1), &Access::default()).expect("client")
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn reason(e: &reqwest::Error, causes: &[String], address: &str, timeout: Duratio
         return ("it does not speak TLS".into(), format!("try {}", address.replacen("https:", "http:", 1)));
     }
     if says("certificate") {
-        let hint = "add the certificate of its authority to the system's, or name it in SSL_CERT_FILE";
+        let hint = "name the certificate of its authority with --tls-ca, or as tls.ca of a context";
         return (format!("its certificate is not trusted{}", certificate(causes)), hint.into());
     }
     if e.is_connect() {

@@ -1,15 +1,56 @@
 //! `connectctl apply`
 
-use connect_rest_model::{ConnectorInfo, CreateConnector};
+use connect_rest_model::CreateConnector;
 
 use super::{Context, Outcome, Outcomes};
-use crate::{args::Files, check::check, declared::Declared, error::Failure};
+use crate::{
+    args::Files,
+    changes::changes,
+    check::check,
+    consent::{Consent, DryRun, listed},
+    declared::Declared,
+    error::Failure,
+    names::{matching, name},
+    wait::{Goal, Wait},
+};
 
 /// What `apply` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     files: Files,
+    #[command(flatten)]
+    prune: Prune,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    dry_run: DryRun,
+}
+
+/// What becomes of connectors that no file declares.
+#[derive(Debug, clap::Args)]
+pub struct Prune {
+    /// Remove connectors that no file declares: all, or those whose names match the pattern or /expression/.
+    #[arg(long, value_name = "PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "*", value_parser = name)]
+    prune: Option<String>,
+}
+
+impl Prune {
+    /// Connectors that exist, are not declared, and match.
+    pub(super) async fn undeclared(
+        &self,
+        declared: &[Declared],
+        context: &Context<'_>,
+    ) -> Result<Vec<String>, Failure> {
+        let Some(pattern) = &self.prune else { return Ok(Vec::new()) };
+        let mut others = context.client.names().await?;
+        others.retain(|name| !declared.iter().any(|d| d.connector.name == *name));
+        // That nothing matches is as it should be.
+        let found = matching(std::slice::from_ref(pattern), &others, "connector", "").unwrap_or_default();
+        Ok(found.into_iter().filter(|name| others.contains(name)).collect())
+    }
 }
 
 /// Validates all connectors, then creates or changes each; where one has a problem nothing is changed at all.
@@ -25,27 +66,46 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         context.output.problem(&format!("nothing was applied because of {problems}"));
         return Err(Failure::Reported);
     }
+    let dry_run = args.dry_run.dry_run;
+    let pruned = args.prune.undeclared(&checked.connectors, context).await?;
+    if !pruned.is_empty() && !dry_run {
+        let s = if pruned.len() == 1 { "" } else { "s" };
+        args.consent.ask(&format!("delete connector{s} {}, which no file declares", listed(&pruned)))?;
+    }
     let mut outcomes = Outcomes::default();
+    let mut goals = Vec::new();
+    let mut reachable = true;
     for declared in &checked.connectors {
         let name = &declared.connector.name;
-        let outcome = apply(declared, context).await.map_err(|e| match e {
-            Failure::Refused { status, message } => Failure::Refused { status, message: format!("{name}: {message}") },
-            other => other,
-        });
+        let outcome = apply(declared, dry_run, context).await.map_err(|e| e.of(name));
+        if outcome.as_ref().is_ok_and(|o| o.result != "unchanged") {
+            goals.push((name.clone(), Goal::Settled));
+        }
+        reachable = outcomes.add(context, name, outcome);
+        if !reachable {
+            break;
+        }
+    }
+    for name in pruned.iter().filter(|_| reachable) {
+        let done = if dry_run { Ok(()) } else { context.client.delete(name).await };
+        let outcome = done.map(|()| Outcome { dry_run, ..Outcome::new(name, "deleted") }).map_err(|e| e.of(name));
+        goals.push((name.clone(), Goal::Gone));
         if !outcomes.add(context, name, outcome) {
             break;
         }
     }
-    outcomes.print(context)
+    outcomes.print(context)?;
+    if dry_run { Ok(()) } else { args.wait.until(&goals, context).await }
 }
 
-async fn apply(declared: &Declared, context: &Context<'_>) -> Result<Outcome, Failure> {
+async fn apply(declared: &Declared, dry_run: bool, context: &Context<'_>) -> Result<Outcome, Failure> {
     let name = &declared.connector.name;
     let config = declared.config();
     let existing = match context.client.info(name).await {
         Ok(info) => info,
         Err(Failure::Refused { status: 404, .. }) => {
             match declared.connector.initial_state {
+                _ if dry_run => {}
                 // Only creation takes a state.
                 Some(state) => {
                     let initial_state = Some(state.name().to_owned());
@@ -54,25 +114,17 @@ async fn apply(declared: &Declared, context: &Context<'_>) -> Result<Outcome, Fa
                 }
                 None => drop(context.client.put_config(name, &config).await?),
             }
-            return Ok(Outcome::new(name, "created"));
+            return Ok(Outcome { dry_run, ..Outcome::new(name, "created") });
         }
         Err(e) => return Err(e),
     };
-    let keys = changes(declared, &existing);
-    if !keys.is_empty() {
+    let keys: Vec<String> = changes(&existing.config, &declared.connector.config).into_iter().map(|c| c.key).collect();
+    if !keys.is_empty() && !dry_run {
         context.client.put_config(name, &config).await?;
     }
     say_other_state(declared, context).await;
     let result = if keys.is_empty() { "unchanged" } else { "changed" };
-    Ok(Outcome { keys, ..Outcome::new(name, result) })
-}
-
-/// Keys whose values differ, in the order of the file, then those that the file has no more.
-fn changes(declared: &Declared, existing: &ConnectorInfo) -> Vec<String> {
-    let new = &declared.connector.config;
-    let differs = new.iter().filter(|(k, v)| existing.config.get(k) != Some(v)).map(|(k, _)| k.clone());
-    let gone = existing.config.keys().filter(|k| !new.iter().any(|(n, _)| n == *k)).cloned();
-    differs.chain(gone).collect()
+    Ok(Outcome { keys, dry_run, ..Outcome::new(name, result) })
 }
 
 /// The file's state is an initial one; someone who expects it to be taken up is told what to do.

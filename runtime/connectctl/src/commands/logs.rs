@@ -1,13 +1,16 @@
 //! `connectctl logs`
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use connect_rest_model::{LogLine, LogLines};
+use serde::Serialize;
 
 use super::Context;
 use crate::{
     error::Failure,
+    names::{Names, expand},
     output::{Format, Written},
+    paint::{Tone, paint},
 };
 
 /// How long to wait before asking for new lines.
@@ -16,9 +19,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What `logs` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the connector.
-    #[arg(value_name = "NAME", value_parser = crate::args::name)]
-    name: String,
+    #[command(flatten)]
+    names: Names,
 
     /// Go on with lines as they come, until interrupted. With --output json each is an object a line.
     #[arg(short, long)]
@@ -46,25 +48,45 @@ enum Level {
     Trace,
 }
 
-/// Shows the lines, the oldest first.
+/// A line, with its connector where there are several.
+#[derive(Debug, Serialize)]
+struct Line {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connector: Option<String>,
+    #[serde(flatten)]
+    line: LogLine,
+}
+
+/// Shows the lines, the oldest first; those of several connectors by time.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    let mut known = ask(args, &format!("limit={}", args.lines), context).await?;
-    if !args.follow {
-        return context.output.result(&known.lines, |_| known.lines.iter().map(line).collect());
-    }
+    let names = expand(&args.names.names, &context.client).await?;
+    let mut places: Vec<String> = vec![format!("limit={}", args.lines); names.len()];
     loop {
-        if known.missed {
-            context.output.say("lines between these are gone: the worker keeps the latest ones only");
+        let mut lines = Vec::new();
+        for (name, place) in names.iter().zip(&mut places) {
+            let known = ask(args, name, place, context).await?;
+            if known.missed {
+                context.output.say("lines between these are gone: the worker keeps the latest ones only");
+            }
+            *place = format!("since={}", known.last);
+            let connector = (names.len() > 1).then(|| name.clone());
+            lines.extend(known.lines.into_iter().map(|line| Line { connector: connector.clone(), line }));
         }
-        if show(&known.lines, context)? == Written::NobodyReads {
+        // Numbers grow with time, too, and tell lines of one moment apart.
+        lines.sort_by(|a, b| (&a.line.time, a.line.number).cmp(&(&b.line.time, b.line.number)));
+        if !args.follow {
+            lines.drain(..lines.len().saturating_sub(args.lines));
+            let text = |_| lines.iter().map(text).collect();
+            return context.output.result(&lines, || loggers(&lines), text);
+        }
+        if show(&lines, context)? == Written::NobodyReads {
             return Ok(());
         }
         tokio::time::sleep(EVERY).await;
-        known = ask(args, &format!("since={}", known.last), context).await?;
     }
 }
 
-async fn ask(args: &Args, place: &str, context: &Context<'_>) -> Result<LogLines, Failure> {
+async fn ask(args: &Args, name: &str, place: &str, context: &Context<'_>) -> Result<LogLines, Failure> {
     let mut query = format!("?{place}");
     if let Some(level) = args.level {
         query += &format!("&level={}", format!("{level:?}").to_uppercase());
@@ -72,32 +94,45 @@ async fn ask(args: &Args, place: &str, context: &Context<'_>) -> Result<LogLines
     if let Some(task) = args.task {
         query += &format!("&task={task}");
     }
-    match context.client.logs(&args.name, &query).await {
+    match context.client.logs(name, &query).await {
         // Kafka Connect's own workers have no such endpoint.
         Err(Failure::Refused { status: 404, message }) if message.starts_with("HTTP 404") => {
             Err(Failure::Failed(format!("the worker at {} keeps no log lines of connectors", context.client.address())))
         }
-        Err(e) => Err(context.explain(&args.name, e).await),
+        Err(e) => Err(context.explain(name, e).await),
         lines => lines,
     }
 }
 
 /// Writes lines one by one, so that whoever reads them gets each when it comes.
-fn show(lines: &[LogLine], context: &Context<'_>) -> Result<Written, Failure> {
+fn show(lines: &[Line], context: &Context<'_>) -> Result<Written, Failure> {
     let failed = |e: serde_json::Error| Failure::Failed(format!("writing a line as JSON: {e}"));
     let text = match context.output.format {
-        Format::Table => lines.iter().map(line).collect(),
+        Format::Table | Format::Wide => lines.iter().map(text).collect(),
         Format::Json => {
             let each = lines.iter().map(|l| serde_json::to_string(l).map(|text| text + "\n"));
             each.collect::<Result<String, _>>().map_err(failed)?
         }
+        Format::Name => loggers(lines).iter().map(|name| format!("{name}\n")).collect(),
         Format::Yaml if lines.is_empty() => String::new(),
         Format::Yaml => crate::yaml::to_string(&serde_json::to_value(lines).map_err(failed)?),
     };
     context.output.write(&text)
 }
 
-fn line(l: &LogLine) -> String {
-    let task = l.task.map(|task| format!("task {task}: ")).unwrap_or_default();
-    format!("{} {:<5} {task}{}\n", l.time, l.level, l.message)
+/// Names of lines are those of their loggers, each once.
+fn loggers(lines: &[Line]) -> Vec<String> {
+    lines.iter().map(|l| l.line.logger.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn text(l: &Line) -> String {
+    let Line { connector, line } = l;
+    let of = connector.iter().cloned().chain(line.task.map(|task| format!("task {task}"))).collect::<Vec<_>>();
+    let of = if of.is_empty() { String::new() } else { format!("{}: ", of.join(" ")) };
+    let level = match line.level.as_str() {
+        "ERROR" => paint(Tone::Bad, "ERROR"),
+        "WARN" => paint(Tone::Notice, "WARN "),
+        level => format!("{level:<5}"),
+    };
+    format!("{} {level} {of}{}\n", line.time, line.message)
 }

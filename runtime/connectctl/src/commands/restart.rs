@@ -2,8 +2,13 @@
 
 use connect_rest_model::ConnectorStatus;
 
-use super::{Context, Outcome, Outcomes};
-use crate::{args::Names, error::Failure};
+use super::{Context, Outcome};
+use crate::{
+    consent::DryRun,
+    error::Failure,
+    names::Names,
+    wait::{Goal, Wait},
+};
 
 /// What `restart` takes.
 #[derive(Debug, clap::Args)]
@@ -20,23 +25,24 @@ pub struct Args {
     only_failed: bool,
 
     /// Restart only this task; may be given several times.
-    #[arg(long = "task", value_name = "N", conflicts_with_all = ["tasks", "only_failed"])]
+    #[arg(long = "task", value_name = "N", conflicts_with_all = ["tasks", "only_failed"], add = crate::complete::tasks())]
     task: Vec<u32>,
+
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    dry_run: DryRun,
 }
 
 /// Restarts the connectors, or tasks of them.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    let mut outcomes = Outcomes::default();
-    for name in &args.names.names {
-        let outcome = match restart(args, name, context).await {
-            Ok(outcome) => Ok(outcome),
-            Err(e) => Err(context.explain(name, e).await),
-        };
-        if !outcomes.add(context, name, outcome) {
-            break;
-        }
+    let dry_run = args.dry_run.dry_run.then_some("restarted");
+    let names = context.each(&args.names.names, dry_run, async |name: &str| restart(args, name, context).await).await?;
+    if dry_run.is_some() {
+        return Ok(());
     }
-    outcomes.print(context)
+    let goals: Vec<(String, Goal)> = names.into_iter().map(|name| (name, Goal::Settled)).collect();
+    args.wait.until(&goals, context).await
 }
 
 async fn restart(args: &Args, name: &str, context: &Context<'_>) -> Result<Outcome, Failure> {

@@ -5,14 +5,19 @@ use std::{fmt::Write, path::PathBuf, time::Duration};
 use connect_rest_model::trial::{TestContent, TestRecord, TestReport, TestStage};
 
 use super::Context;
-use crate::{client::Client, declared::read_all, error::Failure, page::Page, table::wrap};
+use crate::{
+    declared::read_all,
+    error::Failure,
+    names::{expand, name},
+    page::Page,
+};
 
 /// What `test` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of a connector, or a file that declares some (- is standard input).
-    #[arg(value_name = "NAME|FILE")]
-    what: String,
+    /// Names of connectors, patterns or /expressions/ for them, or files that declare some (- is standard input).
+    #[arg(value_name = "NAME|FILE", required = true, add = crate::complete::connectors())]
+    what: Vec<String>,
 
     /// Most records to show of each connector, at most 100.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
@@ -30,45 +35,35 @@ const SPARE: Duration = Duration::from_secs(15);
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let client = context.client.patient(Duration::from_secs(args.seconds) + SPARE)?;
     let mut reports = Vec::new();
-    if is_file(&args.what) {
-        let (declared, problems) = read_all(&[PathBuf::from(&args.what)]);
-        if !problems.is_empty() {
-            problems.iter().for_each(|p| context.output.say(&p.line()));
+    let (files, names): (Vec<&String>, Vec<&String>) = args.what.iter().partition(|what| is_file(what));
+    let (declared, problems) = read_all(&files.into_iter().map(PathBuf::from).collect::<Vec<_>>());
+    if !problems.is_empty() {
+        problems.iter().for_each(|p| context.output.say(&p.line()));
+        return Err(Failure::Reported);
+    }
+    let names: Vec<String> = names.into_iter().map(|n| name(n)).collect::<Result<_, _>>().map_err(Failure::Usage)?;
+    for name in expand(&names, &client).await? {
+        match client.test(&name, args.records, args.seconds).await {
+            Ok(report) => reports.push(report),
+            Err(e) => return Err(context.explain(&name, e).await),
+        }
+    }
+    for declared in declared {
+        let name = &declared.connector.name;
+        let Some(class) = declared.setting("connector.class") else {
+            context.output.say(&declared.problem(Some("connector.class"), "is missing").line());
             return Err(Failure::Reported);
-        }
-        for declared in declared {
-            let name = &declared.connector.name;
-            let Some(class) = declared.setting("connector.class") else {
-                context.output.say(&declared.problem(Some("connector.class"), "is missing").line());
-                return Err(Failure::Reported);
-            };
-            let report = client.test_config(class, &declared.config(), args.records, args.seconds).await;
-            reports.push(report.map_err(|e| named(name, e))?);
-        }
-    } else {
-        reports.push(by_name(&client, args, context).await?);
+        };
+        let report = client.test_config(class, &declared.config(), args.records, args.seconds).await;
+        reports.push(report.map_err(|e| e.of(name))?);
     }
     let passed = reports.iter().all(|r| r.passed);
-    context.output.result(&reports, |width| {
-        let texts: Vec<String> = reports.iter().map(|r| text(r, width)).collect();
+    let names = || reports.iter().filter(|r| r.passed).map(|r| r.name.clone()).collect();
+    context.output.result(&reports, names, |view| {
+        let texts: Vec<String> = reports.iter().map(|r| text(r, view.width)).collect();
         texts.join("\n")
     })?;
     if passed { Ok(()) } else { Err(Failure::Reported) }
-}
-
-async fn by_name(client: &Client, args: &Args, context: &Context<'_>) -> Result<TestReport, Failure> {
-    let name = crate::args::name(&args.what).map_err(Failure::Failed)?;
-    match client.test(&name, args.records, args.seconds).await {
-        Ok(report) => Ok(report),
-        Err(e) => Err(context.explain(&name, e).await),
-    }
-}
-
-fn named(name: &str, failure: Failure) -> Failure {
-    match failure {
-        Failure::Refused { status, message } => Failure::Refused { status, message: format!("{name}: {message}") },
-        other => other,
-    }
 }
 
 /// Connectors are seldom named like files.
@@ -147,18 +142,6 @@ impl Page {
 
     fn part(&mut self, title: &str, value: &str) {
         self.titled(&format!("  {title:<6} "), value);
-    }
-
-    /// A text with a title of that width in front.
-    fn titled(&mut self, title: &str, text: &str) {
-        let mut lines = wrap(text, title.len(), self.width).into_iter();
-        let first = lines.next().unwrap_or_default();
-        self.text.push_str(format!("{title}{}", first.trim_start()).trim_end());
-        self.text.push('\n');
-        lines.for_each(|line| {
-            self.text.push_str(&line);
-            self.text.push('\n');
-        });
     }
 }
 

@@ -60,8 +60,10 @@ impl Ctl {
         tokio::task::spawn_blocking(move || {
             let mut child = Command::new(env!("CARGO_BIN_EXE_connectctl"))
                 .args(&self.arguments)
-                .env_remove("CONNECT_URL")
-                .env_remove("COLUMNS")
+                .env_clear()
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+                // No contexts of whoever runs the tests.
+                .env("CONNECTCTL_CONFIG", "/nonexistent/config.yaml")
                 .envs(self.environment)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -79,6 +81,20 @@ impl Ctl {
         })
         .await
         .expect("run")
+    }
+}
+
+/// A folder with a file of contexts.
+pub fn contexts(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("config.yaml"), text).expect("file");
+    folder
+}
+
+impl Ctl {
+    /// With the file of contexts in that folder.
+    pub fn contexts(self, folder: &tempfile::TempDir) -> Self {
+        self.env("CONNECTCTL_CONFIG", &folder.path().join("config.yaml").to_string_lossy())
     }
 }
 

@@ -1,41 +1,45 @@
 //! One connector in full.
 
-use std::fmt::Write;
-
-use connect_rest_model::{ConnectorInfo, ConnectorStatus, TaskState};
+use connect_rest_model::{ConnectorInfo, ConnectorStatus, TaskDetail, TaskState};
 
 use super::{
     super::running,
+    advice::advice,
     age,
-    overview::{retrying, stalled},
+    overview::{rate, retrying, stalled},
     restarts, trace,
 };
-use crate::page::Page;
+use crate::{
+    page::Page,
+    paint::{self, Tone, paint},
+};
 
-/// The text: the connector, then each task.
-pub(super) fn text(status: &ConnectorStatus, info: Option<&ConnectorInfo>, now: i64, width: Option<usize>) -> String {
+/// The text: the connector, then each task, then what to do.
+pub(in super::super) fn text(
+    status: &ConnectorStatus,
+    info: Option<&ConnectorInfo>,
+    now: i64,
+    width: Option<usize>,
+) -> String {
     let mut page = Page::new(width);
     let c = &status.connector;
-    page.line(0, &status.name);
-    page.entry("state", &c.state);
+    page.line(0, &paint(Tone::Strong, &status.name));
+    page.entry("state", &paint::state(&c.state));
     page.entry("type", status.kind.name());
     let setting = |key: &str| info.and_then(|i| i.config.get(key)).filter(|v| !v.is_empty());
     if let Some(class) = setting("connector.class") {
         let version = c.version.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
         page.entry("plugin", &format!("{class}{version}"));
     }
-    for (title, key) in [
-        ("topics", "topics"),
-        ("topics", "topics.regex"),
-        ("topic", "topic"),
-        ("dead letters", "errors.deadletterqueue.topic.name"),
-    ] {
+    const DEAD: &str = "errors.deadletterqueue.topic.name";
+    for (title, key) in [("topics", "topics"), ("topics", "topics.regex"), ("topic", "topic"), ("dead letters", DEAD)] {
         if let Some(value) = setting(key) {
             page.entry(title, value);
         }
     }
     page.entry("worker", &c.worker_id);
     page.entry("tasks", &format!("{} of {} running", running(&status.tasks), status.tasks.len()));
+    page.sums(status, now);
     page.failure(c.trace.as_deref());
     if let Some(note) = c.detail.as_ref().and_then(|d| d.note.as_deref()) {
         page.line(2, note);
@@ -44,18 +48,36 @@ pub(super) fn text(status: &ConnectorStatus, info: Option<&ConnectorInfo>, now: 
     for task in &status.tasks {
         page.task(status, task, now);
     }
+    let advice = advice(status, setting(DEAD).map(String::as_str));
+    if !advice.is_empty() {
+        page.text.push('\n');
+        advice.iter().for_each(|text| page.line(0, &format!("→ {text}")));
+    }
     page.text
 }
 
 impl Page {
-    fn entry(&mut self, title: &str, value: &str) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.text, "  {title:<13} {}", value.replace('\n', " "));
+    /// What the tasks of a worker that counts have done together, where there are several.
+    fn sums(&mut self, status: &ConnectorStatus, now: i64) {
+        let details: Vec<&TaskDetail> = status.tasks.iter().filter_map(|t| t.detail.as_ref()).collect();
+        if details.len() < 2 {
+            return;
+        }
+        let lags: Vec<u64> = details.iter().filter_map(|d| d.lag).collect();
+        if !lags.is_empty() {
+            self.entry("lag", &format!("{} records behind", lags.iter().sum::<u64>()));
+        }
+        let sum = |of: fn(&TaskDetail) -> f64| rate(details.iter().map(|d| of(d)).sum());
+        self.entry("a second", &format!("{} in, {} out", sum(|d| d.rate_in), sum(|d| d.rate_out)));
+        let last = details.iter().filter_map(|d| d.last_record.as_deref()).max();
+        self.entry("last record", &last.map_or_else(|| NONE.into(), |t| format!("{} ago ({t})", age(t, now))));
     }
 
+    /// The error and its causes in one line, so that it can be searched for and passed on.
     fn failure(&mut self, text: Option<&str>) {
-        for (depth, line) in trace::causes(text.unwrap_or_default()).iter().enumerate() {
-            self.line(2 + 2 * depth, line);
+        let line = trace::one_line(text.unwrap_or_default());
+        if !line.is_empty() {
+            self.entry("error", &paint(Tone::Bad, &line));
         }
     }
 
@@ -63,24 +85,25 @@ impl Page {
         let elsewhere = task.worker_id != status.connector.worker_id;
         let worker = if elsewhere { format!(" on {}", task.worker_id) } else { String::new() };
         self.text.push('\n');
-        self.line(0, &format!("task {}: {}{worker}", task.id, task.state));
+        self.line(0, &format!("task {}: {}{worker}", task.id, paint::state(&task.state)));
         if let Some(d) = &task.detail {
             let lag = d.lag.map(|n| format!(", {n} behind")).unwrap_or_default();
             let records = format!("{} in, {} out, {} bad{lag}", d.records_in, d.records_out, d.records_bad);
             self.entry("records", &records);
             if d.rate_in > 0.0 || d.rate_out > 0.0 {
-                self.entry("a second", &format!("{} in, {} out, within the last minute", d.rate_in, d.rate_out));
+                let rates = format!("{} in, {} out, within the last minute", rate(d.rate_in), rate(d.rate_out));
+                self.entry("a second", &rates);
             }
             let last = d.last_record.as_deref().map(|t| format!("{} ago ({t})", age(t, now)));
-            self.entry("last record", last.as_deref().unwrap_or("none since the task started"));
+            self.entry("last record", last.as_deref().unwrap_or(NONE));
             if let Some(text) = stalled(d, now) {
                 self.line(2, &text);
             }
             if let Some(text) = retrying(d, now) {
                 self.line(2, &text);
             } else if let Some(error) = d.last_error.as_ref().filter(|_| task.trace.is_none()) {
-                let ago = d.last_error_at.as_deref().map(|t| format!(" {} ago", age(t, now))).unwrap_or_default();
-                self.line(2, &format!("last error{ago}: {error}"));
+                let ago = d.last_error_at.as_deref().map(|t| format!("{} ago: ", age(t, now))).unwrap_or_default();
+                self.entry("last error", &format!("{ago}{error}"));
             }
             if let Some(note) = &d.note {
                 self.line(2, note);
@@ -93,10 +116,12 @@ impl Page {
 
     fn restarts(&mut self, text: Option<String>) {
         if let Some(text) = text {
-            self.line(2, &text);
+            self.entry("restarts", &text);
         }
     }
 }
+
+const NONE: &str = "none since the task started";
 
 #[cfg(test)]
 mod tests {
@@ -120,9 +145,12 @@ influxdb-sink
   dead letters  dead-alarms
   worker        10.0.0.1:8083
   tasks         1 of 2 running
+  lag           7 records behind
+  a second      12.5 in, 11 out
+  last record   3s ago (2026-11-21T11:59:57Z)
 
 task 0: RUNNING
-  records       1204 in, 1200 out, 0 bad
+  records       1204 in, 1200 out, 0 bad, 7 behind
   a second      12.5 in, 11 out, within the last minute
   last record   3s ago (2026-11-21T11:59:57Z)
   stalled for 80s: writing records (put)
@@ -131,11 +159,14 @@ task 0: RUNNING
 task 1: FAILED on 10.0.0.2:8083
   records       12 in, 0 out, 3 bad
   last record   none since the task started
-  writing 500 points to bucket telemetry
-    posting to http://influxdb:8086/write
-      401 Unauthorized
+  error         writing 500 points to bucket telemetry: posting to http://influxdb:8086/write: 401 Unauthorized
+  restarts      restarted once in a row, again in 20s
+
+→ a restart is planned; if it fails again, mend what the error says
+→ it tries again by itself; connectctl test influxdb-sink checks the other side
+→ connectctl dlq list influxdb-sink shows its dead letters
 ";
-        assert_eq!(text(status, Some(&info), now(), None), expected);
+        assert_eq!(paint::resolve(&text(status, Some(&info), now(), None), false), expected);
     }
 
     #[test]
@@ -148,7 +179,9 @@ jvm
   tasks         0 of 1 running
 
 task 0: PAUSED
+
+→ connectctl resume jvm lets it run again
 ";
-        assert_eq!(text(&statuses()[1], None, now(), None), expected);
+        assert_eq!(paint::resolve(&text(&statuses()[1], None, now(), None), false), expected);
     }
 }

@@ -1,36 +1,53 @@
 //! `connectctl status`: a table of all or several connectors, or one in full.
 
-mod detail;
-mod overview;
-mod trace;
+mod advice;
+pub(super) mod detail;
+pub(super) mod overview;
+pub(super) mod trace;
 
 use connect_api::time;
 use connect_rest_model::{ConnectorInfo, ConnectorState, ConnectorStatus, ConnectorType};
 
 use super::Context;
-use crate::error::Failure;
+use crate::{
+    error::Failure,
+    fail_on::FailOn,
+    names::{SomeNames, expand, is_pattern},
+    output::View,
+    watch::Watch,
+};
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Names of connectors; all of them without any, one in full with one.
-    #[arg(value_name = "NAME", value_parser = crate::args::name)]
-    names: Vec<String>,
+    #[command(flatten)]
+    names: SomeNames,
+    #[command(flatten)]
+    fail_on: FailOn,
+    #[command(flatten)]
+    watch: Watch,
+}
 
-    /// Exit with code 4 when a connector or task shown is FAILED.
-    #[arg(long)]
-    fail_on_failed: bool,
+impl Args {
+    /// Whether one connector is asked for, which is shown in full.
+    fn is_one(&self) -> bool {
+        matches!(self.names.names.as_slice(), [one] if !is_pattern(one))
+    }
 }
 
 /// Shows states. JSON and YAML are always a list.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    args.watch.run(context, async || look(args, context).await).await
+}
+
+async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let mut failure = None;
     let mut info = None;
-    let statuses = if args.names.is_empty() {
+    let statuses = if args.names.names.is_empty() {
         all(context).await?
     } else {
         let mut found = Vec::new();
-        for name in &args.names {
+        for name in &expand(&args.names.names, &context.client).await? {
             match context.client.status(name).await {
                 Ok(status) => found.push(status),
                 Err(e) => match context.explain(name, e).await {
@@ -42,26 +59,23 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
                 },
             }
         }
-        if args.names.len() == 1 && context.output.is_table() {
+        if args.is_one() && context.output.is_table() {
             // What the configuration adds to the picture is not worth a failure.
-            info = context.client.info(&args.names[0]).await.ok();
+            info = context.client.info(&args.names.names[0]).await.ok();
         }
         found
     };
-    let failed = args.fail_on_failed && statuses.iter().any(is_failed);
-    context.output.result(&statuses, |width| text(args, &statuses, info.as_ref(), width))?;
-    match failure {
-        Some(failure) => Err(failure),
-        None if failed => Err(Failure::SomethingFailed),
-        None => Ok(()),
-    }
+    let names = || statuses.iter().map(|s| s.name.clone()).collect();
+    context.output.result(&statuses, names, |view| text(args, &statuses, info.as_ref(), view))?;
+    failure.map_or(Ok(()), Err)?;
+    args.fail_on.judge(&statuses)
 }
 
-fn text(args: &Args, statuses: &[ConnectorStatus], info: Option<&ConnectorInfo>, width: Option<usize>) -> String {
+fn text(args: &Args, statuses: &[ConnectorStatus], info: Option<&ConnectorInfo>, view: View) -> String {
     match statuses {
         [] => String::new(),
-        [one] if args.names.len() == 1 => detail::text(one, info, time::now_ms(), width),
-        _ => overview::text(statuses, time::now_ms(), width),
+        [one] if args.is_one() => detail::text(one, info, time::now_ms(), view.width),
+        _ => overview::text(statuses, time::now_ms(), view),
     }
 }
 
@@ -97,25 +111,21 @@ pub(super) fn say_empty(context: &Context<'_>) {
     context.output.say(&format!("no connectors at {address}; connectctl apply -f FILE creates some"));
 }
 
-fn is_failed(status: &ConnectorStatus) -> bool {
-    status.connector.state == "FAILED" || status.tasks.iter().any(|t| t.state == "FAILED")
-}
-
 /// How long ago an RFC 3339 time was; a time ahead is a clock that goes wrong by little.
-fn age(text: &str, now: i64) -> String {
+pub(super) fn age(text: &str, now: i64) -> String {
     time::parse_rfc3339(text).map_or_else(|| text.to_owned(), |then| span(now - then))
 }
 
 /// How often it was restarted in a row, and when it will be next.
 fn restarts(count: u32, next: Option<&str>, now: i64) -> Option<String> {
     let next = next.and_then(time::parse_rfc3339).map(|at| span(at - now));
-    let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let times = |n: u32| if n == 1 { "once".to_owned() } else { format!("{n} times") };
     match (count, next) {
         (0, _) => None,
         // The one that is planned is counted.
         (1, Some(pause)) => Some(format!("is restarted in {pause}")),
-        (_, Some(pause)) => Some(format!("restarted {} times in a row, again in {pause}", count - 1)),
-        (_, None) => Some(format!("restarted {times} in a row")),
+        (_, Some(pause)) => Some(format!("restarted {} in a row, again in {pause}", times(count - 1))),
+        (_, None) => Some(format!("restarted {} in a row", times(count))),
     }
 }
 
@@ -124,7 +134,7 @@ fn until(text: &str, now: i64) -> Option<String> {
     time::parse_rfc3339(text).filter(|at| *at > now).map(|at| span(at - now))
 }
 
-fn span(ms: i64) -> String {
+pub(super) fn span(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {
         0..=119 => format!("{seconds}s"),

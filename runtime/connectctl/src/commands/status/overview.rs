@@ -3,18 +3,24 @@
 use connect_rest_model::{ConnectorStatus, TaskDetail, TaskState};
 
 use super::{super::task_count, age, restarts, trace, until};
-use crate::table::{Column, Table};
+use crate::{
+    output::View,
+    paint::{Tone, paint},
+    table::{Column, Table},
+};
 
 /// The table. Counts are shown where at least one worker tells them.
-pub(super) fn text(statuses: &[ConnectorStatus], now: i64, width: Option<usize>) -> String {
+pub(super) fn text(statuses: &[ConnectorStatus], now: i64, view: View) -> String {
     let counted = statuses.iter().flat_map(|s| &s.tasks).any(|t| t.detail.is_some());
     let mut columns = vec![Column::text("NAME"), Column::text("TYPE"), Column::text("STATE"), Column::text("TASKS")];
     if counted {
         columns.extend([
-            Column::number("IN"),
-            Column::number("OUT"),
+            Column::number("LAG"),
             Column::number("BAD"),
+            Column::number("RATE").optional(),
             Column::number("LAST").optional(),
+            Column::number("IN").optional(),
+            Column::number("OUT").optional(),
         ]);
     }
     columns.push(Column::text("WORKER").optional());
@@ -23,7 +29,7 @@ pub(super) fn text(statuses: &[ConnectorStatus], now: i64, width: Option<usize>)
         let c = &status.connector;
         let mut cells = vec![status.name.clone(), status.kind.name().into(), c.state.clone(), task_count(status)];
         if counted {
-            cells.extend([""; 4].map(str::to_owned));
+            cells.extend([""; 6].map(str::to_owned));
         }
         cells.push(c.worker_id.clone());
         table.row(cells);
@@ -43,7 +49,7 @@ pub(super) fn text(statuses: &[ConnectorStatus], now: i64, width: Option<usize>)
             again.into_iter().for_each(|text| table.note(4, text));
         }
     }
-    table.render(width)
+    table.render(view.width)
 }
 
 fn task_cells(status: &ConnectorStatus, task: &TaskState, counted: bool, now: i64) -> Vec<String> {
@@ -51,8 +57,11 @@ fn task_cells(status: &ConnectorStatus, task: &TaskState, counted: bool, now: i6
     if counted {
         match &task.detail {
             Some(d) => {
-                cells.extend([d.records_in, d.records_out, d.records_bad].map(|n| n.to_string()));
+                cells.push(d.lag.map_or_else(|| "-".into(), |n| n.to_string()));
+                cells.push(d.records_bad.to_string());
+                cells.push(rate(d.rate_out));
                 cells.push(d.last_record.as_deref().map_or_else(|| "-".into(), |t| age(t, now)));
+                cells.extend([d.records_in, d.records_out].map(|n| n.to_string()));
             }
             None => cells.extend([""; 4].map(str::to_owned)),
         }
@@ -63,8 +72,20 @@ fn task_cells(status: &ConnectorStatus, task: &TaskState, counted: bool, now: i6
 }
 
 fn failure(table: &mut Table, text: Option<&str>) {
-    for (depth, line) in trace::causes(text.unwrap_or_default()).iter().enumerate() {
-        table.note(4 + 2 * depth, *line);
+    let line = trace::one_line(text.unwrap_or_default());
+    if !line.is_empty() {
+        table.note(4, paint(Tone::Bad, &line));
+    }
+}
+
+/// Records a second, short.
+pub(in super::super) fn rate(of: f64) -> String {
+    match of {
+        of if of >= 100.0 => format!("{of:.0}"),
+        of => {
+            let text = format!("{of:.1}");
+            text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+        }
     }
 }
 
@@ -96,13 +117,13 @@ pub(super) mod tests {
              "connector":{"state":"RUNNING","worker_id":"10.0.0.1:8083","version":"0.1.0"},
              "tasks":[
                 {"id":0,"state":"RUNNING","worker_id":"10.0.0.1:8083","version":"0.1.0","detail":{"records_in":1204,
-                 "records_out":1200,"records_bad":0,"rate_in":12.5,"rate_out":11.0,
+                 "records_out":1200,"records_bad":0,"rate_in":12.5,"rate_out":11.0,"lag":7,
                  "stalled":"writing records (put)","stalled_since":"2026-11-21T11:58:40Z","last_record":"2026-11-21T11:59:57Z",
                  "retrying":"writing 4 points to bucket telemetry: connection refused",
                  "retrying_since":"2026-11-21T11:59:00Z","last_error":"writing 4 points to bucket telemetry: connection refused"}},
                 {"id":1,"state":"FAILED","worker_id":"10.0.0.2:8083","version":"0.1.0",
                  "trace":"writing 500 points to bucket telemetry\nCaused by: posting to http://influxdb:8086/write\nCaused by: 401 Unauthorized",
-                 "detail":{"records_in":12,"records_out":0,"records_bad":3,"last_error":"field value has no number"}}]},
+                 "detail":{"records_in":12,"records_out":0,"records_bad":3,"restarts":2,"next_restart":"2026-11-21T12:00:20Z","last_error":"field value has no number"}}]},
             {"name":"jvm","type":"source","connector":{"state":"PAUSED","worker_id":"10.0.0.3:8083"},
              "tasks":[{"id":0,"state":"PAUSED","worker_id":"10.0.0.3:8083"}]}]"#;
         serde_json::from_str(text).expect("statuses")
@@ -112,43 +133,48 @@ pub(super) mod tests {
         connect_api::time::parse_rfc3339("2026-11-21T12:00:00Z").expect("time")
     }
 
+    fn plain(statuses: &[ConnectorStatus], width: Option<usize>) -> String {
+        crate::paint::resolve(&text(statuses, now(), View { width, wide: false }), false)
+    }
+
     #[test]
     fn tasks_stand_below_their_connector_and_reasons_below_tasks() {
         let expected = "\
-NAME           TYPE    STATE    TASKS    IN   OUT  BAD  LAST  WORKER
-influxdb-sink  sink    RUNNING  1/2                           10.0.0.1:8083
-  task 0               RUNNING         1204  1200    0    3s
+NAME           TYPE    STATE    TASKS  LAG  BAD  RATE  LAST    IN   OUT  WORKER
+influxdb-sink  sink    RUNNING  1/2                                      10.0.0.1:8083
+  task 0               RUNNING           7    0    11    3s  1204  1200
     stalled for 80s: writing records (put)
     retrying for 60s: writing 4 points to bucket telemetry: connection refused
-  task 1               FAILED            12     0    3     -  10.0.0.2:8083
-    writing 500 points to bucket telemetry
-      posting to http://influxdb:8086/write
-        401 Unauthorized
-jvm            source  PAUSED   0/1                           10.0.0.3:8083
+  task 1               FAILED            -    3     0     -    12     0  10.0.0.2:8083
+    writing 500 points to bucket telemetry: posting to http://influxdb:8086/write: 401 Unauthorized
+    restarted once in a row, again in 20s
+jvm            source  PAUSED   0/1                                      10.0.0.3:8083
   task 0               PAUSED
 ";
-        assert_eq!(text(&statuses(), now(), None), expected);
+        assert_eq!(plain(&statuses(), None), expected);
+        assert_eq!(plain(&statuses(), Some(200)), expected);
+        assert_eq!(plain(&statuses(), Some(100)), expected);
     }
 
     #[test]
     fn sixty_columns_are_enough() {
         let expected = "\
-NAME           TYPE    STATE    TASKS    IN   OUT  BAD  LAST
+NAME           TYPE    STATE    TASKS  LAG  BAD  RATE  LAST
 influxdb-sink  sink    RUNNING  1/2
-  task 0               RUNNING         1204  1200    0    3s
+  task 0               RUNNING           7    0    11    3s
     stalled for 80s: writing records (put)
     retrying for 60s: writing 4 points to bucket telemetry:
       connection refused
-  task 1               FAILED            12     0    3     -
-    writing 500 points to bucket telemetry
-      posting to http://influxdb:8086/write
-        401 Unauthorized
+  task 1               FAILED            -    3     0     -
+    writing 500 points to bucket telemetry: posting to
+      http://influxdb:8086/write: 401 Unauthorized
+    restarted once in a row, again in 20s
 jvm            source  PAUSED   0/1
   task 0               PAUSED
 ";
-        assert_eq!(text(&statuses(), now(), Some(60)), expected);
-        let narrow = text(&statuses(), now(), Some(45));
-        assert!(narrow.starts_with("NAME           TYPE    STATE    TASKS    IN\ninfluxdb-sink "), "{narrow}");
+        assert_eq!(plain(&statuses(), Some(60)), expected);
+        let narrow = plain(&statuses(), Some(45));
+        assert!(narrow.starts_with("NAME           TYPE    STATE    TASKS  LAG\ninfluxdb-sink "), "{narrow}");
         assert!(narrow.contains("\n  task 1               FAILED"), "{narrow}");
     }
 
@@ -159,6 +185,6 @@ NAME      TYPE    STATE   TASKS  WORKER
 jvm       source  PAUSED  0/1    10.0.0.3:8083
   task 0          PAUSED
 ";
-        assert_eq!(text(&statuses()[1..], now(), None), expected);
+        assert_eq!(plain(&statuses()[1..], None), expected);
     }
 }

@@ -3,11 +3,27 @@
 const CAUSE: &str = "Caused by: ";
 
 /// The message, which is the trace's first line, and the chain of causes.
-pub(super) fn causes(trace: &str) -> Vec<&str> {
+pub(in super::super) fn causes(trace: &str) -> Vec<&str> {
     let mut lines = trace.lines().map(str::trim_end).filter(|l| !l.trim().is_empty());
     let first = lines.next().map(str::trim);
     let causes = lines.filter_map(|l| l.strip_prefix(CAUSE));
     first.into_iter().chain(causes).map(without_package).collect()
+}
+
+/// Message and causes in one line; a cause that the text before it ends with already is not said twice.
+pub(in super::super) fn one_line(trace: &str) -> String {
+    let mut line = String::new();
+    for cause in causes(trace) {
+        if line.is_empty() {
+            line.push_str(cause);
+        } else if !line.ends_with(cause) {
+            // Messages of Java often end as if the cause were behind them.
+            line.truncate(line.trim_end_matches([':', ' ']).len());
+            line.push_str(": ");
+            line.push_str(cause);
+        }
+    }
+    line
 }
 
 /// A line without the package of the class that it begins with.
@@ -34,5 +50,8 @@ mod tests {
         }
         assert_eq!(causes("writing 2 points\nCaused by: timed out"), ["writing 2 points", "timed out"]);
         assert_eq!(causes(" \n"), [""; 0]);
+        assert_eq!(one_line(java), "ConnectException: Tolerance exceeded: DataException: bad");
+        assert_eq!(one_line("reading failed: \nCaused by: timed out"), "reading failed: timed out");
+        assert_eq!(one_line("writing: timed out\nCaused by: timed out"), "writing: timed out");
     }
 }

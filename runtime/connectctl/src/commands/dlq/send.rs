@@ -1,0 +1,205 @@
+//! Sends records and waits until Kafka has acknowledged each.
+
+use std::{
+    env, fs,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use connect_api::{Bytes, Error};
+use connect_kafka::{BatchRefused, Delivery, Outgoing, Producer, Role, producer_defaults, refused_with_others};
+use tokio::time::Instant;
+
+use super::{queue::Reading, reason::Origin};
+use crate::{error::Failure, places::kafka::Kafka};
+
+/// How long reports may take that are due.
+const REPORTS: Duration = Duration::from_secs(5);
+
+/// A record to send.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Record {
+    pub(super) topic: String,
+    /// None where the key decides.
+    pub(super) partition: Option<i32>,
+    pub(super) timestamp: Option<i64>,
+    pub(super) key: Option<Bytes>,
+    pub(super) value: Option<Bytes>,
+    pub(super) headers: Vec<(Arc<str>, Option<Bytes>)>,
+}
+
+impl Record {
+    /// Bytes of key and value.
+    pub(super) fn size(&self) -> usize {
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// What became of one record.
+#[derive(Default)]
+struct Ack(Mutex<Option<Result<(i32, i64), Error>>>);
+
+impl Ack {
+    fn set(&self, outcome: Result<(i32, i64), Error>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(outcome);
+    }
+}
+
+impl Delivery for Ack {
+    fn delivered(&self, partition: i32, offset: i64) {
+        self.set(Ok((partition, offset)));
+    }
+
+    fn failed(&self, error: Error) {
+        self.set(Err(error));
+    }
+}
+
+/// Lets so many records a second pass.
+#[derive(Debug)]
+pub(super) struct Pace {
+    every: Duration,
+    next: Instant,
+}
+
+impl Pace {
+    pub(super) fn new(rate: f64) -> Self {
+        Self { every: Duration::from_secs_f64(1.0 / rate), next: Instant::now() }
+    }
+
+    /// When the next record may pass. Time in which none wanted to is not made up for.
+    fn due(&mut self, now: Instant) -> Instant {
+        let due = self.next.max(now);
+        self.next = due + self.every;
+        due
+    }
+}
+
+/// Sends records.
+pub(super) struct Sender {
+    producer: Producer<Ack>,
+    kafka: Kafka,
+    limit: Duration,
+}
+
+impl Sender {
+    pub(super) fn new(reading: &Reading) -> Result<Self, Failure> {
+        let mut settings = reading.kafka.client(Role::Producer)?;
+        // A record that is not acknowledged in time is told, not waited for without end; how large one may be, the topic
+        // says, which held it before.
+        if !settings.native.contains_key("delivery.timeout.ms") {
+            settings.or_set("message.timeout.ms", &reading.limit.as_millis().max(1000).to_string());
+        }
+        settings.or_set("message.max.bytes", "104857600");
+        producer_defaults(&mut settings);
+        Ok(Self { producer: Producer::new(&settings)?, kafka: reading.kafka.clone(), limit: reading.limit })
+    }
+
+    /// A failure of Kafka with its address.
+    pub(super) fn unreachable(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Unreachable(text) => Failure::Unreachable(format!(
+                "{text}; asked was Kafka at {} (from {})",
+                self.kafka.brokers(),
+                self.kafka.origin
+            )),
+            other => other,
+        }
+    }
+
+    /// Sends these and says of each where it is, or why it is not.
+    pub(super) async fn send(&self, records: &[Record], pace: Option<&mut Pace>) -> Vec<Result<Origin, Error>> {
+        let mut outcomes = self.together(records, pace).await;
+        for (record, outcome) in records.iter().zip(&mut outcomes) {
+            // Nothing may be wrong with it but the company in which it was sent.
+            if let Err(e) = outcome
+                && (BatchRefused::find(e).is_some() || refused_with_others(e))
+                && let Some(alone) = self.together(std::slice::from_ref(record), None).await.pop()
+            {
+                *outcome = alone.map_err(|e| match BatchRefused::find(&e) {
+                    Some(_) => Error::data(format!(
+                        "it is larger than max.message.bytes of topic {} allows; raise that",
+                        record.topic
+                    )),
+                    None => e,
+                });
+            }
+        }
+        outcomes
+    }
+
+    /// Once one cannot be sent, those behind it are not sent.
+    async fn together(&self, records: &[Record], mut pace: Option<&mut Pace>) -> Vec<Result<Origin, Error>> {
+        let mut acks: Vec<Arc<Ack>> = Vec::with_capacity(records.len());
+        for record in records {
+            if let Some(pace) = &mut pace {
+                tokio::time::sleep_until(pace.due(Instant::now())).await;
+            }
+            let ack = Arc::new(Ack::default());
+            acks.push(ack.clone());
+            let headers: Vec<(&str, Option<&[u8]>)> =
+                record.headers.iter().map(|(name, value)| (&**name, value.as_deref())).collect();
+            let outgoing = Outgoing {
+                topic: &record.topic,
+                partition: record.partition,
+                timestamp: record.timestamp,
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &headers,
+            };
+            if let Err(e) = self.producer.send(outgoing, ack.clone()).await {
+                ack.set(Err(e));
+                break;
+            }
+        }
+        let late = self.producer.flush(self.limit + REPORTS).await;
+        if late.is_err() {
+            // What is not acknowledged now must not be sent behind what is said of it.
+            self.producer.purge();
+            // What has no report after that is told as late.
+            let _ = self.producer.flush(REPORTS).await;
+        }
+        let unsent = || Error::retriable("it was not sent, because of what happened to one before it");
+        let mut outcomes: Vec<Result<Origin, Error>> = Vec::with_capacity(records.len());
+        for (index, record) in records.iter().enumerate() {
+            let told = acks.get(index).map(|ack| ack.0.lock().unwrap_or_else(PoisonError::into_inner).clone());
+            outcomes.push(match (told, &late) {
+                (Some(Some(Ok((partition, offset)))), _) => {
+                    Ok(Origin { topic: record.topic.clone(), partition: Some(partition), offset: Some(offset) })
+                }
+                (Some(Some(Err(e))), _) => Err(e),
+                (Some(None), Err(e)) => Err(e.clone()),
+                (Some(None), Ok(())) => Err(Error::retriable("kafka has not said what became of it")),
+                (None, _) => Err(unsent()),
+            });
+        }
+        outcomes
+    }
+}
+
+/// Who sends: the user, and the machine where that is known.
+pub(super) fn who() -> String {
+    let set = |name: &str| env::var(name).ok().filter(|text| !text.trim().is_empty());
+    let user = set("USER").or_else(|| set("LOGNAME")).or_else(|| set("USERNAME")).unwrap_or_else(|| "unknown".into());
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| set("HOSTNAME"));
+    match host.as_deref().map(str::trim).filter(|h| !h.is_empty()) {
+        Some(host) => format!("{user}@{host}"),
+        None => user,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_kept_and_pauses_are_not_made_up_for() {
+        let mut pace = Pace::new(10.0);
+        let began = pace.next;
+        let due = (0..11).map(|_| pace.due(began)).last().expect("eleven");
+        assert_eq!(due - began, Duration::from_secs(1));
+        let later = began + Duration::from_secs(60);
+        assert_eq!(pace.due(later), later);
+        assert_eq!(pace.due(later) - later, Duration::from_millis(100));
+    }
+}

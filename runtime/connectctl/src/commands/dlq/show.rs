@@ -1,0 +1,85 @@
+//! `connectctl dlq show`
+
+use std::collections::VecDeque;
+
+use super::{
+    super::Context,
+    filter::{Filter, Which},
+    ledger::{Ledger, LedgerArgs},
+    letter::{Letter, Shown},
+    payload::Decoder,
+    queue::{Queue, Reading},
+};
+use crate::{error::Failure, output::View, page::Page};
+
+/// What `dlq show` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    filter: Filter,
+
+    /// At most so many, the newest; the last one shown is the newest.
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    let queue = Queue::find(&args.which, context).await?;
+    let reading = Reading::new(context).await?;
+    let letters = find(args, &queue, &reading).await?;
+    let ledger = Ledger::read(&reading, &args.ledger, &queue.topic).await?;
+    let mut decoder = Decoder::new(context)?;
+    let mut shown = Vec::with_capacity(letters.len());
+    for letter in letters {
+        let replayed = ledger.of(&letter).cloned();
+        shown.push(Shown::new(letter, replayed, &mut decoder).await);
+    }
+    if shown.is_empty() {
+        let such = if args.filter.is_empty() { "" } else { " such" };
+        context.output.say(&format!("there are no{such} dead letters in topic {}", queue.topic));
+    }
+    let names = || shown.iter().map(Shown::place).collect();
+    context.output.result(&shown, names, |view| text(&shown, view))
+}
+
+/// The newest letters that are meant, in the order of the queue.
+async fn find(args: &Args, queue: &Queue, reading: &Reading) -> Result<Vec<Letter>, Failure> {
+    let all = reading.spans(&queue.topic).await?;
+    let limit = args.limit as usize;
+    if args.filter.is_empty() && queue.others.is_empty() {
+        let mut found = reading.newest(&queue.topic, limit).await?;
+        found.retain(|letter| args.filter.matches(letter, queue.connector.as_deref()));
+        // All may be of connectors that there are not any more.
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    let spans = reading.narrow(all, &args.filter).await?;
+    let mut letters = reading.letters(&queue.topic, &spans)?;
+    let mut found = VecDeque::new();
+    while let Some(batch) = letters.next().await? {
+        for letter in batch.into_iter().filter(|l| args.filter.matches(l, queue.connector.as_deref())) {
+            if found.len() == limit {
+                found.pop_front();
+            }
+            found.push_back(letter);
+        }
+    }
+    Ok(found.into())
+}
+
+fn text(shown: &[Shown], view: View) -> String {
+    let mut page = Page::new(view.width);
+    for (index, letter) in shown.iter().enumerate() {
+        if index > 0 {
+            page.text.push('\n');
+        }
+        letter.write(&mut page, view.wide);
+    }
+    page.text
+}

@@ -1,0 +1,109 @@
+//! `connectctl edit`: settings of a connector in an editor.
+
+use std::{env, fs, io::IsTerminal, path::Path, process::Command};
+
+use serde_json::{Map, Value as Json};
+
+use super::{Context, Outcome, Outcomes};
+use crate::{
+    changes::{SecretKeys, changes},
+    check::check,
+    consent::{Consent, DryRun},
+    declared::Declared,
+    document::document,
+    error::Failure,
+    names::name,
+    page::Page,
+    wait::{Goal, Wait},
+    yaml,
+};
+
+/// What `edit` takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of the connector.
+    #[arg(value_name = "NAME", value_parser = name, add = crate::complete::connectors())]
+    name: String,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    dry_run: DryRun,
+}
+
+/// Opens the settings in $VISUAL or $EDITOR, has the worker validate what comes back, and stores it. What has a problem can
+/// be edited again; without a terminal it is left in its file.
+pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    let info = match context.client.info(&args.name).await {
+        Ok(info) => info,
+        Err(e) => return Err(context.explain(&args.name, e).await),
+    };
+    let failed = |e: std::io::Error| Failure::Failed(format!("writing a file to edit: {e}"));
+    let folder = tempfile::Builder::new().prefix("connectctl").tempdir().map_err(failed)?;
+    let path = folder.path().join("connector.yaml");
+    fs::write(&path, flat(&document(&info, None))).map_err(failed)?;
+    let declared = loop {
+        open(&path)?;
+        match read(&path, args, context).await? {
+            Some(declared) => break declared,
+            None if std::io::stdin().is_terminal() && (Consent { yes: false }).ask("edit it again").is_ok() => {}
+            None => {
+                let kept = folder.keep();
+                let text = format!("nothing was changed; the text is in {}", kept.join("connector.yaml").display());
+                return Err(Failure::Failed(text));
+            }
+        }
+    };
+    let found = changes(&info.config, &declared.connector.config);
+    let dry_run = args.dry_run.dry_run;
+    let mut outcomes = Outcomes::default();
+    let result = if found.is_empty() { "unchanged" } else { "changed" };
+    if !found.is_empty() && dry_run {
+        let secrets = SecretKeys::of(&context.client, declared.setting("connector.class")).await;
+        let mut page = Page::new(None);
+        page.changes(&found.iter().map(|change| secrets.shown_change(change)).collect::<Vec<_>>());
+        context.output.say(page.text.trim_end());
+    } else if !found.is_empty() {
+        context.client.put_config(&args.name, &declared.config()).await?;
+    }
+    let keys: Vec<String> = found.into_iter().map(|c| c.key).collect();
+    let goals = if keys.is_empty() || dry_run { Vec::new() } else { vec![(args.name.clone(), Goal::Settled)] };
+    outcomes.add(context, &args.name, Ok(Outcome { keys, dry_run, ..Outcome::new(&args.name, result) }));
+    outcomes.print(context)?;
+    args.wait.until(&goals, context).await
+}
+
+/// What was written, if it is right; what is wrong has been said.
+async fn read(path: &Path, args: &Args, context: &Context<'_>) -> Result<Option<Declared>, Failure> {
+    let mut checked = check(&context.client, &[path.to_owned()]).await;
+    checked.problems.iter().for_each(|p| context.output.say(&p.line()));
+    if let Some(failure) = checked.failure {
+        return Err(failure);
+    }
+    let renamed = checked.connectors.iter().find(|d| d.connector.name != args.name).map(|d| d.connector.name.clone());
+    if let Some(other) = renamed {
+        context.output.problem(&format!("{} cannot become {other}: a connector cannot be renamed", args.name));
+        return Ok(None);
+    }
+    let wrong = checked.problems.iter().any(|p| !p.warning) || checked.connectors.len() != 1;
+    Ok(if wrong { None } else { checked.connectors.pop() })
+}
+
+/// Name and settings on one level, as people write them.
+fn flat(document: &Json) -> String {
+    let mut all = Map::new();
+    all.insert("name".into(), document["name"].clone());
+    all.extend(document["config"].as_object().cloned().unwrap_or_default());
+    yaml::to_string(&Json::Object(all))
+}
+
+fn open(path: &Path) -> Result<(), Failure> {
+    let set = |name: &str| env::var(name).ok().filter(|v| !v.trim().is_empty());
+    let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".to_owned());
+    // An editor may come with arguments, quoted as a shell has them.
+    let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(path).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Failed(format!("the editor {editor} ended with {status}; nothing was changed"))),
+        Err(e) => Err(Failure::Failed(format!("starting the editor {editor}: {e}; set VISUAL or EDITOR"))),
+    }
+}

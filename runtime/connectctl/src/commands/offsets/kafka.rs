@@ -1,0 +1,87 @@
+//! What Kafka knows of the partitions that a sink reads.
+
+use std::time::Duration;
+
+use connect_api::{PartitionOffset, TopicPartition};
+use connect_kafka::{Positions, Role, Span};
+use connect_rest_model::{ConnectorInfo, ConnectorOffset};
+use regex::Regex;
+use serde_json::{Value as Json, json};
+
+use super::super::Context;
+use crate::{error::Failure, places::kafka::Kafka};
+
+/// Kafka, asked for positions.
+pub(super) struct Topics {
+    kafka: Kafka,
+    positions: Positions,
+    limit: Duration,
+}
+
+impl Topics {
+    pub(super) async fn new(context: &Context<'_>) -> Result<Self, Failure> {
+        let kafka = context.kafka().await?;
+        let positions = Positions::new(&kafka.client(Role::Consumer)?)?;
+        Ok(Self { kafka, positions, limit: context.timeout })
+    }
+
+    /// The partitions of the topics that the sink reads, or of those of them that are named.
+    pub(super) async fn of_sink(&self, info: &ConnectorInfo, only: &[String]) -> Result<Vec<TopicPartition>, Failure> {
+        let all = self.positions.topics(self.limit).await.map_err(|e| self.kafka.failure(e))?;
+        let setting = |key: &str| info.config.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
+        let listed: Vec<&str> = setting("topics").into_iter().flat_map(|t| t.split(',').map(str::trim)).collect();
+        let regex = setting("topics.regex").map(|text| Regex::new(&format!("^(?:{text})$")));
+        let regex = regex.transpose().map_err(|_| {
+            Failure::Failed(format!("{}: topics.regex cannot be evaluated here; name topics with --topic", info.name))
+        })?;
+        let read = |name: &str| match only {
+            [] => listed.contains(&name) || regex.as_ref().is_some_and(|r| r.is_match(name)),
+            only => only.iter().any(|t| t == name),
+        };
+        if let Some(missing) = only.iter().find(|t| !all.iter().any(|(name, _)| name == *t)) {
+            let known: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+            let hint = format!("asked was Kafka at {}", self.kafka.brokers());
+            return Err(Failure::Failed(crate::names::not_found("topic", missing, &known, &hint)));
+        }
+        let found: Vec<TopicPartition> = all
+            .iter()
+            .filter(|(name, _)| read(name))
+            .flat_map(|(name, numbers)| {
+                numbers.iter().map(|n| TopicPartition { topic: name.as_str().into(), partition: *n })
+            })
+            .collect();
+        if found.is_empty() {
+            let brokers = self.kafka.brokers();
+            let text = format!(
+                "{} reads no topic that there is in Kafka at {brokers} (from {})",
+                info.name, self.kafka.origin
+            );
+            return Err(Failure::Failed(text));
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn spans(&self, partitions: &[TopicPartition]) -> Result<Vec<Span>, Failure> {
+        self.positions.spans(partitions, self.limit).await.map_err(|e| self.kafka.failure(e))
+    }
+
+    pub(super) async fn at(&self, partitions: &[TopicPartition], time: i64) -> Result<Vec<PartitionOffset>, Failure> {
+        self.positions.at(partitions, time, self.limit).await.map_err(|e| self.kafka.failure(e))
+    }
+}
+
+/// The partition that an offset of a sink is of.
+pub(super) fn partition(one: &ConnectorOffset) -> Option<TopicPartition> {
+    let topic = one.partition.get("kafka_topic")?.as_str()?;
+    let number = i32::try_from(one.partition.get("kafka_partition")?.as_i64()?).ok()?;
+    Some(TopicPartition { topic: topic.into(), partition: number })
+}
+
+/// An offset of a sink as the REST API has it.
+pub(super) fn entry(partition: &TopicPartition, offset: i64) -> ConnectorOffset {
+    let object = |value: Json| value.as_object().cloned().unwrap_or_default();
+    ConnectorOffset {
+        partition: object(json!({ "kafka_topic": &*partition.topic, "kafka_partition": partition.partition })),
+        offset: Some(object(json!({ "kafka_offset": offset }))),
+    }
+}

@@ -1,0 +1,65 @@
+//! Which schema registry commands talk to, and with which credentials.
+
+mod support;
+
+use std::time::Duration;
+
+use connectctl::{
+    client::Client,
+    error::Failure,
+    places::{Given, Places, contexts::Contexts},
+};
+use serde_json::json;
+use support::answer;
+use wiremock::MockServer;
+
+async fn registry() -> MockServer {
+    let server = MockServer::start().await;
+    answer(&server, "GET", "/subjects", 200, json!(["a-value"])).await;
+    server
+}
+
+async fn subjects(contexts: &Contexts, given: Given) -> Result<Vec<String>, Failure> {
+    let places = Places::among(contexts, given)?;
+    let worker = Client::new(places.url.clone(), Duration::from_secs(5), &places.access)?;
+    let registry = places.registry(&worker, Duration::from_secs(5)).await?;
+    registry.client.subjects().await.map_err(|e| registry.failure(e))
+}
+
+#[tokio::test]
+async fn the_registry_is_the_first_that_is_named() {
+    let [flag, own, told] = [registry().await, registry().await, registry().await];
+    let worker = MockServer::start().await;
+    let about = json!({ "version": "1", "worker_id": "w", "mode": "standalone", "bootstrap_servers": "h:1",
+        "security_protocol": "PLAINTEXT", "schema_registry_url": told.uri() });
+    answer(&worker, "GET", "/worker", 200, about).await;
+    let text = format!(
+        "current: c\ncontexts:\n  c: {{url: '{worker}', schema.registry.url: '{}', registry: {{user: me, password: 'file:pw'}}}}\n  \
+         bare: {{url: '{worker}'}}\n  none: {{url: 'http://127.0.0.1:1'}}\n",
+        own.uri(),
+        worker = worker.uri()
+    );
+    let folder = support::contexts(&text);
+    std::fs::write(folder.path().join("pw"), "p@ss\n").expect("file");
+    let places = |name: &str| Given { context: Some(name.into()), ..Given::default() };
+    let contexts = Contexts::read_from(folder.path().join("config.yaml")).expect("contexts");
+
+    let given = Given { registry: Some(flag.uri()), ..places("c") };
+    assert_eq!(subjects(&contexts, given).await.expect("subjects"), ["a-value"]);
+    assert_eq!(subjects(&contexts, places("c")).await.expect("subjects"), ["a-value"]);
+    assert_eq!(subjects(&contexts, places("bare")).await.expect("subjects"), ["a-value"]);
+    let sent = async |server: &MockServer| {
+        let requests = server.received_requests().await.unwrap_or_default();
+        let header = requests[0].headers.get("authorization").and_then(|h| h.to_str().ok()).map(str::to_owned);
+        (requests.len(), header)
+    };
+    assert_eq!(sent(&flag).await, (1, None), "credentials of a context stay with its registry");
+    assert_eq!(sent(&own).await, (1, Some("Basic bWU6cEBzcw==".into())));
+    assert_eq!(sent(&told).await, (1, None));
+
+    let e = subjects(&contexts, places("none")).await.expect_err("nobody tells");
+    assert!(e.to_string().contains("it is not known where the schema registry is"), "{e}");
+    let dead = Given { registry: Some("127.0.0.1:1".into()), ..places("c") };
+    let e = subjects(&contexts, dead).await.expect_err("nobody is there");
+    assert!(matches!(&e, Failure::Unreachable(text) if text.contains("http://127.0.0.1:1 (from --registry")), "{e}");
+}
