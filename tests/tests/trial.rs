@@ -4,10 +4,7 @@ use std::{
     fs,
     io::Write,
     net::TcpListener,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -254,26 +251,29 @@ fn other_sources_are_tried_before_they_exist() {
     assert!(result == "failed" && message.contains("is the connector w's"), "{message}");
 }
 
-/// A server that counts what it is sent and never answers.
-fn silent() -> (String, Arc<AtomicUsize>) {
+/// A server that takes no request, and keeps the methods of those that it was sent.
+fn unwilling() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("port");
     let address = listener.local_addr().expect("address").to_string();
-    let bytes = Arc::new(AtomicUsize::new(0));
-    let counted = bytes.clone();
+    let methods = Arc::new(Mutex::new(Vec::new()));
+    let kept = methods.clone();
     std::thread::spawn(move || {
-        let mut kept = Vec::new();
-        for stream in listener.incoming().flatten() {
-            let (mut reader, counted) = (stream.try_clone().expect("clone"), counted.clone());
-            kept.push(stream);
+        for mut stream in listener.incoming().flatten() {
+            let kept = kept.clone();
             std::thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while let Ok(n @ 1..) = std::io::Read::read(&mut reader, &mut buffer) {
-                    counted.fetch_add(n, Ordering::Relaxed);
+                let mut buffer = [0; 65_536];
+                while let Ok(n @ 1..) = std::io::Read::read(&mut stream, &mut buffer) {
+                    let text = String::from_utf8_lossy(&buffer[..n]);
+                    let method = text.split(' ').next().unwrap_or_default().to_owned();
+                    kept.lock().expect("lock").push(method);
+                    if stream.write_all(b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n").is_err() {
+                        return;
+                    }
                 }
             });
         }
     });
-    (address, bytes)
+    (address, methods)
 }
 
 #[test]
@@ -348,8 +348,8 @@ fn sinks_show_what_they_would_send_and_send_nothing() {
     assert_eq!(sent["body"], "pumps_total{pump=\"pump-19\"} + 1\npump_n{pump=\"pump-19\"} = 19\n");
     assert!(prometheus.query("pumps_total").expect("answer").is_empty(), "nothing was written");
 
-    // Slack and a webhook, whose server is reached and not asked.
-    let (address, bytes) = silent();
+    // Slack and a webhook, whose server is asked for its options and nothing else.
+    let (address, methods) = unwilling();
     let slack = base(
         "slack-sink",
         json!({ "slack.webhook.url": format!("http://{address}/services/T0/s3cret-part"),
@@ -374,7 +374,7 @@ fn sinks_show_what_they_would_send_and_send_nothing() {
     assert!(!report.to_string().contains("s3cret"), "{report}");
     let gone = records.iter().find(|r| r["key"]["data"] == "gone").unwrap_or_else(|| panic!("{report:#}"));
     assert_eq!((&gone["outcome"], &gone["error"]["stage"]), (&json!("failed"), &json!("TASK_PUT")), "{gone}");
-    assert_eq!(bytes.load(Ordering::Relaxed), 0, "nothing was sent");
+    assert_eq!(*methods.lock().expect("lock"), ["OPTIONS", "OPTIONS"], "nothing else was sent");
 
     // A file, which is not made.
     let to_file = base("file-sink", json!({ "file": s.path("out.jsonl") }));
@@ -402,8 +402,9 @@ fn sinks_show_what_they_would_send_and_send_nothing() {
     assert_eq!(s.groups(), groups, "no group has been joined");
 
     // A peer that hangs costs its share of the time and is named.
+    let hanging = TcpListener::bind("127.0.0.1:0").expect("port");
     let mut hangs = to_influx.clone();
-    hangs["influxdb.url"] = format!("http://{address}").into();
+    hangs["influxdb.url"] = format!("http://{}", hanging.local_addr().expect("address")).into();
     let began = Instant::now();
     let report = s.config(&hangs, "?timeout=3&records=1");
     assert!(began.elapsed() < Duration::from_secs(10));
