@@ -163,7 +163,8 @@ fn quality_2_is_exactly_once_while_the_worker_runs() {
     }
     for (name, _) in kinds {
         let all = reader.until(name, LIMIT, |records| numbers(records).len() == 3 * CHUNK);
-        let twice: Vec<_> = numbers(&all).into_iter().filter(|(_, times)| *times > 1).map(|(number, _)| number).collect();
+        let twice: Vec<_> =
+            numbers(&all).into_iter().filter(|(_, times)| *times > 1).map(|(number, _)| number).collect();
         assert_eq!(twice, [0; 0], "{name}: numbers that were stored more than once, of {} records", all.len());
         connectd.await_state(name, "RUNNING");
     }

@@ -3,17 +3,13 @@
 mod once;
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
-    io::{Read, Write},
-    path::{Path, PathBuf},
-    sync::Arc,
+    io::Write,
+    path::Path,
     time::Duration,
 };
 
-use connect_api::{
-    Connector, ErrorClass, Settings, SinkConnector, SinkRecord, SinkTask, TopicPartition, Value, config::Config,
-};
+use connect_api::{Connector, ErrorClass, Settings, SinkConnector, SinkRecord, config::Config};
 use connect_testkit::{Host, sink};
 use connector_file::FileSink;
 use once::{contents, partition, record, settings, start};

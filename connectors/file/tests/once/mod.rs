@@ -1,4 +1,5 @@
 //! A task with one partition, and what is in its files.
+#![allow(dead_code, reason = "not every test file needs all of it")]
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
 //! What the tests need of a task and of the broker.
+#![allow(dead_code, reason = "not every test file needs all of it")]
 
 use std::{sync::Arc, time::Duration};
 

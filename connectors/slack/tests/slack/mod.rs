@@ -1,4 +1,5 @@
 //! A server that answers as Slack's Web API is documented, and what the tests need of a task.
+#![allow(dead_code, reason = "not every test file needs all of it")]
 
 use std::{
     collections::BTreeMap,
