@@ -7,8 +7,8 @@ use reqwest::Url;
 
 use crate::{
     commands::{
-        apply, completion, context, delete, describe, diff, dlq, edit, export, get, info, init, list, loggers, logs,
-        manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
+        apply, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list, loggers,
+        logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
     },
     error::CODES,
     output::Format,
@@ -111,6 +111,15 @@ pub enum Command {
     Offsets(offsets::Args),
     /// Dead letters: records that connectors could not process.
     Dlq(dlq::Args),
+    /// Look at everything at once: worker, Kafka, registry, connectors, lag, dead letters, clocks, disk.
+    ///
+    /// Each line is ok, warn or fail, with what to do about it; - is what could not be looked at, and why. No check takes
+    /// longer than --timeout, and what needs an answer that did not come is left out.
+    ///
+    /// With --nagios the exit code is 0 for OK, 1 for WARNING, 2 for CRITICAL and 3 for UNKNOWN; otherwise 4 where something
+    /// is at the level of --fail-on, and 0 where nothing is.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
     /// Topics that connectors use.
     Topics(topics::Args),
     /// Show or change how much the worker logs.

@@ -8,7 +8,7 @@ pub const CODES: &[(u8, &str)] = &[
     (1, "the command failed: the worker refused it, something was not found, a file has problems, a test failed"),
     (2, "wrong usage; also: something that asks first was not confirmed, for want of a terminal or of --yes"),
     (3, "no Kafka Connect worker, Kafka broker or schema registry answered at the address"),
-    (4, "--fail-on: something shown is in a state that was named"),
+    (4, "--fail-on: something shown is in a state that was named; doctor: something fails"),
     (5, "--wait: the time was over before what was waited for came"),
     (6, "diff: something differs"),
 ];
@@ -45,6 +45,9 @@ pub enum Failure {
     /// Something differs, and the command has shown it.
     #[error("something differs")]
     Differs,
+    /// A monitoring plugin's exit code, whose line has been printed.
+    #[error("the diagnosis is {0}")]
+    Judged(u8),
 }
 
 impl Failure {
@@ -62,12 +65,13 @@ impl Failure {
             Self::StateFound => 4,
             Self::TimedOut(_) => 5,
             Self::Differs => 6,
+            Self::Judged(code) => *code,
         }
     }
 
     /// Whether the user has been told already.
     pub fn is_reported(&self) -> bool {
-        matches!(self, Self::Reported | Self::StateFound | Self::Differs)
+        matches!(self, Self::Reported | Self::StateFound | Self::Differs | Self::Judged(_))
     }
 
     /// The failure with a name in front of its text, where it concerns one of several.

@@ -43,7 +43,7 @@ use crate::{
     client::Client,
     commands::Context,
     error::Failure,
-    output::Output,
+    output::{Format, Output},
     places::Places,
 };
 
@@ -51,10 +51,18 @@ use crate::{
 pub fn main() -> ExitCode {
     // A shell that wants words completed says so in the environment.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if e.use_stderr() && std::env::args().any(|a| a == "--nagios") => {
+            return unknown(e.to_string().lines().next().unwrap_or_default());
+        }
+        Err(e) => e.exit(),
+    };
     let output = Output::new(cli.global.output);
+    let is_plugin = matches!(&cli.command, Command::Doctor(args) if args.is_nagios());
     match run(cli, &output) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if is_plugin && !failure.is_reported() => unknown(&failure.to_string()),
         Err(failure) => {
             if !failure.is_reported() {
                 output.problem(&failure.to_string());
@@ -62,6 +70,17 @@ pub fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// Monitoring systems read standard output, and take the exit codes of ordinary failures for states.
+fn unknown(why: &str) -> ExitCode {
+    let line = format!("{}\n", commands::doctor::nagios::unknown(why));
+    match Output::new(Format::Table).script(&line) {
+        Ok(()) => {}
+        // Nobody can be told but by the exit code.
+        Err(e) => Output::new(Format::Table).problem(&e.to_string()),
+    }
+    ExitCode::from(commands::doctor::nagios::UNKNOWN)
 }
 
 fn run(cli: Cli, output: &Output) -> Result<(), Failure> {

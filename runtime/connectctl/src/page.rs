@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::table::wrap;
+use crate::table::{columns, wrap};
 
 /// What has been written so far, and how wide it may be.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Page {
 
     /// Appends a text with a title of that width in front, below which it goes on.
     pub fn titled(&mut self, title: &str, text: &str) {
-        let mut lines = wrap(text, title.len(), self.width).into_iter();
+        let mut lines = wrap(text, columns(title), self.width).into_iter();
         let first = lines.next().unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "{}", format!("{title}{}", first.trim_start()).trim_end());

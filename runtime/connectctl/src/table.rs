@@ -166,8 +166,8 @@ fn cut(text: &str, longest: usize) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// How many columns a text takes.
-fn columns(text: &str) -> usize {
+/// How many columns a text takes, marks of colours aside.
+pub fn columns(text: &str) -> usize {
     text.chars().filter(|c| !is_mark(*c)).filter_map(UnicodeWidthChar::width).sum()
 }
 

@@ -7,7 +7,7 @@
 //!   `json_typed`, `json_write`)
 //! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas, and
 //!   [`avro_tree`] for what is to be read from an Avro schema itself
-//! - [`SchemaRegistry`]: client of a schema registry, usable by itself
+//! - [`SchemaRegistry`]: client of a schema registry, usable by itself (`registry_admin`: what people do with one)
 //! - [`SimpleHeaderConverter`]: headers as readable texts, by the rules of [`connect_api::parse_value`]
 //! - `cache`: bounded maps that all of them use
 
@@ -22,6 +22,7 @@ mod json_typed;
 mod json_write;
 pub mod numbers;
 mod registry;
+mod registry_admin;
 mod simple_header;
 mod string;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use self::{
     charset::Charset,
     json::{DecimalFormat, JsonConfig, JsonConverter},
     registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry, Tls},
+    registry_admin::{AnySchema, Compatible},
     simple_header::SimpleHeaderConverter,
     string::{StringConfig, StringConverter},
 };

@@ -230,13 +230,24 @@ impl SchemaRegistry {
         body: Option<Json>,
         doing: String,
     ) -> Result<T> {
+        self.ask_coded(method, path, body, doing).await.map_err(|refused| refused.error)
+    }
+
+    /// As `ask`, with the registry's code beside the error.
+    pub(crate) async fn ask_coded<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Json>,
+        doing: String,
+    ) -> std::result::Result<T, Refused> {
         let urls = &self.0.urls;
         let first = self.0.current.load(Ordering::Relaxed);
         let mut failure = None;
         for i in 0..urls.len() {
             let index = (first + i) % urls.len();
             match self.send(method.clone(), &urls[index], path, body.as_ref(), &doing).await {
-                Err(e) if e.class() == connect_api::ErrorClass::Retriable => failure = Some(e),
+                Err(e) if e.error.class() == connect_api::ErrorClass::Retriable => failure = Some(e),
                 Err(e) => return Err(e),
                 Ok(response) => {
                     self.0.current.store(index, Ordering::Relaxed);
@@ -245,10 +256,17 @@ impl SchemaRegistry {
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| Error::fatal(doing)))
+        Err(failure.unwrap_or_else(|| Refused { code: None, error: Error::fatal(doing) }))
     }
 
-    async fn send(&self, method: Method, url: &str, path: &str, body: Option<&Json>, doing: &str) -> Result<Response> {
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        path: &str,
+        body: Option<&Json>,
+        doing: &str,
+    ) -> std::result::Result<Response, Refused> {
         let mut request = self.0.client.request(method, format!("{url}/{path}")).header(header::ACCEPT, CONTENT_TYPE);
         match &self.0.auth {
             RegistryAuth::None => {}
@@ -283,14 +301,22 @@ struct Refusal {
     message: String,
 }
 
-fn unreachable_registry(doing: String, e: reqwest::Error) -> Error {
+/// Why there is no answer to a request.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The registry's own code, such as 40401.
+    pub(crate) code: Option<i64>,
+    pub(crate) error: Error,
+}
+
+fn unreachable_registry(doing: String, e: reqwest::Error) -> Refused {
     let error =
         if e.is_decode() { Error::fatal(format!("{doing}: {NOT_A_REGISTRY}")) } else { Error::retriable(doing) };
     // The URL may hold a password.
-    error.caused_by(e.without_url())
+    Refused { code: None, error: error.caused_by(e.without_url()) }
 }
 
-async fn refused(response: Response, doing: &str) -> Error {
+async fn refused(response: Response, doing: &str) -> Refused {
     let status = response.status();
     let delay = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
     let body = response.text().await.unwrap_or_default();
@@ -301,12 +327,14 @@ async fn refused(response: Response, doing: &str) -> Error {
     };
     if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
         let error = Error::retriable(said);
-        return match delay {
+        let error = match delay {
             Some(seconds) => error.retry_after(Duration::from_secs(seconds)),
             None => error,
         };
+        return Refused { code: refusal.map(|r| r.error_code), error };
     }
-    match (status, refusal) {
+    let code = refusal.as_ref().map(|r| r.error_code);
+    let error = match (status, refusal) {
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
             Error::fatal(format!("{said}; check basic.auth.user.info or bearer.auth.token"))
         }
@@ -315,5 +343,6 @@ async fn refused(response: Response, doing: &str) -> Error {
             "{said}; new fields need a default and removed ones must have had one, or set the subject's compatibility level"
         )),
         _ => Error::data(said),
-    }
+    };
+    Refused { code, error }
 }

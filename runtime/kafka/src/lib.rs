@@ -4,7 +4,7 @@
 //! - [`producer`]: the idempotent producer with delivery reports
 //! - [`consumer`]: the consumer of a sink task; [`handshake`]: what happens when partitions come and go
 //! - [`cut`]: cuts a task that was given up off
-//! - [`admin`]: cluster id and topics
+//! - [`admin`]: cluster id and topics; [`layout`]: brokers, and how topics are spread over them
 //! - [`assigned`]: reads given partitions from given offsets on, without a group
 //! - [`positions`]: where partitions begin and end, which offset a time is, and the ids of topics
 //! - [`newest()`]: the newest records of topics, without a group; [`stretch()`]: all between given offsets
@@ -25,6 +25,7 @@ pub mod error;
 pub mod group_offsets;
 pub mod handshake;
 mod jaas;
+pub mod layout;
 pub mod lease;
 mod newest;
 mod owned;
@@ -49,6 +50,7 @@ pub use deleted::{Awaited, DeletedUnread, Sequence};
 pub use error::{kafka_error, not_permitted, refused_with_others};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use handshake::{Event, Handover};
+pub use layout::{BrokerAddress, Layout};
 pub use lease::Lease;
 pub use newest::{Newest, newest};
 pub use positions::{Positions, Span};

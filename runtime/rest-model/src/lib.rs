@@ -50,6 +50,18 @@ pub struct WorkerInfo {
     /// The file where a standalone worker keeps source offsets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_file: Option<String>,
+    /// The disk that this file is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_disk: Option<Disk>,
+}
+
+/// A file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Bytes that the worker could still write.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
 }
 
 /// Names of the topics of a distributed worker.

@@ -34,7 +34,17 @@ pub fn schemas() -> Map<String, Json> {
                 ("schema_registry_url", text("Schema registry of the converters, without user and password.")),
                 ("storage_topics", named("StorageTopics")),
                 ("offset_file", text("File where a standalone worker keeps source offsets.")),
+                ("offset_disk", named("Disk")),
             ],
+        ),
+        object(
+            "Disk",
+            "The disk that the file of source offsets is on.",
+            &[
+                ("free_bytes", whole("Bytes that the worker could still write.")),
+                ("total_bytes", whole("Bytes in all.")),
+            ],
+            &[],
         ),
         object(
             "StorageTopics",
@@ -456,8 +466,10 @@ mod tests {
                     schema_registry_url: some("u"),
                     storage_topics: Some(StorageTopics { config: "c".into(), offset: "o".into(), status: "s".into() }),
                     offset_file: some("f"),
+                    offset_disk: Some(Disk { free_bytes: 1, total_bytes: 2 }),
                 }),
             ),
+            ("Disk", json!(Disk { free_bytes: 1, total_bytes: 2 })),
             ("StorageTopics", json!(StorageTopics { config: "c".into(), offset: "o".into(), status: "s".into() })),
             ("Health", json!(Health { status: "healthy".into(), message: "m".into() })),
             ("Error", json!(ErrorBody { error_code: 404, message: some("m") })),

@@ -2,6 +2,8 @@
 //!
 //! Kafka Connect sends some error bodies without a content type, so bodies are judged by what they are.
 
+use std::time::SystemTime;
+
 use connect_rest_model::{ErrorBody, Health};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -13,6 +15,7 @@ use crate::error::Failure;
 pub struct Answer {
     status: StatusCode,
     location: Option<String>,
+    date: Option<SystemTime>,
     body: Vec<u8>,
     address: String,
     asked: String,
@@ -23,14 +26,21 @@ impl Answer {
     pub(super) async fn read(response: reqwest::Response) -> reqwest::Result<Self> {
         let location = response.headers().get(reqwest::header::LOCATION);
         let location = location.and_then(|l| l.to_str().ok()).map(str::to_owned);
+        let date = response.headers().get(reqwest::header::DATE);
+        let date = date.and_then(|d| httpdate::parse_http_date(d.to_str().ok()?).ok());
         let status = response.status();
         let body = response.bytes().await?.to_vec();
-        Ok(Self { status, location, body, address: String::new(), asked: String::new() })
+        Ok(Self { status, location, date, body, address: String::new(), asked: String::new() })
     }
 
     /// Whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.body.trim_ascii().is_empty()
+    }
+
+    /// When the server sent it by its own clock, in whole seconds.
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        self.date
     }
 
     /// The status.
@@ -136,6 +146,7 @@ mod tests {
         Answer {
             status: StatusCode::from_u16(status).expect("status"),
             location: None,
+            date: None,
             body: body.as_bytes().to_vec(),
             address: "http://h".into(),
             asked: String::new(),

@@ -8,7 +8,7 @@ pub mod unreachable;
 
 use std::{
     net::IpAddr,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use connect_api::template::percent_encode;
@@ -70,6 +70,12 @@ impl Client {
     /// Which program answers, and its Kafka cluster.
     pub async fn server(&self) -> Result<ServerInfo> {
         self.send(Method::GET, "/", None).await?.json()
+    }
+
+    /// As [`Client::server`], and what the server's clock said.
+    pub async fn server_and_date(&self) -> Result<(ServerInfo, Option<SystemTime>)> {
+        let answer = self.send(Method::GET, "/", None).await?;
+        Ok((answer.json()?, answer.date()))
     }
 
     /// What a worker of Tocsin says of itself; others answer 404.

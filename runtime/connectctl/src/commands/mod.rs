@@ -7,6 +7,7 @@ pub mod delete;
 pub mod describe;
 pub mod diff;
 pub mod dlq;
+pub mod doctor;
 pub mod edit;
 pub mod export;
 pub mod get;
@@ -80,6 +81,7 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
         Command::Delete(args) => delete::run(&args, context).await,
         Command::Offsets(args) => offsets::run(&args, context).await,
         Command::Dlq(args) => dlq::run(&args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Topics(args) => topics::run(&args, context).await,
         Command::Loggers(args) => loggers::run(&args, context).await,
         Command::Info(args) => info::run(&args, context).await,

@@ -1,20 +1,34 @@
 //! `GET /worker`, beyond Kafka Connect: where the worker has what it works with, so that tools need not be told again.
 //! Nothing of it is secret.
 
+use std::path::Path;
+
 use axum::{
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use connect_rest_model::{StorageTopics, WorkerInfo};
+use connect_rest_model::{Disk, StorageTopics, WorkerInfo};
 
 use super::{Api, error};
 use crate::worker_config::Worker;
 
 pub(super) async fn worker(State(api): State<Api>) -> Response {
     let services = api.controller.services();
-    let info = about(&services.worker, services.statuses.worker_id());
+    let mut info = about(&services.worker, services.statuses.worker_id());
+    if let Some(file) = info.offset_file.clone() {
+        // A file system may be slow, or far away.
+        info.offset_disk = tokio::task::spawn_blocking(move || disk(Path::new(&file))).await.ok().flatten();
+    }
     error::json(StatusCode::OK, &info).into_response()
+}
+
+/// The disk that a file is on, or would be.
+fn disk(file: &Path) -> Option<Disk> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = rustix::fs::statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Some(Disk { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) })
 }
 
 fn about(worker: &Worker, worker_id: &str) -> WorkerInfo {
@@ -40,6 +54,7 @@ fn about(worker: &Worker, worker_id: &str) -> WorkerInfo {
         schema_registry_url: registry.into_iter().flatten().next().map(without_user),
         storage_topics: distributed.map(topics),
         offset_file: worker.config.offset_file.clone().filter(|_| distributed.is_none()),
+        offset_disk: None,
     }
 }
 
@@ -93,6 +108,15 @@ mod tests {
         assert_eq!(told.schema_registry_url.as_deref(), Some("http://r:8081/x,http://s:1"));
         assert_eq!(told.offset_file.as_deref(), Some("/tmp/offsets"));
         assert!(!serde_json::to_string(&told).expect("JSON").contains("hush"));
+    }
+
+    #[test]
+    fn the_disk_of_a_file_is_known_before_there_is_the_file() {
+        let folder = tempfile::tempdir().expect("folder");
+        let found = disk(&folder.path().join("offsets")).expect("disk");
+        assert!(found.total_bytes > 0 && found.free_bytes <= found.total_bytes, "{found:?}");
+        assert_eq!(disk(&folder.path().join("gone/offsets")), None);
+        assert!(disk(Path::new("offsets")).is_some());
     }
 
     #[test]

@@ -31,6 +31,12 @@ pub(super) struct LedgerArgs {
     pub(super) replay_topic: String,
 }
 
+impl Default for LedgerArgs {
+    fn default() -> Self {
+        Self { replay_topic: TOPIC.into() }
+    }
+}
+
 /// What became of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Replayed {

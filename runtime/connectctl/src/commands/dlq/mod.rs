@@ -4,7 +4,7 @@
 //! - `payload`: bytes as what they are: Avro, JSON, text
 //! - `filter`: which letters are meant; `queue`: where they are, and reading them
 //! - `ledger`: which letters have been replayed
-//! - `list`, `show`, `replay`, `purge`: the commands
+//! - `list`, `show`, `replay`, `purge`: the commands; `waiting`: how many letters wait for somebody
 
 mod filter;
 mod ledger;
@@ -17,6 +17,7 @@ mod reason;
 mod replay;
 mod send;
 mod show;
+pub(super) mod waiting;
 
 use super::Context;
 use crate::error::Failure;

@@ -19,7 +19,7 @@ use crate::{error::Failure, names::not_found, places::kafka::Kafka};
 const QUEUE: &str = "errors.deadletterqueue.topic.name";
 
 /// The topic of a connector's dead letters.
-pub(super) fn queue_of(info: &ConnectorInfo) -> Option<&str> {
+pub(in super::super) fn queue_of(info: &ConnectorInfo) -> Option<&str> {
     info.config.get(QUEUE).map(|topic| topic.trim()).filter(|topic| !topic.is_empty())
 }
 

@@ -71,7 +71,7 @@ impl Topics {
 }
 
 /// The partition that an offset of a sink is of.
-pub(super) fn partition(one: &ConnectorOffset) -> Option<TopicPartition> {
+pub(in super::super) fn partition(one: &ConnectorOffset) -> Option<TopicPartition> {
     let topic = one.partition.get("kafka_topic")?.as_str()?;
     let number = i32::try_from(one.partition.get("kafka_partition")?.as_i64()?).ok()?;
     Some(TopicPartition { topic: topic.into(), partition: number })

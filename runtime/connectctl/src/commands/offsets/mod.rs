@@ -1,7 +1,7 @@
 //! `connectctl offsets` (KIP-875): where connectors stand, and where they are to go on.
 
 mod change;
-mod kafka;
+pub(super) mod kafka;
 mod show;
 
 use connect_rest_model::ConnectorOffset;

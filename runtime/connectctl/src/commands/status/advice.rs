@@ -3,7 +3,7 @@
 use connect_rest_model::{ConnectorStatus, TaskState};
 
 /// One sentence each, the most urgent first; none where all is well.
-pub(super) fn advice(status: &ConnectorStatus, dead_letters: Option<&str>) -> Vec<String> {
+pub(in super::super) fn advice(status: &ConnectorStatus, dead_letters: Option<&str>) -> Vec<String> {
     let name = shell_word(&status.name);
     let details = || status.tasks.iter().filter_map(|t| t.detail.as_ref());
     let mut all = Vec::new();
@@ -43,7 +43,7 @@ pub(super) fn advice(status: &ConnectorStatus, dead_letters: Option<&str>) -> Ve
 }
 
 /// The name as it is written on a command line.
-fn shell_word(name: &str) -> String {
+pub(in super::super) fn shell_word(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:@%+=".contains(c);
     if !name.is_empty() && name.chars().all(plain) {
         name.to_owned()

@@ -1,6 +1,6 @@
 //! `connectctl status`: a table of all or several connectors, or one in full.
 
-mod advice;
+pub(super) mod advice;
 pub(super) mod detail;
 pub(super) mod overview;
 pub(super) mod trace;
@@ -134,6 +134,7 @@ fn until(text: &str, now: i64) -> Option<String> {
     time::parse_rfc3339(text).filter(|at| *at > now).map(|at| span(at - now))
 }
 
+/// How long something is, short.
 pub(super) fn span(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {

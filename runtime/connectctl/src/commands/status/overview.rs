@@ -90,14 +90,14 @@ pub(in super::super) fn rate(of: f64) -> String {
 }
 
 /// What a task is doing that does not get on, and since when it has not.
-pub(super) fn stalled(detail: &TaskDetail, now: i64) -> Option<String> {
+pub(in super::super) fn stalled(detail: &TaskDetail, now: i64) -> Option<String> {
     let doing = detail.stalled.as_ref()?;
     let since = detail.stalled_since.as_deref().map(|s| format!(" for {}", age(s, now))).unwrap_or_default();
     Some(format!("stalled{since}: {doing}"))
 }
 
 /// Why and since when a task is trying again.
-pub(super) fn retrying(detail: &TaskDetail, now: i64) -> Option<String> {
+pub(in super::super) fn retrying(detail: &TaskDetail, now: i64) -> Option<String> {
     let why = detail.retrying.as_ref()?;
     let since = detail.retrying_since.as_deref().map(|s| format!(" for {}", age(s, now))).unwrap_or_default();
     // What the server asked for is in the text already.
@@ -107,11 +107,11 @@ pub(super) fn retrying(detail: &TaskDetail, now: i64) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in super::super) mod tests {
     use super::*;
 
     /// A connector with a task that fails and one that tries again, and one of a JVM worker.
-    pub(in super::super) fn statuses() -> Vec<ConnectorStatus> {
+    pub(in super::super::super) fn statuses() -> Vec<ConnectorStatus> {
         let text = r#"[
             {"name":"influxdb-sink","type":"sink",
              "connector":{"state":"RUNNING","worker_id":"10.0.0.1:8083","version":"0.1.0"},
@@ -129,7 +129,7 @@ pub(super) mod tests {
         serde_json::from_str(text).expect("statuses")
     }
 
-    pub(in super::super) fn now() -> i64 {
+    pub(in super::super::super) fn now() -> i64 {
         connect_api::time::parse_rfc3339("2026-11-21T12:00:00Z").expect("time")
     }
 

@@ -1,0 +1,207 @@
+//! Kafka: whether it answers, whether it is the worker's, and the worker's own topics in it.
+
+use std::time::Duration;
+
+use connect_api::time;
+use connect_kafka::{Admin, Layout, Role, newest};
+use connect_rest_model::StorageTopics;
+
+use super::{
+    finding::{Check, Finding, Found, Level},
+    worker::{Told, of_clock},
+};
+use crate::{consent::listed, error::Failure, places::kafka::Kafka};
+
+/// Asks Kafka who it is. Without an answer nothing else need be asked of it.
+pub(super) async fn look(kafka: &Kafka, told: &Told, limit: Duration) -> (Option<Admin>, usize, Finding) {
+    let asked = async {
+        let admin = Admin::new(&kafka.client(Role::Admin)?)?;
+        let brokers = admin.brokers(limit).await.map_err(|e| kafka.failure(e))?;
+        Ok::<_, Failure>((admin, brokers))
+    };
+    let (admin, brokers) = match asked.await {
+        Ok(answer) => answer,
+        Err(e) => return (None, 0, unreachable(&e)),
+    };
+    let id = admin.cluster_id(limit).await.ok().flatten();
+    let embedded = told.worker.as_ref().is_some_and(|w| w.mode == "embedded");
+    let version = match brokers.first() {
+        _ if embedded => Some("embedded".to_owned()),
+        // What may not be described is not known; everything else works all the same.
+        Some(broker) => admin.version(broker.id, limit).await.ok().flatten(),
+        None => None,
+    };
+    let version = version.map_or_else(|| "its version is not told".into(), |v| format!("version {v}"));
+    let count = super::connectors::counted(brokers.len(), "broker");
+    let what = format!("{count} at {}, {version}, cluster {}", kafka.brokers(), id.as_deref().unwrap_or("without id"));
+    let theirs = told.server.as_ref().and_then(|s| s.kafka_cluster_id.as_deref());
+    let finding = match (theirs, id.as_deref()) {
+        // librdkafka names the cluster that is embedded.
+        (Some(_), Some(id)) if embedded && id.starts_with("mockCluster") => Finding::ok(Check::Kafka, what),
+        (Some(theirs), Some(id)) if theirs != id => {
+            Finding::new(Check::Kafka, Level::Warn, format!("{what}, but the worker is on cluster {theirs}")).remedy(
+                format!("{} names another Kafka than the worker's; what follows is about that one", kafka.origin),
+            )
+        }
+        _ => Finding::ok(Check::Kafka, what),
+    };
+    (Some(admin), brokers.len(), finding)
+}
+
+fn unreachable(e: &Failure) -> Finding {
+    let text = e.to_string();
+    match text.split_once("; asked was ") {
+        Some((what, asked)) => {
+            let (place, hint) = asked.rsplit_once("; ").unwrap_or((asked, "is it running?"));
+            Finding::new(Check::Kafka, Level::Fail, format!("{what} ({place})")).remedy(hint)
+        }
+        None => Finding::new(Check::Kafka, Level::Fail, text),
+    }
+}
+
+/// What a topic of a distributed worker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Config,
+    Offset,
+    Status,
+}
+
+impl Purpose {
+    /// The worker's setting that names the topic.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Config => "config.storage.topic",
+            Self::Offset => "offset.storage.topic",
+            Self::Status => "status.storage.topic",
+        }
+    }
+
+    fn holds(self) -> &'static str {
+        match self {
+            Self::Config => "connectors",
+            Self::Offset => "offsets of sources",
+            Self::Status => "states",
+        }
+    }
+}
+
+/// The worker's own topics, and by the way the clock of who wrote there last.
+pub(super) async fn topics(
+    admin: &Admin,
+    kafka: &Kafka,
+    brokers: usize,
+    names: &StorageTopics,
+    limit: Duration,
+) -> Result<Found, Failure> {
+    let mut found = Found::default();
+    let all = [(Purpose::Config, &names.config), (Purpose::Offset, &names.offset), (Purpose::Status, &names.status)];
+    for (purpose, name) in all {
+        let layout = admin.layout(name, limit).await.map_err(|e| kafka.failure(e))?;
+        let policy = match &layout {
+            // Who may not describe the topic's settings is told so.
+            Some(_) => Some(admin.topic_setting(name, "cleanup.policy").await.map_err(|e| kafka.failure(e))?),
+            None => None,
+        };
+        found.findings.extend(judge(purpose, name, layout.as_ref(), policy.flatten().as_deref(), brokers));
+    }
+    if found.findings.is_empty() {
+        let text = format!("{}, {} and {} are compacted", names.config, names.offset, names.status);
+        found.add(Finding::ok(Check::Topics, text));
+    }
+    // Only the clock is at stake here: what can be said of it is said.
+    let written = newest(&kafka.client(Role::Consumer)?, std::slice::from_ref(&names.status), 1, limit).await;
+    if let Some(at) = written.ok().and_then(|n| n.records.last()?.timestamp) {
+        let ahead = of_clock(&format!("the clock by which topic {} was written", names.status), at - time::now_ms());
+        // A record of an hour ago is no clock that is behind.
+        if ahead.level > Level::Ok && at > time::now_ms() {
+            found.add(ahead);
+        }
+    }
+    Ok(found)
+}
+
+fn judge(purpose: Purpose, name: &str, layout: Option<&Layout>, policy: Option<&str>, brokers: usize) -> Vec<Finding> {
+    let what = format!("{name} ({})", purpose.key());
+    let Some(layout) = layout else {
+        let text = format!("{what} is missing: {} have no place", purpose.holds());
+        return vec![Finding::new(Check::Topics, Level::Fail, text).remedy("restart the worker, which creates it")];
+    };
+    let mut all = Vec::new();
+    let mut add = |level, text: String, remedy: String| {
+        all.push(Finding::new(Check::Topics, level, text).remedy(remedy));
+    };
+    if policy != Some("compact") {
+        let found = policy.map_or_else(|| "no cleanup.policy that is told".into(), |p| format!("cleanup.policy={p}"));
+        add(
+            Level::Fail,
+            format!("{what} has {found}: Kafka deletes old {}", purpose.holds()),
+            format!("set it: kafka-configs.sh --alter --topic {name} --add-config cleanup.policy=compact"),
+        );
+    }
+    if purpose == Purpose::Config && layout.partitions != 1 {
+        add(
+            Level::Fail,
+            format!("{what} has {} partitions: settings and tasks get out of order", layout.partitions),
+            "connectctl export --folder FOLDER, name another topic as config.storage.topic, connectctl apply -f FOLDER"
+                .into(),
+        );
+    }
+    let numbers = |numbers: &[i32]| listed(&numbers.iter().map(i32::to_string).collect::<Vec<_>>());
+    if !layout.without_leader.is_empty() {
+        let text = format!("{what} has no leader for partition {}", numbers(&layout.without_leader));
+        add(Level::Fail, text, "start the brokers that have it".into());
+    } else if !layout.behind.is_empty() {
+        let text = format!("{what} has replicas that are not in sync: partition {}", numbers(&layout.behind));
+        add(Level::Warn, text, "is a broker down or overloaded?".into());
+    }
+    if layout.replicas == 1 && brokers > 1 {
+        let text =
+            format!("{what} has 1 replica although there are {brokers} brokers: one that is lost takes it along");
+        let key = purpose.key().replace(".topic", ".replication.factor");
+        let remedy = format!("raise it with kafka-reassign-partitions.sh; {key} is for topics that are created anew");
+        add(Level::Warn, text, remedy);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(purpose: Purpose, layout: &Layout, policy: &str, brokers: usize) -> Vec<(Level, String)> {
+        let all = judge(purpose, "t", Some(layout), Some(policy), brokers);
+        all.into_iter().map(|f| (f.level, f.text)).collect()
+    }
+
+    #[test]
+    fn topics_that_lose_what_they_hold_are_failures() {
+        let good = Layout { partitions: 1, replicas: 3, ..Layout::default() };
+        assert_eq!(told(Purpose::Config, &good, "compact", 3), []);
+        let deleting = told(Purpose::Offset, &good, "compact,delete", 3);
+        assert_eq!(
+            deleting[0].1,
+            "t (offset.storage.topic) has cleanup.policy=compact,delete: Kafka deletes old offsets of sources"
+        );
+        let wide = Layout { partitions: 3, replicas: 1, behind: vec![0], without_leader: vec![2] };
+        let all = told(Purpose::Config, &wide, "delete", 2);
+        assert_eq!(
+            all.iter().map(|(l, _)| *l).collect::<Vec<_>>(),
+            [Level::Fail, Level::Fail, Level::Fail, Level::Warn]
+        );
+        assert!(all[1].1.contains("3 partitions") && all[2].1.ends_with("partition 2"), "{all:?}");
+        // Other topics may have many, and one broker cannot have more replicas.
+        assert_eq!(told(Purpose::Status, &Layout { without_leader: vec![], behind: vec![], ..wide }, "compact", 1), []);
+        let missing = judge(Purpose::Status, "t", None, None, 1);
+        assert!(missing[0].level == Level::Fail && missing[0].text.ends_with("states have no place"));
+    }
+
+    #[test]
+    fn a_kafka_that_is_away_is_told_with_its_address() {
+        let e =
+            Failure::Unreachable("asking: refused; asked was Kafka at h:1 (from x); is it running, and so on?".into());
+        let finding = unreachable(&e);
+        assert_eq!(finding.text, "asking: refused (Kafka at h:1 (from x))");
+        assert_eq!(finding.remedy.as_deref(), Some("is it running, and so on?"));
+    }
+}
