@@ -9,6 +9,8 @@ use crate::{
     commands::{
         apply, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list, loggers,
         logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
+        apply, brokers, completion, context, delete, describe, diff, dlq, edit, export, get, groups, info, init, list,
+        loggers, logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
     },
     error::CODES,
     output::Format,
@@ -121,7 +123,12 @@ pub enum Command {
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
     /// Topics that connectors use.
+    /// Topics of Kafka: list, create, change and delete them, and see which ones connectors use.
     Topics(topics::Args),
+    /// Brokers of Kafka: what they have, and their settings.
+    Brokers(brokers::Args),
+    /// Consumer groups of Kafka: members, lag, where they go on.
+    Groups(groups::Args),
     /// Show or change how much the worker logs.
     Loggers(loggers::Args),
     /// Show the worker, its cluster, and how many connectors and tasks are in which state.

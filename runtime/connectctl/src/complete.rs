@@ -59,6 +59,17 @@ pub fn topics() -> ArgValueCompleter {
     })
 }
 
+/// Names of consumer groups.
+pub fn groups() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        complete(typed, async |client: &Client, places: &Places| {
+            let kafka = places.kafka(client).await?;
+            let admin = connect_kafka::Admin::new(&kafka.client(connect_kafka::Role::Admin)?)?;
+            Ok(admin.groups(LIMIT).await?)
+        })
+    })
+}
+
 /// Names of contexts.
 pub fn contexts() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {

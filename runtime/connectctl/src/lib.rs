@@ -5,6 +5,7 @@
 //!
 //! - [`args`] is the grammar; [`commands`] has a file per command
 //! - [`places`] says where worker, Kafka and registry are; [`client`] is the REST API with typed methods
+//! - [`cluster`] asks Kafka itself; [`resources`]: settings of its topics and brokers
 //! - [`names`], [`watch`], [`wait`], [`fail_on`], [`consent`]: what several commands take
 //! - [`changes`]: how settings differ; [`document`]: a connector as a file has it
 //! - [`declared`] reads connector files and knows each key's line; [`check`] has them validated by the worker
@@ -16,6 +17,7 @@ pub mod args;
 pub mod changes;
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod commands;
 pub mod complete;
 pub mod consent;
@@ -29,6 +31,7 @@ pub mod page;
 pub mod paint;
 pub mod places;
 pub mod reference;
+pub mod resources;
 pub mod table;
 pub mod wait;
 pub mod watch;

@@ -56,7 +56,7 @@ impl Admin {
     /// The error of a request that failed. What may pass by itself does not if the client has lost all brokers (see
     /// `revival`), and nobody polls the statistics of an admin client that would tell; so the next request has another
     /// client.
-    fn failed(&self, error: Error) -> Error {
+    pub(crate) fn failed(&self, error: Error) -> Error {
         if error.class() == ErrorClass::Retriable {
             match make(&self.0.settings) {
                 Ok(mut client) => {
@@ -70,7 +70,7 @@ impl Admin {
         error
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&AdminClient<Context>) -> T + Send + 'static,
     ) -> Result<T> {
@@ -123,10 +123,7 @@ impl Admin {
 
     /// Creates the topic; one that exists is left as it is. Tells whether it was created.
     pub async fn create_topic(&self, spec: &TopicSpec) -> Result<bool> {
-        let mut topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication_factor));
-        for (key, value) in &spec.settings {
-            topic = topic.set(key, value);
-        }
+        let topic = new_topic(spec);
         let doing = || {
             format!(
                 "creating topic {} ({} partitions, replication factor {})",
@@ -179,6 +176,11 @@ impl Admin {
     pub fn brokers_down(&self) -> bool {
         self.client().inner().context().brokers_down()
     }
+}
+
+pub(crate) fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
+    let topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication_factor));
+    spec.settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
 }
 
 fn make(settings: &ClientSettings) -> Result<Arc<AdminClient<Context>>> {

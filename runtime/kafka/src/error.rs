@@ -111,20 +111,25 @@ pub fn refused_with_others(error: &Error) -> bool {
 
 /// Whether Kafka refused because the principal may not do it, or because the broker cannot.
 pub fn not_permitted(error: &Error) -> bool {
+    let code = kafkas_code(error);
+    not_supported(error) || matches!(code, Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))
+}
+
+/// Whether the broker does not know such requests, as the embedded one, or one that is too old.
+pub fn not_supported(error: &Error) -> bool {
+    matches!(kafkas_code(error), Some(Code::UnsupportedVersion | Code::UnsupportedFeature))
+}
+
+/// The first code of librdkafka's among the causes.
+fn kafkas_code(error: &Error) -> Option<Code> {
     let mut source = std::error::Error::source(error);
     while let Some(e) = source {
         if let Some(code) = e.downcast_ref::<KafkaError>().and_then(code_of) {
-            return matches!(
-                code,
-                Code::TopicAuthorizationFailed
-                    | Code::ClusterAuthorizationFailed
-                    | Code::UnsupportedVersion
-                    | Code::UnsupportedFeature
-            );
+            return Some(code);
         }
         source = e.source();
     }
-    false
+    None
 }
 
 /// Why librdkafka refuses settings of a client together, in the names that Java's client has for them.

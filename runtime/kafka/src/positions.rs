@@ -67,6 +67,38 @@ impl Positions {
         self.ask("looking for the ends of partitions", ask).await
     }
 
+    /// As [`Positions::spans`], of many partitions with a request per broker or two; nothing of one that has no leader at
+    /// the moment or that the principal may not read.
+    pub async fn known_spans(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<Span>>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted = partitions.to_vec();
+        let ask = move |c: &BaseConsumer<Context>| {
+            // In place of a time, the protocol takes the names of both ends.
+            let [first, end] = [Offset::Beginning, Offset::End].map(|of| {
+                let mut list = TopicPartitionList::new();
+                for p in &wanted {
+                    list.add_partition_offset(&p.topic, p.partition, of)?;
+                }
+                c.offsets_for_times(list, limit)
+            });
+            let (first, end) = (first?, end?);
+            let offset = |list: &TopicPartitionList, p: &TopicPartition| {
+                let found = list.find_partition(&p.topic, p.partition)?;
+                match (found.error(), found.offset()) {
+                    (Ok(()), Offset::Offset(offset)) => Some(offset),
+                    _ => None,
+                }
+            };
+            let span = |p: &TopicPartition| {
+                Some(Span { first: offset(&first, p)?, end: offset(&end, p)?, partition: p.clone() })
+            };
+            Ok(wanted.iter().map(span).collect())
+        };
+        self.ask("looking for the ends of partitions", ask).await
+    }
+
     /// The first offset in each partition whose time stamp is not before that many milliseconds since 1970; the end where
     /// there is none.
     pub async fn at(&self, partitions: &[TopicPartition], time: i64, limit: Duration) -> Result<Vec<PartitionOffset>> {

@@ -1,6 +1,7 @@
 //! The commands, one file each, and what they share.
 
 pub mod apply;
+pub mod brokers;
 pub mod completion;
 pub mod context;
 pub mod delete;
@@ -11,6 +12,7 @@ pub mod doctor;
 pub mod edit;
 pub mod export;
 pub mod get;
+pub mod groups;
 pub mod info;
 pub mod init;
 pub mod list;
@@ -83,6 +85,8 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
         Command::Dlq(args) => dlq::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Topics(args) => topics::run(&args, context).await,
+        Command::Brokers(args) => brokers::run(&args, context).await,
+        Command::Groups(args) => groups::run(&args, context).await,
         Command::Loggers(args) => loggers::run(&args, context).await,
         Command::Info(args) => info::run(&args, context).await,
         Command::Plugins(args) => plugins::run(&args, context).await,

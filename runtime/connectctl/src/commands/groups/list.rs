@@ -1,0 +1,94 @@
+//! `connectctl groups list`
+
+use connect_kafka::Group;
+use serde::Serialize;
+
+use super::{super::Context, known, meant};
+use crate::{
+    cluster::Asking,
+    error::Failure,
+    output::View,
+    table::{Column, Table},
+    watch::Watch,
+};
+
+/// What `groups list` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Names of groups; also patterns such as 'connect-*' and regular expressions such as '/^connect-/'. All without any.
+    #[arg(value_name = "GROUP", value_parser = crate::names::name, add = crate::complete::groups())]
+    groups: Vec<String>,
+
+    #[command(flatten)]
+    watch: Watch,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    /// Null where the principal may not see it, here and below.
+    state: Option<String>,
+    members: Option<usize>,
+    protocol: Option<String>,
+    assignor: Option<String>,
+    coordinator: Option<i32>,
+}
+
+impl Entry {
+    fn new(name: &str, group: Option<Group>) -> Self {
+        let Some(group) = group else {
+            let (state, members, protocol, assignor, coordinator) = (None, None, None, None, None);
+            return Self { name: name.to_owned(), state, members, protocol, assignor, coordinator };
+        };
+        Self {
+            name: name.to_owned(),
+            members: Some(group.members.len()),
+            state: Some(group.state),
+            protocol: Some(group.kind),
+            assignor: group.assignor,
+            coordinator: group.coordinator,
+        }
+    }
+}
+
+impl Args {
+    pub(super) async fn run(&self, context: &Context<'_>) -> Result<(), Failure> {
+        self.watch.run(context, async || self.look(context).await).await
+    }
+
+    async fn look(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let asking = Asking::new(context).await?;
+        asking.admin_cluster("listing consumer groups").await?;
+        let known = known(&asking).await?;
+        let names = if self.groups.is_empty() { known } else { meant(&self.groups, &known, &asking)? };
+        let groups = asking.answer(asking.admin.describe_groups(&names, asking.limit).await)?;
+        let entries: Vec<Entry> = names.iter().zip(groups).map(|(name, group)| Entry::new(name, group.ok())).collect();
+        if entries.is_empty() && context.output.is_table() {
+            context.output.say(&format!("Kafka at {} has no consumer groups", asking.kafka.brokers()));
+        }
+        let all = || entries.iter().map(|e| e.name.clone()).collect();
+        let show = |view| if entries.is_empty() { String::new() } else { table(&entries, view) };
+        context.output.result(&entries, all, show)
+    }
+}
+
+fn table(entries: &[Entry], view: View) -> String {
+    let mut columns = vec![Column::text("NAME"), Column::text("STATE"), Column::number("MEMBERS")];
+    if view.wide {
+        columns.extend([Column::text("PROTOCOL"), Column::text("ASSIGNOR"), Column::text("COORDINATOR")]);
+    }
+    let mut table = Table::new(columns);
+    let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    for e in entries {
+        let mut row = vec![e.name.clone(), dash(e.state.clone()), dash(e.members.map(|n| n.to_string()))];
+        if view.wide {
+            row.extend([
+                dash(e.protocol.clone()),
+                dash(e.assignor.clone()),
+                dash(e.coordinator.map(|id| id.to_string())),
+            ]);
+        }
+        table.row(row);
+    }
+    table.render(view.width)
+}
