@@ -7,10 +7,9 @@ use reqwest::Url;
 
 use crate::{
     commands::{
-        apply, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list, loggers,
-        logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
-        apply, brokers, completion, context, delete, describe, diff, dlq, edit, export, get, groups, info, init, list,
-        loggers, logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
+        apply, brokers, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, groups, info,
+        init, list, loggers, logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics,
+        validate,
     },
     error::CODES,
     output::Format,
@@ -122,7 +121,6 @@ pub enum Command {
     /// is at the level of --fail-on, and 0 where nothing is.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
-    /// Topics that connectors use.
     /// Topics of Kafka: list, create, change and delete them, and see which ones connectors use.
     Topics(topics::Args),
     /// Brokers of Kafka: what they have, and their settings.

@@ -3,8 +3,12 @@
 
 use std::time::Duration;
 
-use connect_api::Result;
-use rdkafka::{bindings as c, error::RDKafkaErrorCode as Code, metadata::Metadata};
+use connect_api::{Error, ErrorClass, Result};
+use rdkafka::{
+    bindings as c,
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    metadata::{Metadata, MetadataPartition, MetadataTopic},
+};
 
 use crate::{admin::Admin, error::kafka_error};
 
@@ -44,6 +48,19 @@ pub struct TopicState {
 }
 
 impl TopicState {
+    fn new(found: &MetadataTopic) -> Self {
+        let partition = |p: &MetadataPartition| Partition {
+            number: p.id(),
+            leader: Some(p.leader()).filter(|id| *id >= 0),
+            replicas: p.replicas().to_vec(),
+            in_sync: p.isr().to_vec(),
+        };
+        let mut partitions: Vec<Partition> = found.partitions().iter().map(partition).collect();
+        partitions.sort_by_key(|p| p.number);
+        let problem = found.error().map(|code| Code::from(code).to_string());
+        Self { name: found.name().to_owned(), partitions, problem }
+    }
+
     /// How many replicas a partition is to have; the most where they differ.
     pub fn replication(&self) -> usize {
         self.partitions.iter().map(|p| p.replicas.len()).max().unwrap_or(0)
@@ -71,25 +88,7 @@ impl Cluster {
         let mut brokers: Vec<Broker> =
             found.brokers().iter().map(|b| Broker { id: b.id(), host: b.host().to_owned(), port: b.port() }).collect();
         brokers.sort_by_key(|b| b.id);
-        let mut topics: Vec<TopicState> = found
-            .topics()
-            .iter()
-            .map(|t| {
-                let mut partitions: Vec<Partition> = t
-                    .partitions()
-                    .iter()
-                    .map(|p| Partition {
-                        number: p.id(),
-                        leader: Some(p.leader()).filter(|id| *id >= 0),
-                        replicas: p.replicas().to_vec(),
-                        in_sync: p.isr().to_vec(),
-                    })
-                    .collect();
-                partitions.sort_by_key(|p| p.number);
-                let problem = t.error().map(|code| Code::from(code).to_string());
-                TopicState { name: t.name().to_owned(), partitions, problem }
-            })
-            .collect();
+        let mut topics: Vec<TopicState> = found.topics().iter().map(TopicState::new).collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Self { brokers, topics, told_by: found.orig_broker_id() }
     }
@@ -99,7 +98,21 @@ impl Admin {
     /// Brokers and all topics.
     pub async fn cluster(&self, limit: Duration) -> Result<Cluster> {
         let found = self.blocking(move |c| c.inner().fetch_metadata(None, limit)).await?;
-        found.map(|m| Cluster::new(&m)).map_err(|e| self.failed(kafka_error("asking for brokers and topics", e)))
+        found.map(|m| Cluster::new(&m)).map_err(|e| self.explained(kafka_error("asking for brokers and topics", e)))
+    }
+
+    /// A topic, asked for by its name; `None` when it does not exist. What the principal may not describe is an error here,
+    /// while [`Admin::cluster`] leaves it out.
+    pub async fn topic(&self, name: &str, limit: Duration) -> Result<Option<TopicState>> {
+        let (doing, wanted) = (|| format!("describing topic {name}"), name.to_owned());
+        let found = self.blocking(move |c| c.inner().fetch_metadata(Some(&wanted), limit)).await?;
+        let found = found.map_err(|e| self.explained(kafka_error(doing(), e)))?;
+        let Some(topic) = found.topics().iter().find(|t| t.name() == name) else { return Ok(None) };
+        match topic.error().map(Code::from) {
+            None => Ok(Some(TopicState::new(topic))),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
+            Some(code) => Err(kafka_error(doing(), KafkaError::MetadataFetch(code))),
+        }
     }
 
     /// The broker that takes requests for the controller, which with KRaft need not be the controller itself; none where
@@ -110,6 +123,14 @@ impl Admin {
         let asked =
             self.blocking(move |client| unsafe { c::rd_kafka_controllerid(client.inner().native_ptr(), limit) });
         Ok(Some(asked.await?).filter(|id| *id >= 0))
+    }
+
+    /// The error, with why the last connection failed.
+    fn explained(&self, error: Error) -> Error {
+        let why = self.last_failure().filter(|_| error.class() == ErrorClass::Retriable);
+        let text = || format!("{}: kafka cannot be reached", error.message());
+        let explained = why.map(|why| Error::retriable(text()).caused_by(why));
+        self.failed(explained.unwrap_or(error))
     }
 }
 

@@ -4,9 +4,8 @@
 //! - [`producer`]: the idempotent producer with delivery reports
 //! - [`consumer`]: the consumer of a sink task; [`handshake`]: what happens when partitions come and go
 //! - [`cut`]: cuts a task that was given up off
-//! - [`admin`]: cluster id and topics; [`layout`]: brokers, and how topics are spread over them
 //! - [`admin`]: cluster id and topics; [`cluster`]: brokers and where partitions are; [`topics`]: more of what is done with topics;
-//!   [`resource`]: settings of topics and brokers
+//!   [`resource`]: settings of topics and brokers; `version`: what tells of a broker's version
 //! - [`assigned`]: reads given partitions from given offsets on, without a group
 //! - [`positions`]: where partitions begin and end, which offset a time is, and the ids of topics
 //! - [`newest()`]: the newest records of topics, without a group; [`stretch()`]: all between given offsets
@@ -29,7 +28,6 @@ pub mod group_offsets;
 pub mod groups;
 pub mod handshake;
 mod jaas;
-pub mod layout;
 pub mod lease;
 mod newest;
 mod owned;
@@ -45,6 +43,7 @@ mod stores;
 mod stretch;
 mod topic_ids;
 pub mod topics;
+mod version;
 
 pub use admin::{Admin, TopicSpec};
 pub use assigned::{Assigned, Start};
@@ -58,7 +57,6 @@ pub use error::{kafka_error, not_permitted, not_supported, refused_with_others};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use groups::{Group, GroupMember};
 pub use handshake::{Event, Handover};
-pub use layout::{BrokerAddress, Layout};
 pub use lease::Lease;
 pub use newest::{Newest, newest};
 pub use positions::{Positions, Span};

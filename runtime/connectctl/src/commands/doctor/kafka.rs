@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use connect_api::time;
-use connect_kafka::{Admin, Layout, Role, newest};
+use connect_kafka::{Admin, Partition, Role, TopicState, newest};
 use connect_rest_model::StorageTopics;
 
 use super::{
@@ -16,7 +16,7 @@ use crate::{consent::listed, error::Failure, places::kafka::Kafka};
 pub(super) async fn look(kafka: &Kafka, told: &Told, limit: Duration) -> (Option<Admin>, usize, Finding) {
     let asked = async {
         let admin = Admin::new(&kafka.client(Role::Admin)?)?;
-        let brokers = admin.brokers(limit).await.map_err(|e| kafka.failure(e))?;
+        let brokers = admin.cluster(limit).await.map_err(|e| kafka.failure(e))?.brokers;
         Ok::<_, Failure>((admin, brokers))
     };
     let (admin, brokers) = match asked.await {
@@ -97,13 +97,13 @@ pub(super) async fn topics(
     let mut found = Found::default();
     let all = [(Purpose::Config, &names.config), (Purpose::Offset, &names.offset), (Purpose::Status, &names.status)];
     for (purpose, name) in all {
-        let layout = admin.layout(name, limit).await.map_err(|e| kafka.failure(e))?;
-        let policy = match &layout {
+        let topic = admin.topic(name, limit).await.map_err(|e| kafka.failure(e))?;
+        let policy = match &topic {
             // Who may not describe the topic's settings is told so.
             Some(_) => Some(admin.topic_setting(name, "cleanup.policy").await.map_err(|e| kafka.failure(e))?),
             None => None,
         };
-        found.findings.extend(judge(purpose, name, layout.as_ref(), policy.flatten().as_deref(), brokers));
+        found.findings.extend(judge(purpose, name, topic.as_ref(), policy.flatten().as_deref(), brokers));
     }
     if found.findings.is_empty() {
         let text = format!("{}, {} and {} are compacted", names.config, names.offset, names.status);
@@ -121,9 +121,15 @@ pub(super) async fn topics(
     Ok(found)
 }
 
-fn judge(purpose: Purpose, name: &str, layout: Option<&Layout>, policy: Option<&str>, brokers: usize) -> Vec<Finding> {
+fn judge(
+    purpose: Purpose,
+    name: &str,
+    topic: Option<&TopicState>,
+    policy: Option<&str>,
+    brokers: usize,
+) -> Vec<Finding> {
     let what = format!("{name} ({})", purpose.key());
-    let Some(layout) = layout else {
+    let Some(topic) = topic else {
         let text = format!("{what} is missing: {} have no place", purpose.holds());
         return vec![Finding::new(Check::Topics, Level::Fail, text).remedy("restart the worker, which creates it")];
     };
@@ -139,23 +145,26 @@ fn judge(purpose: Purpose, name: &str, layout: Option<&Layout>, policy: Option<&
             format!("set it: kafka-configs.sh --alter --topic {name} --add-config cleanup.policy=compact"),
         );
     }
-    if purpose == Purpose::Config && layout.partitions != 1 {
+    if purpose == Purpose::Config && topic.partitions.len() != 1 {
         add(
             Level::Fail,
-            format!("{what} has {} partitions: settings and tasks get out of order", layout.partitions),
+            format!("{what} has {} partitions: settings and tasks get out of order", topic.partitions.len()),
             "connectctl export --folder FOLDER, name another topic as config.storage.topic, connectctl apply -f FOLDER"
                 .into(),
         );
     }
-    let numbers = |numbers: &[i32]| listed(&numbers.iter().map(i32::to_string).collect::<Vec<_>>());
-    if !layout.without_leader.is_empty() {
-        let text = format!("{what} has no leader for partition {}", numbers(&layout.without_leader));
+    let those = |wanted: fn(&Partition) -> bool| -> Vec<String> {
+        topic.partitions.iter().filter(|p| wanted(p)).map(|p| p.number.to_string()).collect()
+    };
+    let (without_leader, behind) = (those(|p| p.leader.is_none()), those(|p| p.in_sync.len() < p.replicas.len()));
+    if !without_leader.is_empty() {
+        let text = format!("{what} has no leader for partition {}", listed(&without_leader));
         add(Level::Fail, text, "start the brokers that have it".into());
-    } else if !layout.behind.is_empty() {
-        let text = format!("{what} has replicas that are not in sync: partition {}", numbers(&layout.behind));
+    } else if !behind.is_empty() {
+        let text = format!("{what} has replicas that are not in sync: partition {}", listed(&behind));
         add(Level::Warn, text, "is a broker down or overloaded?".into());
     }
-    if layout.replicas == 1 && brokers > 1 {
+    if topic.partitions.iter().any(|p| p.replicas.len() == 1) && brokers > 1 {
         let text =
             format!("{what} has 1 replica although there are {brokers} brokers: one that is lost takes it along");
         let key = purpose.key().replace(".topic", ".replication.factor");
@@ -169,21 +178,33 @@ fn judge(purpose: Purpose, name: &str, layout: Option<&Layout>, policy: Option<&
 mod tests {
     use super::*;
 
-    fn told(purpose: Purpose, layout: &Layout, policy: &str, brokers: usize) -> Vec<(Level, String)> {
-        let all = judge(purpose, "t", Some(layout), Some(policy), brokers);
+    /// A topic of partitions with so many replicas, so many of them in sync.
+    fn topic(partitions: &[(usize, usize)]) -> TopicState {
+        let partition = |(number, (replicas, in_sync)): (usize, &(usize, usize))| Partition {
+            number: i32::try_from(number).expect("a small number"),
+            leader: (*in_sync > 0).then_some(1),
+            replicas: (1..).take(*replicas).collect(),
+            in_sync: (1..).take(*in_sync).collect(),
+        };
+        let partitions = partitions.iter().enumerate().map(partition).collect();
+        TopicState { name: "t".into(), partitions, problem: None }
+    }
+
+    fn told(purpose: Purpose, topic: &TopicState, policy: &str, brokers: usize) -> Vec<(Level, String)> {
+        let all = judge(purpose, "t", Some(topic), Some(policy), brokers);
         all.into_iter().map(|f| (f.level, f.text)).collect()
     }
 
     #[test]
     fn topics_that_lose_what_they_hold_are_failures() {
-        let good = Layout { partitions: 1, replicas: 3, ..Layout::default() };
+        let good = topic(&[(3, 3)]);
         assert_eq!(told(Purpose::Config, &good, "compact", 3), []);
         let deleting = told(Purpose::Offset, &good, "compact,delete", 3);
         assert_eq!(
             deleting[0].1,
             "t (offset.storage.topic) has cleanup.policy=compact,delete: Kafka deletes old offsets of sources"
         );
-        let wide = Layout { partitions: 3, replicas: 1, behind: vec![0], without_leader: vec![2] };
+        let wide = topic(&[(2, 1), (1, 1), (1, 0)]);
         let all = told(Purpose::Config, &wide, "delete", 2);
         assert_eq!(
             all.iter().map(|(l, _)| *l).collect::<Vec<_>>(),
@@ -191,7 +212,7 @@ mod tests {
         );
         assert!(all[1].1.contains("3 partitions") && all[2].1.ends_with("partition 2"), "{all:?}");
         // Other topics may have many, and one broker cannot have more replicas.
-        assert_eq!(told(Purpose::Status, &Layout { without_leader: vec![], behind: vec![], ..wide }, "compact", 1), []);
+        assert_eq!(told(Purpose::Status, &topic(&[(1, 1), (1, 1)]), "compact", 1), []);
         let missing = judge(Purpose::Status, "t", None, None, 1);
         assert!(missing[0].level == Level::Fail && missing[0].text.ends_with("states have no place"));
     }
