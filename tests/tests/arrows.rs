@@ -10,7 +10,14 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             &["connect-api"]
         }
         "connect-worker" => &["connect-api", "connect-kafka", "connect-rest-model"],
-        "connectctl" => &["connect-api", "connect-converters", "connect-files", "connect-kafka", "connect-rest-model"],
+        "connectctl" => &[
+            "connect-api",
+            "connect-converters",
+            "connect-files",
+            "connect-kafka",
+            "connect-rest-model",
+            "connector-sal",
+        ],
         "connector-alarm" | "connector-http" => &["connect-api"],
         "connector-datagen" => &["connect-api", "connect-converters", "connect-files"],
         "connector-sal" => &["connect-api", "connect-converters"],

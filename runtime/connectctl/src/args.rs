@@ -9,6 +9,8 @@ use crate::{
     commands::{
         apply, brokers, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, groups, info,
         init, list, loggers, logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics,
+        apply, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list, loggers,
+        logs, manual, metrics, offsets, plugins, registry, restart, schemas, set, status, target, test, top, topics,
         validate,
     },
     error::CODES,
@@ -122,6 +124,11 @@ pub enum Command {
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
     /// Topics of Kafka: list, create, change and delete them, and see which ones connectors use.
+    /// Schemas by subject, and which may follow each other.
+    Registry(registry::Args),
+    /// Schemas made of other descriptions.
+    Schemas(schemas::Args),
+    /// Topics that connectors use.
     Topics(topics::Args),
     /// Brokers of Kafka: what they have, and their settings.
     Brokers(brokers::Args),

@@ -66,6 +66,12 @@ pub fn groups() -> ArgValueCompleter {
             let kafka = places.kafka(client).await?;
             let admin = connect_kafka::Admin::new(&kafka.client(connect_kafka::Role::Admin)?)?;
             Ok(admin.groups(LIMIT).await?)
+/// Subjects of the schema registry.
+pub fn subjects() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        complete(typed, async |client: &Client, places: &Places| {
+            let registry = places.registry(client, LIMIT).await?;
+            registry.client.subjects().await.map_err(|e| registry.failure(e))
         })
     })
 }
@@ -101,15 +107,15 @@ fn complete(
         let words = words();
         for pair in words.windows(2) {
             match pair[0].as_str() {
-                "--url" | "--context" | "--bootstrap-servers" | "--command-config" => given.extend_from_slice(pair),
+                "--url" | "--context" | "--bootstrap-servers" | "--command-config" | "--registry" => {
+                    given.extend_from_slice(pair)
+                }
                 _ => {}
             }
         }
-        given.extend(
-            words
-                .into_iter()
-                .filter(|w| ["--url=", "--context=", "--bootstrap-servers="].iter().any(|f| w.starts_with(f))),
-        );
+        given.extend(words.into_iter().filter(|w| {
+            ["--url=", "--context=", "--bootstrap-servers=", "--registry="].iter().any(|f| w.starts_with(f))
+        }));
         let places = Places::find(Reach::try_parse_from(given).ok()?.given).ok()?;
         let client = Client::new(places.url.clone(), LIMIT, &places.access).ok()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

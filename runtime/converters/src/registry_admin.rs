@@ -10,6 +10,8 @@ use crate::registry::{Refused, SchemaRegistry};
 
 /// No such subject, version, setting of a subject; the last is of registries that have no modes.
 const NOT_THERE: [i64; 4] = [40401, 40402, 40408, 404];
+/// No such subject or version; or it is deleted already, but not for good.
+const NOT_TO_DELETE: [i64; 4] = [40401, 40402, 40404, 40406];
 
 /// A schema of whatever kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,19 +144,20 @@ impl SchemaRegistry {
         optional_with(self.ask_coded(Method::GET, &path, None, doing).await, &[40403])
     }
 
-    /// Deletes a subject and answers its versions. One that was deleted can be deleted for good.
-    pub async fn delete_subject(&self, subject: &str, permanent: bool) -> Result<Vec<i32>> {
+    /// Deletes a subject and answers its versions. Only one that was deleted can be deleted for good. `None` where there is
+    /// none to delete.
+    pub async fn delete_subject(&self, subject: &str, permanent: bool) -> Result<Option<Vec<i32>>> {
         let doing = format!("deleting subject {subject}");
         let path = format!("subjects/{}{}", percent_encode(subject), permanently(permanent));
-        plain(self.ask_coded(Method::DELETE, &path, None, doing).await)
+        optional_with(self.ask_coded(Method::DELETE, &path, None, doing).await, &NOT_TO_DELETE)
     }
 
-    /// Deletes a version, a number or `latest`, and answers its number.
-    pub async fn delete_version(&self, subject: &str, version: &str, permanent: bool) -> Result<i32> {
+    /// As [`SchemaRegistry::delete_subject`], of a version, a number or `latest`; answers its number.
+    pub async fn delete_version(&self, subject: &str, version: &str, permanent: bool) -> Result<Option<i32>> {
         let doing = format!("deleting version {version} of subject {subject}");
         let (subject, version) = (percent_encode(subject), percent_encode(version));
         let path = format!("subjects/{subject}/versions/{version}{}", permanently(permanent));
-        plain(self.ask_coded(Method::DELETE, &path, None, doing).await)
+        optional_with(self.ask_coded(Method::DELETE, &path, None, doing).await, &NOT_TO_DELETE)
     }
 }
 

@@ -22,7 +22,9 @@ pub mod manual;
 pub mod metrics;
 pub mod offsets;
 pub mod plugins;
+pub mod registry;
 pub mod restart;
+pub mod schemas;
 pub mod set;
 pub mod status;
 pub mod target;
@@ -84,6 +86,8 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
         Command::Offsets(args) => offsets::run(&args, context).await,
         Command::Dlq(args) => dlq::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Registry(args) => registry::run(&args, context).await,
+        Command::Schemas(args) => schemas::run(&args, context).await,
         Command::Topics(args) => topics::run(&args, context).await,
         Command::Brokers(args) => brokers::run(&args, context).await,
         Command::Groups(args) => groups::run(&args, context).await,
