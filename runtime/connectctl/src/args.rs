@@ -12,6 +12,9 @@ use crate::{
         apply, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list, loggers,
         logs, manual, metrics, offsets, plugins, registry, restart, schemas, set, status, target, test, top, topics,
         validate,
+        apply, brokers, completion, consume, context, delete, describe, diff, dlq, edit, export, get, groups, info,
+        init, list, loggers, logs, manual, metrics, offsets, plugins, produce, restart, set, status, tail, target,
+        test, top, topics, validate,
     },
     error::CODES,
     output::Format,
@@ -134,6 +137,16 @@ pub enum Command {
     Brokers(brokers::Args),
     /// Consumer groups of Kafka: members, lag, where they go on.
     Groups(groups::Args),
+    /// Write records to a topic: texts, JSON or Avro. Fails if Kafka does not acknowledge one.
+    Produce(produce::Args),
+    /// Read records of a topic, decoded, from wherever you want, and go on as they come.
+    ///
+    /// It reads beside everybody else: no group is joined and no offset is committed. Keys and values are shown as Avro
+    /// (with the schema that the record names), JSON or text, else in hex; what is not what --value-format says is shown
+    /// in hex, with the reason.
+    Consume(consume::Args),
+    /// Show the newest records of a topic, and those that come.
+    Tail(tail::Args),
     /// Show or change how much the worker logs.
     Loggers(loggers::Args),
     /// Show the worker, its cluster, and how many connectors and tasks are in which state.

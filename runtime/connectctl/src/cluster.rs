@@ -122,7 +122,8 @@ impl Asking {
 
     /// What to say of a topic that there is not.
     pub fn no_topic(&self, name: &str, known: &[String]) -> String {
-        let hint = format!("asked was Kafka at {}", self.kafka.brokers());
+        let hint =
+            format!("asked was Kafka at {}, which tells only of those that you may describe", self.kafka.brokers());
         not_found("topic", name, known, &hint)
     }
 

@@ -97,22 +97,12 @@ impl Output {
         if self.clear.take() {
             text.insert_str(0, "\u{1b}[H\u{1b}[2J");
         }
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => Ok(Written::All),
-            // Whoever reads has read enough: `connectctl status | head -3`.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Written::NobodyReads),
-            Err(e) => Err(Failure::Failed(format!("writing the result: {e}"))),
-        }
+        written(&text)
     }
 
     /// Writes text to standard output as it is, whatever the format.
-    pub fn script(&self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Failed(format!("writing the result: {e}"))),
-            _ => Ok(()),
-        }
+    pub fn script(&self, text: &str) -> Result<Written, Failure> {
+        written(text)
     }
 
     /// Whether results are meant for people.
@@ -129,6 +119,16 @@ impl Output {
     pub fn say(&self, line: &str) {
         // Nobody can be told that standard error is closed.
         let _ = writeln!(io::stderr().lock(), "{}", resolve(&visible(line), paint::wanted(&io::stderr())));
+    }
+}
+
+fn written(text: &str) -> Result<Written, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Written::All),
+        // Whoever reads has read enough: `connectctl status | head -3`.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Written::NobodyReads),
+        Err(e) => Err(Failure::Failed(format!("writing the result: {e}"))),
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! - `node`: Avro schemas with all their attributes
 //! - `to_connect`, `to_avro`, `names`: schemas both ways, as Confluent's `AvroData` translates them
-//! - `encode`, `decode`, `anything`: values both ways
+//! - `encode`, `decode`, `anything`: values both ways; `from_json`: what people write, strictly
 //! - `settings`: the settings
 
 mod anything;
 mod decode;
 mod encode;
+mod from_json;
 mod names;
 mod node;
 mod settings;
@@ -24,6 +25,7 @@ use connect_api::{
 
 use self::{decode::Decoder, encode::Encoder, names::Style};
 pub use self::{
+    from_json::{AvroFromJson, BareAvro},
     node::{Kind, Name, Node, RecordField},
     settings::{AvroConfig, AvroOptions, BearerSource, CredentialsSource, RegistryCredentials, SubjectStrategy},
     to_connect::{default_value, latin1},

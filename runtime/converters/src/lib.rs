@@ -5,7 +5,7 @@
 //!   ([`Charset`]: how texts become bytes)
 //! - [`JsonConverter`]: JSON with or without the schema envelope (`json`, `json_schema`, `json_read`,
 //!   `json_typed`, `json_write`)
-//! - [`AvroConverter`]: Avro with schemas in a registry; [`connect_schema_from_avro`] for embedded schemas, and
+//! - [`AvroConverter`]: Avro with schemas in a registry; [`AvroFromJson`], [`BareAvro`]: single values, without settings; [`connect_schema_from_avro`] for embedded schemas, and
 //!   [`avro_tree`] for what is to be read from an Avro schema itself
 //! - [`SchemaRegistry`]: client of a schema registry, usable by itself (`registry_admin`: what people do with one)
 //! - [`SimpleHeaderConverter`]: headers as readable texts, by the rules of [`connect_api::parse_value`]
@@ -30,8 +30,8 @@ mod testing;
 
 pub use self::{
     avro::{
-        AvroConfig, AvroConverter, AvroOptions, BearerSource, CredentialsSource, RegistryCredentials, SubjectStrategy,
-        connect_schema_from_avro,
+        AvroConfig, AvroConverter, AvroFromJson, AvroOptions, BareAvro, BearerSource, CredentialsSource,
+        RegistryCredentials, SubjectStrategy, connect_schema_from_avro,
     },
     bytes::ByteArrayConverter,
     charset::Charset,

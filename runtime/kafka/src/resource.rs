@@ -112,6 +112,11 @@ impl Admin {
                 return Err(Error::retriable(format!("{}: kafka has answered something else", asking(&some[0]))));
             }
             all.extend(results.into_iter().zip(some).map(|(result, resource)| match result {
+                // The rdkafka crate drops what the broker refuses; everything has settings that it may tell of.
+                Ok(found) if found.entries.is_empty() => Err(Error::fatal(format!(
+                    "{}: the broker tells of none; the principal needs an ACL with DescribeConfigs",
+                    asking(resource)
+                ))),
                 Ok(found) => {
                     let mut settings: Vec<ResourceSetting> =
                         found.entries.into_iter().map(ResourceSetting::new).collect();

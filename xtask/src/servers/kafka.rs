@@ -152,12 +152,20 @@ impl SecureKafka {
 
     /// Starts one.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with further settings, such as those of an authorizer.
+    pub fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
         let install = Install::find(&Cache::open()?)?;
         let dir = process::folder("kafka")?;
         let certificates = Certificates::make(dir.path())?;
         let [plain, controller, sasl_plaintext, ssl, sasl_ssl] = Port::claim_many()?;
         let ports = SecurePorts { sasl_plaintext, ssl, sasl_ssl };
-        let properties = common(dir.path(), &controller) + &secured(&plain, &controller, &ports, &certificates);
+        let mut properties = common(dir.path(), &controller) + &secured(&plain, &controller, &ports, &certificates);
+        for (key, value) in settings {
+            let _ = writeln!(properties, "{key}={value}");
+        }
         let scram = format!("SCRAM-SHA-512=[name={},password={}]", Self::USER, Self::PASSWORD);
         let kafka = Kafka::run(install, dir, &properties, &["--add-scram", &scram], plain, controller)?;
         Ok(Self { kafka, ports, certificates })

@@ -20,5 +20,5 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let mut script = Vec::new();
     let written = shell.write_registration("COMPLETE", "connectctl", "connectctl", "connectctl", &mut script);
     written.map_err(|e| failed(e.to_string()))?;
-    output.script(&String::from_utf8_lossy(&script))
+    output.script(&String::from_utf8_lossy(&script)).map(drop)
 }

@@ -44,7 +44,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let documents: Vec<&Json> = all.iter().map(|(_, document)| document).collect();
     let Some(folder) = &args.folder else {
         return match context.output.format {
-            crate::output::Format::Yaml => context.output.script(&joined(&documents)),
+            crate::output::Format::Yaml => context.output.script(&joined(&documents)).map(drop),
             _ => context.output.result(&documents, names, |_| joined(&documents)),
         };
     };

@@ -70,7 +70,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         Format::Json | Format::Name => {
             context.output.result(&template.json(), || vec![name.clone()], |_| String::new())
         }
-        _ => context.output.script(&text),
+        _ => context.output.script(&text).map(drop),
     }
 }
 

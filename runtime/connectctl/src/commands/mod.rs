@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod brokers;
 pub mod completion;
+pub mod consume;
 pub mod context;
 pub mod delete;
 pub mod describe;
@@ -23,10 +24,13 @@ pub mod metrics;
 pub mod offsets;
 pub mod plugins;
 pub mod registry;
+pub mod produce;
+mod records;
 pub mod restart;
 pub mod schemas;
 pub mod set;
 pub mod status;
+pub mod tail;
 pub mod target;
 pub mod test;
 pub mod top;
@@ -91,6 +95,9 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
         Command::Topics(args) => topics::run(&args, context).await,
         Command::Brokers(args) => brokers::run(&args, context).await,
         Command::Groups(args) => groups::run(&args, context).await,
+        Command::Produce(args) => produce::run(&args, context).await,
+        Command::Consume(args) => consume::run(&args, context).await,
+        Command::Tail(args) => tail::run(&args, context).await,
         Command::Loggers(args) => loggers::run(&args, context).await,
         Command::Info(args) => info::run(&args, context).await,
         Command::Plugins(args) => plugins::run(&args, context).await,

@@ -284,7 +284,7 @@ fn field(schema: &Schema, field: &RecordField, style: Style) -> Result<FieldEnco
 }
 
 /// Appends the binary form of a default; `None` if it does not fit.
-fn encode_json(node: &Node, json: &Json, out: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn encode_json(node: &Node, json: &Json, out: &mut Vec<u8>) -> Option<()> {
     match &node.kind {
         Kind::Null => json.as_null()?,
         Kind::Boolean => out.push(u8::from(json.as_bool()?)),
@@ -345,7 +345,7 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-fn decimal(schema: &Schema, fixed: Option<usize>, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn decimal(schema: &Schema, fixed: Option<usize>, value: &Value, out: &mut Vec<u8>) -> Result<()> {
     let Value::Bytes(unscaled) = logical::to_physical(schema, value)? else { return Ok(()) };
     match fixed {
         None => bytes(&unscaled, out),
@@ -362,7 +362,7 @@ fn decimal(schema: &Schema, fixed: Option<usize>, value: &Value, out: &mut Vec<u
 }
 
 // The head of the one block that holds all items; a zero ends the list of blocks.
-fn block(items: usize, out: &mut Vec<u8>) {
+pub(crate) fn block(items: usize, out: &mut Vec<u8>) {
     if items > 0 {
         long(items as i64, out);
     }

@@ -1,7 +1,6 @@
 //! `connectctl dlq`: dead letters, of Tocsin's workers and of Kafka Connect's.
 //!
 //! - `reason`: what headers say of why a record is a dead letter; `letter`: a letter as it is shown
-//! - `payload`: bytes as what they are: Avro, JSON, text
 //! - `filter`: which letters are meant; `queue`: where they are, and reading them
 //! - `ledger`: which letters have been replayed
 //! - `list`, `show`, `replay`, `purge`: the commands; `waiting`: how many letters wait for somebody
@@ -10,16 +9,17 @@ mod filter;
 mod ledger;
 mod letter;
 mod list;
-mod payload;
 mod purge;
 mod queue;
 mod reason;
 mod replay;
-mod send;
 mod show;
 pub(super) mod waiting;
 
-use super::Context;
+use super::{
+    Context,
+    records::{payload, send},
+};
 use crate::error::Failure;
 
 /// What `dlq` takes.

@@ -100,7 +100,7 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         let admin = Admin::new(&reading.kafka.client(Role::Admin)?)?;
         reading.answer(admin.delete_records(&before).await)?;
         let left = spans.iter().zip(&done.partitions).map(|(s, cut)| Span { first: cut.up_to, ..s.clone() });
-        ledger.tidy(&Sender::new(&reading)?, &left.collect::<Vec<_>>()).await?;
+        ledger.tidy(&Sender::new(&reading.kafka, reading.limit)?, &left.collect::<Vec<_>>()).await?;
     }
     let names = || vec![done.topic.clone()];
     context.output.result(&done, names, |view| text(&done, args.what, view))

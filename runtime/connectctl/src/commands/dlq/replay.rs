@@ -146,7 +146,7 @@ async fn replay(
     let all = reading.spans(&queue.topic).await?;
     let topics = reading.topics().await?;
     let mut ledger = Ledger::read(reading, &args.ledger, &queue.topic).await?;
-    let sender = if done.dry_run { None } else { Some(Sender::new(reading)?) };
+    let sender = if done.dry_run { None } else { Some(Sender::new(&reading.kafka, reading.limit)?) };
     if let Some(sender) = &sender {
         ledger.prepare(reading).await?;
         ledger.tidy(sender, &all).await?;
@@ -303,9 +303,11 @@ impl Window {
         let mut acknowledged = Vec::new();
         let mut failed = None;
         let mut missing = 0;
-        for ((place, time), outcome) in letters.iter().zip(sender.send(&records, self.pace.as_mut()).await) {
+        let outcomes = sender.send(&records, self.pace.as_mut()).await;
+        for (((place, time), record), outcome) in letters.iter().zip(records).zip(outcomes) {
             match outcome {
-                Ok(to) => {
+                Ok((partition, offset)) => {
+                    let to = Origin { topic: record.topic, partition: Some(partition), offset: Some(offset) };
                     let replayed =
                         Replayed { to: to.clone(), time: time::rfc3339(time::now_ms()), by: self.by.clone() };
                     acknowledged.push((*place, *time, replayed));

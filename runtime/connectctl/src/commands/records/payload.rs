@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use connect_api::{Bytes, Converter, Error, ErrorClass, Role, Settings, Step, Topic, config::Config};
-use connect_converters::{AvroConverter, JsonConfig, JsonConverter};
+use connect_api::{Bytes, Converter, Error, ErrorClass, Role, SchemaAndValue, Settings, Step, Topic, config::Config};
+use connect_converters::{AvroConverter, BareAvro, JsonConfig, JsonConverter};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -16,7 +16,7 @@ const HEX: usize = 64;
 /// What bytes were found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// Avro in Confluent's wire format.
     Avro,
     /// A JSON object or array.
@@ -27,9 +27,25 @@ pub(super) enum Form {
     Hex,
 }
 
+/// As what bytes are to be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum As {
+    /// What they seem to be: Avro with a schema in the registry, JSON, text, else hex.
+    #[default]
+    Auto,
+    /// Text in UTF-8.
+    String,
+    /// JSON of any kind.
+    Json,
+    /// Avro with the schema that the record names, or that --key-schema or --value-schema names.
+    Avro,
+    /// Bytes in hex.
+    Hex,
+}
+
 /// A key, a value or a header's value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Payload {
+pub(crate) struct Payload {
     /// What it is.
     format: Form,
     /// Id of its schema.
@@ -49,7 +65,7 @@ pub(super) struct Payload {
 
 impl Payload {
     /// As far as the bytes themselves tell.
-    pub(super) fn plain(bytes: &[u8]) -> Self {
+    pub(crate) fn plain(bytes: &[u8]) -> Self {
         let length = bytes.len();
         let made = |format, value: Json, text: String| Self {
             format,
@@ -68,8 +84,39 @@ impl Payload {
         }
     }
 
+    /// As hex, and why it is not what it was said to be.
+    fn undecodable(bytes: &[u8], problem: Option<String>) -> Self {
+        let (value, text) = (hex(bytes).into(), String::new());
+        Self { format: Form::Hex, schema_id: None, bytes: bytes.len(), value, problem, text }
+    }
+
+    /// Whether the bytes are not what they were said to be.
+    pub(crate) fn is_undecodable(&self) -> bool {
+        self.problem.is_some()
+    }
+
+    /// The tree, or the text.
+    pub(crate) fn value(&self) -> &Json {
+        &self.value
+    }
+
+    /// The text by itself, without quotation marks around a text of Avro or JSON; hex where it is none.
+    pub(crate) fn content(&self) -> &str {
+        self.value.as_str().unwrap_or(&self.text)
+    }
+
+    /// Leaves fields of an object out.
+    pub(crate) fn without(&mut self, fields: &[String]) {
+        let Some(object) = self.value.as_object_mut() else { return };
+        let before = object.len();
+        object.retain(|key, _| !fields.contains(key));
+        if object.len() < before {
+            self.text = self.value.to_string();
+        }
+    }
+
     /// One line: the text and what it is. Lines of the text itself are joined.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut note = match (self.format, self.schema_id) {
             (Form::Avro, Some(id)) => format!("avro, schema {id}"),
             (Form::Avro, None) => "avro".into(),
@@ -92,7 +139,7 @@ impl Payload {
     }
 
     /// A header's text, which is short.
-    pub(super) fn bare(&self) -> String {
+    pub(crate) fn bare(&self) -> String {
         if self.format == Form::Hex { self.line() } else { self.text.clone() }
     }
 }
@@ -127,19 +174,63 @@ enum Avro {
 }
 
 /// Decodes, and asks for the registry when something may be Avro.
-pub(super) struct Decoder<'a> {
+pub(crate) struct Decoder<'a> {
     context: &'a Context<'a>,
     avro: Avro,
     json: JsonConverter,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(context: &'a Context<'a>) -> Result<Self, Failure> {
+    pub(crate) fn new(context: &'a Context<'a>) -> Result<Self, Failure> {
         Ok(Self { context, avro: Avro::Unasked, json: json()? })
     }
 
+    /// The bytes as what they are said to be; Avro by the schema if there is one, which the bytes do not name then. What
+    /// cannot be decoded says why.
+    pub(crate) async fn decode_as(
+        &mut self,
+        form: As,
+        bare: Option<&BareAvro>,
+        topic: &Topic,
+        bytes: &Bytes,
+    ) -> Payload {
+        let plain =
+            |format, value, text| Payload { format, schema_id: None, bytes: bytes.len(), value, problem: None, text };
+        let failed = |problem: String| Payload::undecodable(bytes, Some(problem));
+        match (form, bare) {
+            (_, Some(schema)) => {
+                let read = async { written(&self.json, topic, schema.read(bytes)?).await };
+                match read.await {
+                    Ok((value, text)) => plain(Form::Avro, value, text),
+                    Err(e) => failed(format!("no Avro of the schema: {}", e.one_line())),
+                }
+            }
+            (As::Auto, None) => self.decode(topic, bytes).await,
+            (As::Hex, None) => Payload::undecodable(bytes, None),
+            (As::String, None) => match std::str::from_utf8(bytes) {
+                // Control characters of a terminal are made visible where it is shown.
+                Ok(text) => plain(Form::Text, text.into(), text.to_owned()),
+                Err(e) => failed(format!("no text: {e}")),
+            },
+            (As::Json, None) => match serde_json::from_slice::<Json>(bytes) {
+                Ok(value) => plain(Form::Json, value, String::from_utf8_lossy(bytes).into_owned()),
+                Err(e) => failed(format!("no JSON: {e}")),
+            },
+            (As::Avro, None) if schema_id(bytes).is_none() => {
+                failed("no Avro: it does not begin with a zero byte and the id of a schema".into())
+            }
+            (As::Avro, None) => {
+                let decoded = self.decode(topic, bytes).await;
+                match decoded.format {
+                    Form::Avro => decoded,
+                    _ => failed(decoded.problem.unwrap_or_else(|| "the schema registry cannot be asked".into())),
+                }
+            }
+        }
+    }
+
     /// The bytes as what they are.
-    pub(super) async fn decode(&mut self, topic: &Topic, bytes: &Bytes) -> Payload {
+    pub(crate) async fn decode(&mut self, topic: &Topic, bytes: &Bytes) -> Payload {
         let plain = Payload::plain(bytes);
         let Some(id) = schema_id(bytes).filter(|_| plain.format == Form::Hex) else { return plain };
         if matches!(self.avro, Avro::Unasked) {
@@ -187,6 +278,10 @@ async fn tree(
             Step::Wait(prepare) => prepare.await?,
         }
     };
+    written(json, topic, read).await
+}
+
+async fn written(json: &JsonConverter, topic: &Topic, read: SchemaAndValue) -> Result<(Json, String), Error> {
     let written = loop {
         match json.serialize(topic, read.schema.as_ref(), &read.value)? {
             Step::Done(written) => break written.unwrap_or_default(),
@@ -197,8 +292,8 @@ async fn tree(
     Ok((value, String::from_utf8_lossy(&written).into_owned()))
 }
 
-/// The topic of a letter's record, for converters' messages.
-pub(super) fn topic_of(name: &str) -> Topic {
+/// The topic of a record, for converters' messages.
+pub(crate) fn topic_of(name: &str) -> Topic {
     Arc::from(name)
 }
 

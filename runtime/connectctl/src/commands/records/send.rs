@@ -10,7 +10,6 @@ use connect_api::{Bytes, Error};
 use connect_kafka::{BatchRefused, Delivery, Outgoing, Producer, Role, producer_defaults, refused_with_others};
 use tokio::time::Instant;
 
-use super::{queue::Reading, reason::Origin};
 use crate::{error::Failure, places::kafka::Kafka};
 
 /// How long reports may take that are due.
@@ -18,19 +17,19 @@ const REPORTS: Duration = Duration::from_secs(5);
 
 /// A record to send.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Record {
-    pub(super) topic: String,
+pub(crate) struct Record {
+    pub(crate) topic: String,
     /// None where the key decides.
-    pub(super) partition: Option<i32>,
-    pub(super) timestamp: Option<i64>,
-    pub(super) key: Option<Bytes>,
-    pub(super) value: Option<Bytes>,
-    pub(super) headers: Vec<(Arc<str>, Option<Bytes>)>,
+    pub(crate) partition: Option<i32>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Vec<(Arc<str>, Option<Bytes>)>,
 }
 
 impl Record {
     /// Bytes of key and value.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
     }
 }
@@ -57,13 +56,13 @@ impl Delivery for Ack {
 
 /// Lets so many records a second pass.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     every: Duration,
     next: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(rate: f64) -> Self {
+    pub(crate) fn new(rate: f64) -> Self {
         Self { every: Duration::from_secs_f64(1.0 / rate), next: Instant::now() }
     }
 
@@ -76,27 +75,27 @@ impl Pace {
 }
 
 /// Sends records.
-pub(super) struct Sender {
+pub(crate) struct Sender {
     producer: Producer<Ack>,
     kafka: Kafka,
     limit: Duration,
 }
 
 impl Sender {
-    pub(super) fn new(reading: &Reading) -> Result<Self, Failure> {
-        let mut settings = reading.kafka.client(Role::Producer)?;
+    pub(crate) fn new(kafka: &Kafka, limit: Duration) -> Result<Self, Failure> {
+        let mut settings = kafka.client(Role::Producer)?;
         // A record that is not acknowledged in time is told, not waited for without end; how large one may be, the topic
         // says, which held it before.
         if !settings.native.contains_key("delivery.timeout.ms") {
-            settings.or_set("message.timeout.ms", &reading.limit.as_millis().max(1000).to_string());
+            settings.or_set("message.timeout.ms", &limit.as_millis().max(1000).to_string());
         }
         settings.or_set("message.max.bytes", "104857600");
         producer_defaults(&mut settings);
-        Ok(Self { producer: Producer::new(&settings)?, kafka: reading.kafka.clone(), limit: reading.limit })
+        Ok(Self { producer: Producer::new(&settings)?, kafka: kafka.clone(), limit })
     }
 
     /// A failure of Kafka with its address.
-    pub(super) fn unreachable(&self, failure: Failure) -> Failure {
+    pub(crate) fn unreachable(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Unreachable(text) => Failure::Unreachable(format!(
                 "{text}; asked was Kafka at {} (from {})",
@@ -107,8 +106,8 @@ impl Sender {
         }
     }
 
-    /// Sends these and says of each where it is, or why it is not.
-    pub(super) async fn send(&self, records: &[Record], pace: Option<&mut Pace>) -> Vec<Result<Origin, Error>> {
+    /// Sends these and says of each in which partition and at which offset it is, or why it is not.
+    pub(crate) async fn send(&self, records: &[Record], pace: Option<&mut Pace>) -> Vec<Result<(i32, i64), Error>> {
         let mut outcomes = self.together(records, pace).await;
         for (record, outcome) in records.iter().zip(&mut outcomes) {
             // Nothing may be wrong with it but the company in which it was sent.
@@ -129,7 +128,7 @@ impl Sender {
     }
 
     /// Once one cannot be sent, those behind it are not sent.
-    async fn together(&self, records: &[Record], mut pace: Option<&mut Pace>) -> Vec<Result<Origin, Error>> {
+    async fn together(&self, records: &[Record], mut pace: Option<&mut Pace>) -> Vec<Result<(i32, i64), Error>> {
         let mut acks: Vec<Arc<Ack>> = Vec::with_capacity(records.len());
         for record in records {
             if let Some(pace) = &mut pace {
@@ -160,14 +159,11 @@ impl Sender {
             let _ = self.producer.flush(REPORTS).await;
         }
         let unsent = || Error::retriable("it was not sent, because of what happened to one before it");
-        let mut outcomes: Vec<Result<Origin, Error>> = Vec::with_capacity(records.len());
-        for (index, record) in records.iter().enumerate() {
+        let mut outcomes: Vec<Result<(i32, i64), Error>> = Vec::with_capacity(records.len());
+        for index in 0..records.len() {
             let told = acks.get(index).map(|ack| ack.0.lock().unwrap_or_else(PoisonError::into_inner).clone());
             outcomes.push(match (told, &late) {
-                (Some(Some(Ok((partition, offset)))), _) => {
-                    Ok(Origin { topic: record.topic.clone(), partition: Some(partition), offset: Some(offset) })
-                }
-                (Some(Some(Err(e))), _) => Err(e),
+                (Some(Some(outcome)), _) => outcome,
                 (Some(None), Err(e)) => Err(e.clone()),
                 (Some(None), Ok(())) => Err(Error::retriable("kafka has not said what became of it")),
                 (None, _) => Err(unsent()),
@@ -178,7 +174,7 @@ impl Sender {
 }
 
 /// Who sends: the user, and the machine where that is known.
-pub(super) fn who() -> String {
+pub(crate) fn who() -> String {
     let set = |name: &str| env::var(name).ok().filter(|text| !text.trim().is_empty());
     let user = set("USER").or_else(|| set("LOGNAME")).or_else(|| set("USERNAME")).unwrap_or_else(|| "unknown".into());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| set("HOSTNAME"));
