@@ -6,7 +6,9 @@
 //! | Module | What it holds |
 //! |---|---|
 //! | [`schemas`] | the Connect schemas of the three alarm topics, equal to the `.avsc` files in `schemas/` |
+//! | [`generations`] | the Avro schemas of the topics: ours, and those of JLab's console |
 //! | [`model`] | [`Alarm`], [`RegisteredAlarm`] and [`ShelvedAlarm`], and the values that they are written as |
+//! | [`content`] | what is said of an alarm, fitted into any generation's schema |
 //! | [`place`] | which alarm a record is about |
 //! | [`priority`] | [`Priority`], and the table that gives severities theirs |
 //! | [`config`] | the settings, and the types that templates and expressions have there |
@@ -20,7 +22,9 @@
 
 pub mod audit;
 pub mod config;
+pub mod content;
 pub mod engine;
+pub mod generations;
 mod kept;
 pub mod mapping;
 pub mod model;
@@ -35,7 +39,9 @@ pub mod writer;
 
 pub use audit::Audit;
 pub use config::{AlarmConfig, RecordAlarmConfig};
+pub use content::{Content, Details};
 pub use engine::Engine;
+pub use generations::{Generation, Kind};
 pub use mapping::{Condition, Mapping, Observation, RecordMapping};
 pub use model::{Alarm, RegisteredAlarm, ShelvedAlarm};
 pub use priority::{Priority, PriorityTable};

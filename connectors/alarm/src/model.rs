@@ -80,11 +80,18 @@ impl Alarm {
     /// the lowest.
     pub fn from_value(value: &Value) -> Self {
         let priority = value.get("priority").and_then(Value::as_str).and_then(|p| p.parse().ok());
+        // JLab's last generation has severity and status of EPICS within `msg`.
+        let message = value.get("msg").filter(|msg| !msg.is_null());
+        let epics = message.map(|msg| branch(msg, "AlarmingEPICS").unwrap_or(msg));
+        let either = |name: &str, of_epics: &str| match epics {
+            Some(msg) => read_text(msg, of_epics),
+            None => read_text(value, name),
+        };
         Self {
             acknowledged: read_flag(value, "acknowledged"),
             source: read_text(value, "source"),
-            severity: read_text(value, "severity"),
-            status: read_text(value, "status"),
+            severity: either("severity", "sevr"),
+            status: either("status", "stat"),
             message: read_text(value, "message"),
             value: value.get("value").and_then(Value::as_str).map(str::to_owned),
             raised: read_time(value, "raised"),
@@ -132,13 +139,15 @@ impl RegisteredAlarm {
         )
     }
 
-    /// Reads what any generation wrote: JLab's had the documentation in `docUrl`, then `docurl`, and the channel in
-    /// `producer`.
+    /// Reads what any generation wrote: JLab's had the documentation in `docUrl`, then `docurl`, and the channel or
+    /// the archive of rules in `producer`.
     pub fn from_value(value: &Value) -> Self {
-        let pv = value.get("producer").and_then(|p| p.get("pv").or_else(|| p.get("DirectCAAlarm")?.get("pv")));
+        let producer = value.get("producer");
+        let of = |of: &str, name: &str| producer.and_then(|p| p.get(name).or_else(|| branch(p, of)?.get(name)));
+        let source = of("DirectCAAlarm", "pv").or_else(|| of("StreamRuleAlarm", "jar"));
         let either = |names: &[&str]| names.iter().map(|n| read_text(value, n)).find(|t| !t.is_empty());
         Self {
-            source: either(&["source"]).or_else(|| Some(pv?.as_str()?.to_owned())).unwrap_or_default(),
+            source: either(&["source"]).or_else(|| Some(source?.as_str()?.to_owned())).unwrap_or_default(),
             description: read_text(value, "description"),
             location: read_text(value, "location"),
             category: read_text(value, "category"),
@@ -168,8 +177,8 @@ impl ShelvedAlarm {
     /// Reads what any generation wrote: JLab's first ones had either an expiration or a reason within `duration`.
     pub fn from_value(value: &Value) -> Self {
         let duration = value.get("duration");
-        let member = |branch: &str, name: &str| {
-            let within = duration.and_then(|d| d.get(name).or_else(|| d.get(branch)?.get(name)));
+        let member = |of: &str, name: &str| {
+            let within = duration.and_then(|d| d.get(name).or_else(|| branch(d, of)?.get(name)));
             within.or_else(|| value.get(name)).cloned().unwrap_or_default()
         };
         Self {
@@ -182,6 +191,16 @@ impl ShelvedAlarm {
     pub fn holds_at(&self, now_ms: i64) -> bool {
         self.expiration.is_none_or(|end| now_ms < end)
     }
+}
+
+/// The member of a union that is a record of this name, whose namespace may be part of the member's; none if it is another.
+pub fn branch<'v>(union: &'v Value, name: &str) -> Option<&'v Value> {
+    let found = union.get(name).or_else(|| {
+        let Value::Struct(all) = union else { return None };
+        let field = all.schema().fields().iter().find(|f| f.name().rsplit('.').next() == Some(name))?;
+        Some(all.at(field.index()))
+    });
+    found.filter(|value| !value.is_null())
 }
 
 fn of_schema(schema: &Schema, values: Vec<Value>) -> Value {

@@ -13,9 +13,14 @@ pub fn of(record: &SinkRecord) -> Place {
     (TopicPartition { topic: origin.topic.clone(), partition: origin.partition }, name(record))
 }
 
-/// The name of the alarm: the record's key, or the member `name` of the keys of JLab's last generation.
+/// The name of the alarm that a record is about.
 pub fn name(record: &SinkRecord) -> Arc<str> {
-    match &record.key {
+    name_of(&record.key)
+}
+
+/// The name of the alarm: the key itself, or the member `name` of the keys of JLab's last generation.
+pub fn name_of(key: &Value) -> Arc<str> {
+    match key {
         Value::String(text) => Arc::from(&**text),
         key => match key.get("name").and_then(Value::as_str) {
             Some(name) => name.into(),

@@ -109,11 +109,20 @@ impl AvroConverter {
 
     /// A converter with default settings that reads with the schemas of this registry.
     pub fn reader(registry: SchemaRegistry, role: Role) -> Self {
+        Self::with(registry, role, false)
+    }
+
+    /// The same, which also writes: schemas are registered, those of [`connect_schema_from_avro`] in their own text.
+    pub fn writer(registry: SchemaRegistry, role: Role) -> Self {
+        Self::with(registry, role, true)
+    }
+
+    fn with(registry: SchemaRegistry, role: Role, auto_register: bool) -> Self {
         const SCHEMAS: usize = 1000;
         let shared = Shared {
             registry,
             style: Style { enums: true, full_member_names: false, meta_data: true },
-            auto_register: false,
+            auto_register,
             use_latest: false,
             strategy: SubjectStrategy::Topic,
             writers: Cache::new(SCHEMAS),
