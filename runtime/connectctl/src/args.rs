@@ -15,6 +15,8 @@ use crate::{
         apply, brokers, completion, consume, context, delete, describe, diff, dlq, edit, export, get, groups, info,
         init, list, loggers, logs, manual, metrics, offsets, plugins, produce, restart, set, status, tail, target,
         test, top, topics, validate,
+        alarms, apply, completion, context, delete, describe, diff, dlq, edit, export, get, info, init, list, loggers,
+        logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
     },
     error::CODES,
     output::Format,
@@ -131,6 +133,8 @@ pub enum Command {
     Registry(registry::Args),
     /// Schemas made of other descriptions.
     Schemas(schemas::Args),
+    /// Alarms: what is active, acknowledged and on the shelf, and changing that.
+    Alarms(alarms::Args),
     /// Topics that connectors use.
     Topics(topics::Args),
     /// Brokers of Kafka: what they have, and their settings.

@@ -39,8 +39,9 @@ pub fn paint(tone: Tone, text: &str) -> String {
 pub fn tone_of(state: &str) -> Option<Tone> {
     match state {
         "RUNNING" | "ok" | "passed" => Some(Tone::Good),
-        "FAILED" | "failed" | "fail" => Some(Tone::Bad),
-        "PAUSED" | "STOPPED" | "UNASSIGNED" | "RESTARTING" | "UNKNOWN" | "warn" => Some(Tone::Notice),
+        "FAILED" | "failed" | "fail" | "P1_LIFE" | "P2_PROPERTY" | "active" => Some(Tone::Bad),
+        "PAUSED" | "STOPPED" | "UNASSIGNED" | "RESTARTING" | "UNKNOWN" | "warn" | "acknowledged"
+        | "P3_PRODUCTIVITY" => Some(Tone::Notice),
         _ => None,
     }
 }

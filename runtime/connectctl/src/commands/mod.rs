@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share.
 
+pub mod alarms;
 pub mod apply;
 pub mod brokers;
 pub mod completion;
@@ -92,6 +93,7 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Registry(args) => registry::run(&args, context).await,
         Command::Schemas(args) => schemas::run(&args, context).await,
+        Command::Alarms(args) => alarms::run(&args, context).await,
         Command::Topics(args) => topics::run(&args, context).await,
         Command::Brokers(args) => brokers::run(&args, context).await,
         Command::Groups(args) => groups::run(&args, context).await,

@@ -10,9 +10,10 @@ mod ledger;
 mod letter;
 mod list;
 mod purge;
-mod queue;
-mod reason;
+pub(super) mod queue;
+pub(super) mod reason;
 mod replay;
+pub(super) mod send;
 mod show;
 pub(super) mod waiting;
 

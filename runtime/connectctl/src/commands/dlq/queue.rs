@@ -81,35 +81,35 @@ impl Queue {
 }
 
 /// Reads queues.
-pub(super) struct Reading {
+pub(in crate::commands) struct Reading {
     /// Kafka.
-    pub(super) kafka: Kafka,
+    pub(in crate::commands) kafka: Kafka,
     /// Asks for places in it.
-    pub(super) positions: Positions,
+    pub(in crate::commands) positions: Positions,
     settings: ClientSettings,
     /// How long an answer may take.
-    pub(super) limit: Duration,
+    pub(in crate::commands) limit: Duration,
 }
 
 impl Reading {
-    pub(super) async fn new(context: &Context<'_>) -> Result<Self, Failure> {
+    pub(in crate::commands) async fn new(context: &Context<'_>) -> Result<Self, Failure> {
         let kafka = context.kafka().await?;
         let settings = kafka.client(Role::Consumer)?;
         Ok(Self { positions: Positions::new(&settings)?, settings, kafka, limit: context.timeout })
     }
 
     /// What Kafka answered.
-    pub(super) fn answer<T>(&self, answer: KafkaResult<T>) -> Result<T, Failure> {
+    pub(in crate::commands) fn answer<T>(&self, answer: KafkaResult<T>) -> Result<T, Failure> {
         answer.map_err(|e| self.kafka.failure(e))
     }
 
     /// All topics with the numbers of their partitions.
-    pub(super) async fn topics(&self) -> Result<HashMap<String, Vec<i32>>, Failure> {
+    pub(in crate::commands) async fn topics(&self) -> Result<HashMap<String, Vec<i32>>, Failure> {
         Ok(self.answer(self.positions.topics(self.limit).await)?.into_iter().collect())
     }
 
     /// The partitions of a topic that there is.
-    pub(super) async fn spans(&self, topic: &Topic) -> Result<Vec<Span>, Failure> {
+    pub(in crate::commands) async fn spans(&self, topic: &Topic) -> Result<Vec<Span>, Failure> {
         let topics = self.topics().await?;
         match topics.get(&**topic) {
             Some(numbers) => self.spans_of(topic, numbers).await,
@@ -122,7 +122,7 @@ impl Reading {
     }
 
     /// As [`Reading::spans`], of these partitions.
-    pub(super) async fn spans_of(&self, topic: &Topic, numbers: &[i32]) -> Result<Vec<Span>, Failure> {
+    pub(in crate::commands) async fn spans_of(&self, topic: &Topic, numbers: &[i32]) -> Result<Vec<Span>, Failure> {
         let partition = |number: &i32| TopicPartition { topic: topic.clone(), partition: *number };
         let mut partitions: Vec<TopicPartition> = numbers.iter().map(partition).collect();
         partitions.sort();
@@ -158,7 +158,8 @@ impl Reading {
         Ok(Letters { reading: self, batches: self.records(topic, spans)? })
     }
 
-    fn records(&self, topic: &Topic, spans: &[Span]) -> Result<Batches, Failure> {
+    /// The records of these stretches, in order per partition.
+    pub(in crate::commands) fn records(&self, topic: &Topic, spans: &[Span]) -> Result<Batches, Failure> {
         self.answer(stretch(&self.settings, topic, spans, self.limit))
     }
 
@@ -174,7 +175,7 @@ impl Reading {
     }
 }
 
-type Batches = mpsc::Receiver<KafkaResult<Vec<RawRecord>>>;
+pub(in crate::commands) type Batches = mpsc::Receiver<KafkaResult<Vec<RawRecord>>>;
 
 /// Letters being read.
 pub(super) struct Letters<'a> {

@@ -17,13 +17,13 @@ pub(super) const REPLAY: &str = "__connectctl.replay.";
 
 /// Where the record was that became a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin {
+pub(in crate::commands) struct Origin {
     /// Topic.
-    pub(super) topic: String,
+    pub(in crate::commands) topic: String,
     /// Partition.
-    pub(super) partition: Option<i32>,
+    pub(in crate::commands) partition: Option<i32>,
     /// Offset.
-    pub(super) offset: Option<i64>,
+    pub(in crate::commands) offset: Option<i64>,
 }
 
 impl std::fmt::Display for Origin {

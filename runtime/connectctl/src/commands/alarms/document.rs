@@ -1,0 +1,282 @@
+//! Alarms as documents: what `alarms export` writes and `alarms import` reads.
+
+use std::collections::BTreeMap;
+
+use connect_api::time;
+use connect_files::flatten;
+use connector_alarm::{Alarm, Details, Priority, RegisteredAlarm, ShelvedAlarm};
+use serde_json::{Map, Value as Json, json};
+
+use super::{pick::priority, state::Known};
+
+/// What a document says of one alarm; what it does not mention stays as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Document {
+    pub(super) name: String,
+    pub(super) active: Option<Alarm>,
+    pub(super) shelved: Option<ShelvedAlarm>,
+    pub(super) registered: Option<(RegisteredAlarm, Details)>,
+}
+
+/// The document of what is known; without what is empty.
+pub(super) fn of(name: &str, known: &Known) -> Json {
+    let without_empty = |all: Json| match all {
+        Json::Object(members) => {
+            let said = |value: &Json| match value {
+                Json::Null | Json::Bool(false) => false,
+                Json::String(text) => !text.is_empty(),
+                Json::Object(members) => !members.is_empty(),
+                _ => true,
+            };
+            Json::Object(members.into_iter().filter(|(_, value)| said(value)).collect())
+        }
+        other => other,
+    };
+    let mut all = Map::from_iter([("name".to_owned(), Json::from(name))]);
+    if let Some((alarm, origin)) = &known.registered {
+        let details = Details::from_value(&origin.value);
+        let mut labels = alarm.labels.clone();
+        labels.remove("edmpath");
+        labels.remove("maxshelvedduration");
+        let source = if details.jar.is_some() { "" } else { alarm.source.as_str() };
+        let registered = json!({
+            "source": source, "producerjar": details.jar, "description": alarm.description, "location": alarm.location,
+            "category": alarm.category, "latching": alarm.latching, "documentation": alarm.documentation,
+            "edmpath": details.screen, "maxshelvedduration": details.longest_shelved, "labels": labels,
+        });
+        all.insert("registered".into(), without_empty(registered));
+    }
+    if let Some(active) = &known.active {
+        let alarm = &active.alarm;
+        let active = json!({
+            "priority": active.priority.map(Priority::name), "acknowledged": alarm.acknowledged, "source": alarm.source,
+            "severity": alarm.severity, "status": alarm.status, "message": alarm.message, "value": alarm.value,
+            "raised": alarm.raised.map(time::rfc3339), "latched": alarm.latched, "labels": alarm.labels,
+        });
+        all.insert("active".into(), without_empty(active));
+    }
+    if let Some((shelf, _)) = &known.shelf {
+        let shelf = json!({ "expiration": shelf.expiration.map(time::rfc3339), "reason": shelf.reason });
+        all.insert("shelved".into(), without_empty(shelf));
+    }
+    Json::Object(all)
+}
+
+/// The documents of a text: JSON lines, YAML, or definitions of JLab's console. A mistake is told with its place.
+pub(super) fn read(file: &str, text: &str) -> Result<Vec<Document>, String> {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let trees: Vec<(String, Json)> = if first.starts_with('{') && serde_json::from_str::<Json>(first).is_ok() {
+        let line = |(number, line): (usize, &str)| {
+            let place = format!("{file}:{}", number + 1);
+            serde_json::from_str(line).map(|tree| (place.clone(), tree)).map_err(|e| format!("{place}: {e}"))
+        };
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        lines.map(line).collect::<Result<_, _>>()?
+    } else if first.contains('|') && !first.ends_with('|') && !first.contains(": ") {
+        let lines = text.lines().enumerate().map(|(n, line)| (n, line.trim()));
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .map(|(n, line)| {
+                definition(line)
+                    .map(|tree| (format!("{file}:{}", n + 1), tree))
+                    .map_err(|e| format!("{file}:{}: {e}", n + 1))
+            })
+            .collect::<Result<_, _>>()?
+    } else {
+        let documents = connect_files::read_text("alarms.yaml", text).map_err(|e| format!("{file}: {e}"))?;
+        let mut all = Vec::new();
+        for document in &documents {
+            let place = format!("{file}:{}", document.position.line);
+            match flatten::json(document, false) {
+                Json::Array(items) => all
+                    .extend(items.into_iter().enumerate().map(|(n, item)| (format!("{place}: item {}", n + 1), item))),
+                Json::Null => {}
+                tree => all.push((place, tree)),
+            }
+        }
+        all
+    };
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    let mut documents = Vec::with_capacity(trees.len());
+    for (place, tree) in trees {
+        let document = document(&tree).map_err(|e| format!("{place}: {e}"))?;
+        if let Some(before) = found.insert(document.name.clone(), place.clone()) {
+            return Err(format!("{place}: {} is there already, at {before}", document.name));
+        }
+        documents.push(document);
+    }
+    Ok(documents)
+}
+
+/// `NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH`
+fn definition(line: &str) -> Result<Json, String> {
+    let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [name, pv, location, category, documentation, screen] = parts[..] else {
+        return Err(format!("expected NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH, found {} parts", parts.len()));
+    };
+    let registered = json!({
+        "source": pv, "location": location, "category": category, "documentation": documentation, "edmpath": screen,
+    });
+    Ok(json!({ "name": name, "registered": registered }))
+}
+
+/// The members of a mapping, each of which has to be taken.
+struct Members<'j> {
+    at: &'static str,
+    left: BTreeMap<&'j str, &'j Json>,
+}
+
+impl<'j> Members<'j> {
+    fn of(at: &'static str, tree: &'j Json) -> Result<Self, String> {
+        let members = tree.as_object().ok_or_else(|| format!("{at} is no mapping"))?;
+        Ok(Self { at, left: members.iter().map(|(key, value)| (key.as_str(), value)).collect() })
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>, String> {
+        Ok(match self.left.remove(name) {
+            None | Some(Json::Null) => None,
+            Some(Json::String(text)) => Some(text.clone()),
+            Some(value @ (Json::Number(_) | Json::Bool(_))) => Some(value.to_string()),
+            Some(_) => return Err(format!("{}.{name} is no text", self.at)),
+        })
+    }
+
+    fn flag(&mut self, name: &str) -> Result<bool, String> {
+        match self.left.remove(name) {
+            None | Some(Json::Null) => Ok(false),
+            Some(Json::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(format!("{}.{name} is neither true nor false", self.at)),
+        }
+    }
+
+    fn time(&mut self, name: &str) -> Result<Option<i64>, String> {
+        let wrong = || format!("{}.{name} is no time such as 2026-12-01T06:00:00Z", self.at);
+        match self.left.remove(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::Number(ms)) => ms.as_i64().map(Some).ok_or_else(wrong),
+            Some(Json::String(text)) => time::parse_rfc3339(text).map(Some).ok_or_else(wrong),
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    fn labels(&mut self) -> Result<BTreeMap<String, String>, String> {
+        let Some(labels) = self.left.remove("labels").filter(|labels| !labels.is_null()) else {
+            return Ok(BTreeMap::new());
+        };
+        let all = labels.as_object().ok_or_else(|| format!("{}.labels is no mapping", self.at))?;
+        let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Ok(all.iter().map(|(key, value)| (key.clone(), text(value))).collect())
+    }
+
+    fn end(self) -> Result<(), String> {
+        match self.left.keys().next() {
+            Some(key) => Err(format!("{} has no {key}", self.at)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn document(tree: &Json) -> Result<Document, String> {
+    let mut all = Members::of("the document", tree)?;
+    let name = all.text("name")?.filter(|name| !name.is_empty()).ok_or("it has no name")?;
+    let mut document = Document { name, ..Document::default() };
+    if let Some(tree) = all.left.remove("registered").filter(|tree| !tree.is_null()) {
+        let mut of = Members::of("registered", tree)?;
+        let jar = of.text("producerjar")?;
+        let source = of.text("source")?.or_else(|| jar.clone()).unwrap_or_default();
+        let longest =
+            of.text("maxshelvedduration")?.map(|n| n.parse().map_err(|_| "registered.maxshelvedduration is no number"));
+        let details = Details { jar, screen: of.text("edmpath")?, longest_shelved: longest.transpose()? };
+        let alarm = RegisteredAlarm {
+            source,
+            description: of.text("description")?.unwrap_or_default(),
+            location: of.text("location")?.unwrap_or_default(),
+            category: of.text("category")?.unwrap_or_default(),
+            latching: of.flag("latching")?,
+            documentation: of.text("documentation")?.unwrap_or_default(),
+            labels: of.labels()?,
+        };
+        of.end()?;
+        document.registered = Some((alarm, details));
+    }
+    if let Some(tree) = all.left.remove("active").filter(|tree| !tree.is_null()) {
+        let mut of = Members::of("active", tree)?;
+        // Alarms of JLab's last generation have none.
+        let level = of.text("priority")?.map(|text| priority(&text)).transpose()?.unwrap_or(Priority::Diagnostic);
+        let alarm = Alarm {
+            acknowledged: of.flag("acknowledged")?,
+            source: of.text("source")?.unwrap_or_default(),
+            severity: of.text("severity")?.unwrap_or_default(),
+            status: of.text("status")?.unwrap_or_default(),
+            message: of.text("message")?.unwrap_or_default(),
+            value: of.text("value")?,
+            raised: of.time("raised")?,
+            latched: of.flag("latched")?,
+            labels: of.labels()?,
+            ..Alarm::new(level)
+        };
+        of.end()?;
+        document.active = Some(alarm);
+    }
+    if let Some(tree) = all.left.remove("shelved").filter(|tree| !tree.is_null()) {
+        let mut of = Members::of("shelved", tree)?;
+        let shelf = ShelvedAlarm { expiration: of.time("expiration")?, reason: of.text("reason")?.unwrap_or_default() };
+        of.end()?;
+        document.shelved = Some(shelf);
+    }
+    all.end()?;
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YAML: &str = "name: pump\nregistered:\n  source: T:ai0\n  latching: true\n  maxshelvedduration: 60\nactive:\n  priority: P1\n  value: 95.50\n\
+        \x20 raised: 2026-11-22T06:00:00Z\n  labels: { zone: NL }\n---\nname: door\nshelved: { reason: broken }\n";
+
+    #[test]
+    fn yaml_and_json_lines_say_the_same() {
+        let lines = r#"{"name":"pump","registered":{"source":"T:ai0","latching":true,"maxshelvedduration":60},"active":{"priority":"P1_LIFE","value":"95.50","raised":"2026-11-22T06:00:00Z","labels":{"zone":"NL"}}}
+
+{"name":"door","shelved":{"reason":"broken"}}
+"#;
+        let documents = read("a.yaml", YAML).expect("yaml");
+        assert_eq!(documents, read("a.json", lines).expect("json"));
+        let pump = &documents[0];
+        let active = pump.active.as_ref().expect("active");
+        assert_eq!((active.priority, active.value.as_deref()), (Priority::Life, Some("95.50")));
+        assert_eq!(pump.registered.as_ref().and_then(|(_, d)| d.longest_shelved), Some(60));
+        assert_eq!(documents[1].shelved, Some(ShelvedAlarm { expiration: None, reason: "broken".into() }));
+    }
+
+    #[test]
+    fn definitions_of_the_console_are_registrations() {
+        let documents =
+            read("d", "# all\nalarm1|T:ai0|NL|RF|http://docs|/x.edl\n\nalarm2|T:ai1|SL|RF||\n").expect("definitions");
+        let (alarm, details) = documents[0].registered.clone().expect("registered");
+        assert_eq!((&*alarm.source, &*alarm.category, details.screen.as_deref()), ("T:ai0", "RF", Some("/x.edl")));
+        assert_eq!(documents[1].name, "alarm2");
+        assert_eq!(
+            read("d", "a|b|c\n"),
+            Err("d:1: expected NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH, found 3 parts".into())
+        );
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        for (text, problem) in [
+            ("name: a\nactive: { priority: P9 }\n", "f:1: P9 is none of the priorities"),
+            ("name: a\nactive: { prioritty: P1 }\n", "f:1: active has no prioritty"),
+            ("active: { priority: P1 }\n", "f:1: it has no name"),
+            ("name: a\nshelved: { expiration: soon }\n", "f:1: shelved.expiration is no time"),
+            ("name: a\n---\nname: a\n", "is there already, at f:1"),
+            ("{\"name\":\"a\"}\n{\n", "f:2: EOF"),
+            ("name: a\nlatching: yes\n", "f:1: the document has no latching"),
+        ] {
+            let told = read("f", text).expect_err(text);
+            assert!(told.contains(problem), "{told}");
+        }
+        assert_eq!(read("f", ""), Ok(Vec::new()));
+    }
+}

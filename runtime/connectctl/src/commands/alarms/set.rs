@@ -1,0 +1,272 @@
+//! `connectctl alarms set` and `unset`
+
+use connect_api::time;
+use connector_alarm::{
+    Alarm, Change, Content, Kind, Policy, Priority,
+    rules::{State, change},
+};
+
+use super::{
+    super::{Context, Outcome, Outcomes},
+    pick::{label, name, named, priority},
+    replay::{Replay, tell_unread},
+    state::{Active, Alarms, Known},
+    topics::{Topics, Writes},
+    write::{Writing, alarming},
+};
+use crate::error::Failure;
+
+/// What `alarms set` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// Names of the alarms.
+    #[arg(value_name = "NAME", required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    names: Vec<String>,
+
+    /// How much is at stake: P1_LIFE, P2_PROPERTY, P3_PRODUCTIVITY or P4_DIAGNOSTIC, or a part of that; needed for an alarm that
+    /// is not active.
+    #[arg(long, value_name = "PRIORITY", value_parser = priority)]
+    priority: Option<Priority>,
+
+    /// As one that is acknowledged already.
+    #[arg(long)]
+    ack: bool,
+
+    /// Clear it instead.
+    #[arg(long, conflicts_with_all = ["priority", "ack", "source", "severity", "status", "message", "value", "label"])]
+    unset: bool,
+
+    /// What raises the alarm.
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+
+    /// Severity in the words of the source, such as MAJOR.
+    #[arg(long, alias = "sevr", value_name = "TEXT")]
+    severity: Option<String>,
+
+    /// Reason in the words of the source, such as HIHI.
+    #[arg(long, alias = "stat", value_name = "TEXT")]
+    status: Option<String>,
+
+    /// What a person should read.
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+
+    /// The value that is out of bounds.
+    #[arg(long, value_name = "TEXT")]
+    value: Option<String>,
+
+    /// Something to find the alarm by; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+
+    #[command(flatten)]
+    topics: Topics,
+    #[command(flatten)]
+    writes: Writes,
+}
+
+/// What `alarms unset` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct UnsetArgs {
+    /// Names of the alarms; also patterns, of those that are active.
+    #[arg(value_name = "NAME", required = true, value_parser = name)]
+    names: Vec<String>,
+
+    /// Also one that is registered as latching and has not been acknowledged.
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    topics: Topics,
+    #[command(flatten)]
+    writes: Writes,
+}
+
+impl SetArgs {
+    /// The alarm as it is to be, not acknowledged.
+    fn over(&self, before: Option<&Alarm>, now: i64) -> Result<Alarm, Failure> {
+        let mut alarm = match (before, self.priority) {
+            (Some(before), _) => before.clone(),
+            (None, Some(priority)) => Alarm { raised: Some(now), ..Alarm::new(priority) },
+            (None, None) => {
+                return Err(Failure::Usage(
+                    "an alarm that is not active needs a priority; say --priority PRIORITY".into(),
+                ));
+            }
+        };
+        let set = |to: &mut String, text: &Option<String>| text.iter().for_each(|text| to.clone_from(text));
+        alarm.priority = self.priority.unwrap_or(alarm.priority);
+        set(&mut alarm.source, &self.source);
+        set(&mut alarm.severity, &self.severity);
+        set(&mut alarm.status, &self.status);
+        set(&mut alarm.message, &self.message);
+        if self.value.is_some() {
+            alarm.value.clone_from(&self.value);
+        }
+        alarm.labels.extend(self.label.iter().cloned());
+        (alarm.acknowledged, alarm.latched) = (false, false);
+        Ok(alarm)
+    }
+}
+
+/// Raises alarms.
+pub(super) async fn set(args: &SetArgs, context: &Context<'_>) -> Result<(), Failure> {
+    let mut replay = Replay::new(context, &args.topics, &Kind::ALL).await?;
+    let alarms = replay.read().await?;
+    let mut writing = Writing::new(&replay, &args.writes);
+    let mut outcomes = Outcomes::default();
+    for name in &args.names {
+        let known = alarms.get(name);
+        let outcome = if args.unset {
+            clear(&mut writing, name, &alarms, false).await
+        } else {
+            raise(args, &mut writing, name, known, &alarms).await
+        };
+        if let Err(e @ Failure::Usage(_)) = outcome {
+            return Err(e);
+        }
+        if !outcomes.add(context, name, outcome.map(|o| tell(o, context))) {
+            break;
+        }
+    }
+    outcomes.print(context)?;
+    tell_unread(&alarms, context)
+}
+
+/// An outcome, and a remark for standard error.
+pub(super) type Told = (Outcome, Option<String>);
+
+/// Says the remark.
+pub(super) fn tell((outcome, remark): Told, context: &Context<'_>) -> Outcome {
+    if let Some(remark) = remark {
+        context.output.say(&format!("{}: {remark}", outcome.name));
+    }
+    outcome
+}
+
+async fn raise(
+    args: &SetArgs,
+    writing: &mut Writing<'_, '_>,
+    name: &str,
+    known: Option<&Known>,
+    alarms: &Alarms,
+) -> Result<Told, Failure> {
+    let dry_run = writing.dry_run;
+    let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
+    let current = known.and_then(|known| known.active.as_ref());
+    let done = if current.is_some() { "changed" } else { "raised" };
+    if current.map_or(false, |active| active.origin.part.is_some())
+        || current.is_none() && writing.has_messages(alarms).await?
+    {
+        let text = |given: &Option<String>, of: fn(&Alarm) -> &String| {
+            given.clone().or_else(|| current.map(|active| of(&active.alarm).clone())).unwrap_or_default()
+        };
+        let (part, members) = alarming(&text(&args.severity, |a| &a.severity), &text(&args.status, |a| &a.status));
+        let said = [
+            args.priority.map(|_| "priority"),
+            args.message.as_ref().map(|_| "message"),
+            args.source.as_ref().map(|_| "source"),
+        ];
+        let said: Vec<&str> = said.into_iter().flatten().chain(args.value.as_ref().map(|_| "value")).collect();
+        let remark =
+            (!said.is_empty()).then(|| format!("left out, because messages have no place for it: {}", said.join(", ")));
+        let content = Content::message(part, members);
+        let encoded = writing.encode(Kind::Active, alarms, None, &|_| content.clone()).await?;
+        let key = writing.key(name, Some(part)).await?;
+        writing.send(Kind::Active, key, Some(encoded.bytes)).await?;
+        if args.ack {
+            super::ack::message(writing, name, part, args.severity.as_deref().unwrap_or_default(), alarms).await?;
+        }
+        return Ok((outcome(done), remark));
+    }
+    let before = current.map(|active| &active.alarm);
+    let alarm = args.over(before, time::now_ms())?;
+    let policy = Policy { latching: known.is_some_and(Known::latching), message_updates: true };
+    let alarm = match change(before, &State::Raised(alarm), policy) {
+        Some(Change::Write(alarm)) => Alarm { acknowledged: alarm.acknowledged || args.ack, ..alarm },
+        _ => match before {
+            Some(before) if args.ack && !before.acknowledged => Alarm { acknowledged: true, ..before.clone() },
+            _ => return Ok((outcome("unchanged"), None)),
+        },
+    };
+    let left_out = write(writing, name, current, &alarm, alarms).await?;
+    Ok((outcome(done), left_out))
+}
+
+/// Writes an alarm over what there is; what was left out.
+pub(super) async fn write(
+    writing: &mut Writing<'_, '_>,
+    name: &str,
+    current: Option<&Active>,
+    alarm: &Alarm,
+    alarms: &Alarms,
+) -> Result<Option<String>, Failure> {
+    let origin = current.map(|active| &active.origin);
+    let make = |_: &connect_api::Schema| {
+        let content = Content::active(alarm);
+        match origin {
+            Some(origin) => content.with_others(&origin.value),
+            None => content,
+        }
+    };
+    let encoded = writing.encode(Kind::Active, alarms, origin, &make).await?;
+    let key = match origin.and_then(|origin| origin.raw.key.clone()) {
+        Some(key) => key,
+        None => writing.key(name, None).await?,
+    };
+    writing.send(Kind::Active, key, Some(encoded.bytes)).await?;
+    Ok(encoded.left_out)
+}
+
+/// Clears alarms.
+pub(super) async fn unset(args: &UnsetArgs, context: &Context<'_>) -> Result<(), Failure> {
+    let mut replay = Replay::new(context, &args.topics, &Kind::ALL).await?;
+    let alarms = replay.read().await?;
+    let names = named(&args.names, &alarms, |known| known.active.is_some()).map_err(Failure::Failed)?;
+    let mut writing = Writing::new(&replay, &args.writes);
+    let mut outcomes = Outcomes::default();
+    for name in &names {
+        let outcome = clear(&mut writing, name, &alarms, args.force).await;
+        if !outcomes.add(context, name, outcome.map(|o| tell(o, context))) {
+            break;
+        }
+    }
+    outcomes.print(context)?;
+    tell_unread(&alarms, context)
+}
+
+async fn clear(writing: &mut Writing<'_, '_>, name: &str, alarms: &Alarms, force: bool) -> Result<Told, Failure> {
+    let dry_run = writing.dry_run;
+    let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
+    let Some((known, active)) = alarms.get(name).and_then(|known| Some((known, known.active.as_ref()?))) else {
+        let detail = Some("it is not active".into());
+        return Ok((Outcome { detail, ..outcome("unchanged") }, None));
+    };
+    let policy =
+        Policy { latching: known.latching() && !force && active.origin.part.is_none(), message_updates: false };
+    match change(Some(&active.alarm), &State::Normal, policy) {
+        Some(Change::Write(alarm)) => {
+            let left_out = write(writing, name, Some(active), &alarm, alarms).await?;
+            let detail = Some("it stays until it is acknowledged; --force clears it".into());
+            Ok((Outcome { detail, ..outcome("latched") }, left_out))
+        }
+        Some(Change::Clear) => {
+            tombstone(writing, name, active).await?;
+            Ok((outcome("cleared"), None))
+        }
+        None => {
+            let detail = Some("it is latched until it is acknowledged; --force clears it".into());
+            Ok((Outcome { detail, ..outcome("unchanged") }, None))
+        }
+    }
+}
+
+/// Writes what removes an alarm, and its acknowledgement where that is a record of its own.
+pub(super) async fn tombstone(writing: &mut Writing<'_, '_>, name: &str, active: &Active) -> Result<(), Failure> {
+    for origin in [Some(&active.origin), active.ack.as_ref()].into_iter().flatten() {
+        let key = origin.raw.key.clone().unwrap_or_else(|| name.as_bytes().to_vec().into());
+        writing.send(Kind::Active, key, None).await?;
+    }
+    Ok(())
+}
