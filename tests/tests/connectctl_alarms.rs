@@ -436,13 +436,11 @@ fn the_last_generations_scripts_and_ours_read_each_other() {
 
     plant.alarms(&["ack", "simple", "channel"]);
     let all = plant.kafka.all("active-alarms");
-    let said: Vec<(Vec<(String, Avro)>, Vec<u8>)> = all[all.len() - 2..]
-        .iter()
-        .map(|raw| {
-            let bytes = |part: &Option<bytes::Bytes>| part.clone().expect("bytes").to_vec();
-            (plant.schemas.decode(&bytes(&raw.key), THIRD_KEY), bytes(&raw.value)[5..].to_vec())
-        })
-        .collect();
+    let said = all[all.len() - 2..].iter().map(|raw| {
+        let bytes = |part: &Option<bytes::Bytes>| part.clone().expect("bytes").to_vec();
+        (plant.schemas.decode(&bytes(&raw.key), THIRD_KEY), bytes(&raw.value)[5..].to_vec())
+    });
+    let said: Vec<_> = said.collect();
     assert_eq!(said[0].0, [("name".to_owned(), text("simple")), ("type".to_owned(), Avro::Enum(1, "Ack".into()))]);
     assert_eq!(of(&said[1].0, "type"), &Avro::Enum(3, "AckEPICS".into()));
     // The second member of the union, which is empty; the fourth, with the third symbol.

@@ -7,16 +7,9 @@ use reqwest::Url;
 
 use crate::{
     commands::{
-        apply, brokers, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, groups, info,
-        init, list, loggers, logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics,
-        apply, completion, context, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list, loggers,
-        logs, manual, metrics, offsets, plugins, registry, restart, schemas, set, status, target, test, top, topics,
-        validate,
-        apply, brokers, completion, consume, context, delete, describe, diff, dlq, edit, export, get, groups, info,
-        init, list, loggers, logs, manual, metrics, offsets, plugins, produce, restart, set, status, tail, target,
-        test, top, topics, validate,
-        alarms, apply, completion, context, delete, describe, diff, dlq, edit, export, get, info, init, list, loggers,
-        logs, manual, metrics, offsets, plugins, restart, set, status, target, test, top, topics, validate,
+        alarms, apply, brokers, completion, consume, context, delete, describe, diff, dlq, doctor, edit, export, get,
+        groups, info, init, list, loggers, logs, manual, metrics, offsets, plugins, produce, registry, restart,
+        schemas, set, status, tail, target, test, top, topics, validate,
     },
     error::CODES,
     output::Format,
@@ -128,14 +121,13 @@ pub enum Command {
     /// is at the level of --fail-on, and 0 where nothing is.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Args),
-    /// Topics of Kafka: list, create, change and delete them, and see which ones connectors use.
     /// Schemas by subject, and which may follow each other.
     Registry(registry::Args),
     /// Schemas made of other descriptions.
     Schemas(schemas::Args),
     /// Alarms: what is active, acknowledged and on the shelf, and changing that.
     Alarms(alarms::Args),
-    /// Topics that connectors use.
+    /// Topics of Kafka: list, create, change and delete them, and see which ones connectors use.
     Topics(topics::Args),
     /// Brokers of Kafka: what they have, and their settings.
     Brokers(brokers::Args),

@@ -66,6 +66,10 @@ pub fn groups() -> ArgValueCompleter {
             let kafka = places.kafka(client).await?;
             let admin = connect_kafka::Admin::new(&kafka.client(connect_kafka::Role::Admin)?)?;
             Ok(admin.groups(LIMIT).await?)
+        })
+    })
+}
+
 /// Subjects of the schema registry.
 pub fn subjects() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {

@@ -79,7 +79,7 @@ pub fn main() -> ExitCode {
 fn unknown(why: &str) -> ExitCode {
     let line = format!("{}\n", commands::doctor::nagios::unknown(why));
     match Output::new(Format::Table).script(&line) {
-        Ok(()) => {}
+        Ok(_) => {}
         // Nobody can be told but by the exit code.
         Err(e) => Output::new(Format::Table).problem(&e.to_string()),
     }

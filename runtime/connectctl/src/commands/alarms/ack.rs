@@ -7,7 +7,7 @@ use connect_kafka::{RawRecord, Span};
 use connector_alarm::{Change, Content, Kind, acknowledge};
 
 use super::{
-    super::{Context, Outcome, Outcomes, dlq::reason},
+    super::{Context, Outcome, Outcomes},
     entry::Decoder,
     pick::{name, named, not_there},
     replay::{Replay, tell_unread},
@@ -87,8 +87,8 @@ pub(super) async fn one(
         let sent = writing.send(Kind::Active, key.clone(), Some(encoded.bytes)).await?;
         let done = (outcome("acknowledged"), encoded.left_out);
         let Some(sent) = sent else { return Ok(done) };
-        own.extend(sent.offset);
-        let Some(raw) = between(replay, &key, &sent, &own).await?.filter(|raw| raw.offset > current.origin.raw.offset)
+        own.push(sent.1);
+        let Some(raw) = between(replay, &key, sent, &own).await?.filter(|raw| raw.offset > current.origin.raw.offset)
         else {
             return Ok(done);
         };
@@ -122,10 +122,9 @@ async fn decoded(replay: &Replay<'_>, raw: RawRecord) -> Result<Alarms, Failure>
 async fn between(
     replay: &Replay<'_>,
     key: &Bytes,
-    sent: &reason::Origin,
+    (partition, offset): (i32, i64),
     own: &[i64],
 ) -> Result<Option<RawRecord>, Failure> {
-    let (Some(partition), Some(offset)) = (sent.partition, sent.offset) else { return Ok(None) };
     let book = replay.book(Kind::Active);
     let Some(book) = book else { return Ok(None) };
     let Some(span) = book.spans.iter().find(|s| s.partition.partition == partition) else { return Ok(None) };

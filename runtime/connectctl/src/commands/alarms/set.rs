@@ -156,7 +156,7 @@ async fn raise(
     let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
     let current = known.and_then(|known| known.active.as_ref());
     let done = if current.is_some() { "changed" } else { "raised" };
-    if current.map_or(false, |active| active.origin.part.is_some())
+    if current.is_some_and(|active| active.origin.part.is_some())
         || current.is_none() && writing.has_messages(alarms).await?
     {
         let text = |given: &Option<String>, of: fn(&Alarm) -> &String| {

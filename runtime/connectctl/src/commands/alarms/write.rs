@@ -9,10 +9,9 @@ use connector_alarm::{Audit, Content, Generation, Kind, generations::schema_text
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::dlq::{
-        queue::Reading,
-        reason,
-        send::{Record, Sender},
+    super::{
+        dlq::queue::Reading,
+        records::send::{Record, Sender},
     },
     entry::Form,
     replay::Replay,
@@ -206,13 +205,13 @@ impl<'a, 'r> Writing<'a, 'r> {
         }
     }
 
-    /// Sends a record and waits until Kafka has it; its offset, none of a dry run.
+    /// Sends a record and waits until Kafka has it; its partition and offset, none of a dry run.
     pub(super) async fn send(
         &mut self,
         kind: Kind,
         key: Bytes,
         value: Option<Bytes>,
-    ) -> Result<Option<reason::Origin>, Failure> {
+    ) -> Result<Option<(i32, i64)>, Failure> {
         if self.dry_run {
             return Ok(None);
         }
@@ -225,10 +224,10 @@ impl<'a, 'r> Writing<'a, 'r> {
         &mut self,
         kind: Kind,
         records: Vec<(Bytes, Option<Bytes>)>,
-    ) -> Result<Vec<Result<reason::Origin, Failure>>, Failure> {
+    ) -> Result<Vec<Result<(i32, i64), Failure>>, Failure> {
         let topic = self.topic(kind);
         if self.sender.is_none() {
-            self.sender = Some(Sender::new(&self.replay.reading)?);
+            self.sender = Some(Sender::new(&self.replay.reading.kafka, self.replay.reading.limit)?);
         }
         if self.replay.book(kind).is_some_and(|book| book.spans.is_empty()) {
             create(&self.replay.reading, &topic).await?;

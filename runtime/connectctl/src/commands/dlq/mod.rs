@@ -11,9 +11,8 @@ mod letter;
 mod list;
 mod purge;
 pub(super) mod queue;
-pub(super) mod reason;
+mod reason;
 mod replay;
-pub(super) mod send;
 mod show;
 pub(super) mod waiting;
 

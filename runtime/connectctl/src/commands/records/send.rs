@@ -25,20 +25,11 @@ pub(crate) struct Record {
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Vec<(Arc<str>, Option<Bytes>)>,
-pub(in crate::commands) struct Record {
-    pub(in crate::commands) topic: String,
-    /// None where the key decides.
-    pub(in crate::commands) partition: Option<i32>,
-    pub(in crate::commands) timestamp: Option<i64>,
-    pub(in crate::commands) key: Option<Bytes>,
-    pub(in crate::commands) value: Option<Bytes>,
-    pub(in crate::commands) headers: Vec<(Arc<str>, Option<Bytes>)>,
 }
 
 impl Record {
     /// Bytes of key and value.
     pub(crate) fn size(&self) -> usize {
-    pub(in crate::commands) fn size(&self) -> usize {
         self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len)
     }
 }
@@ -66,7 +57,6 @@ impl Delivery for Ack {
 /// Lets so many records a second pass.
 #[derive(Debug)]
 pub(crate) struct Pace {
-pub(in crate::commands) struct Pace {
     every: Duration,
     next: Instant,
 }
@@ -86,7 +76,6 @@ impl Pace {
 
 /// Sends records.
 pub(crate) struct Sender {
-pub(in crate::commands) struct Sender {
     producer: Producer<Ack>,
     kafka: Kafka,
     limit: Duration,
@@ -95,8 +84,6 @@ pub(in crate::commands) struct Sender {
 impl Sender {
     pub(crate) fn new(kafka: &Kafka, limit: Duration) -> Result<Self, Failure> {
         let mut settings = kafka.client(Role::Producer)?;
-    pub(in crate::commands) fn new(reading: &Reading) -> Result<Self, Failure> {
-        let mut settings = reading.kafka.client(Role::Producer)?;
         // A record that is not acknowledged in time is told, not waited for without end; how large one may be, the topic
         // says, which held it before.
         if !settings.native.contains_key("delivery.timeout.ms") {
@@ -109,7 +96,6 @@ impl Sender {
 
     /// A failure of Kafka with its address.
     pub(crate) fn unreachable(&self, failure: Failure) -> Failure {
-    pub(in crate::commands) fn unreachable(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Unreachable(text) => Failure::Unreachable(format!(
                 "{text}; asked was Kafka at {} (from {})",
@@ -122,12 +108,6 @@ impl Sender {
 
     /// Sends these and says of each in which partition and at which offset it is, or why it is not.
     pub(crate) async fn send(&self, records: &[Record], pace: Option<&mut Pace>) -> Vec<Result<(i32, i64), Error>> {
-    /// Sends these and says of each where it is, or why it is not.
-    pub(in crate::commands) async fn send(
-        &self,
-        records: &[Record],
-        pace: Option<&mut Pace>,
-    ) -> Vec<Result<Origin, Error>> {
         let mut outcomes = self.together(records, pace).await;
         for (record, outcome) in records.iter().zip(&mut outcomes) {
             // Nothing may be wrong with it but the company in which it was sent.

@@ -58,7 +58,7 @@ impl Args {
         };
         if self.raw {
             let end = if found.schema.ends_with('\n') { "" } else { "\n" };
-            return context.output.script(&format!("{}{end}", found.schema));
+            return context.output.script(&format!("{}{end}", found.schema)).map(drop);
         }
         let name = || vec![found.subject.clone().unwrap_or_else(|| found.id.unwrap_or_default().to_string())];
         context.output.result(&shown(&found), name, |view| text(&found, view.width))
