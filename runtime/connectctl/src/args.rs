@@ -10,6 +10,9 @@ use crate::{
         alarms, apply, brokers, completion, consume, context, delete, describe, diff, dlq, doctor, edit, export, get,
         groups, info, init, list, loggers, logs, manual, metrics, offsets, plugins, produce, registry, restart,
         schemas, set, status, tail, target, test, top, topics, validate,
+        apply, completion, context, create, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list,
+        loggers, logs, manual, metrics, offsets, plugins, registry, restart, schemas, set, status, target, test, top,
+        topics, validate,
     },
     error::CODES,
     output::Format,
@@ -90,6 +93,8 @@ pub enum Command {
     Test(test::Args),
     /// Write a commented file to begin with, from the settings of a plugin.
     Init(init::Args),
+    /// Create a connector of a common kind from a few options.
+    Create(create::Args),
     /// Show settings of connectors.
     Get(get::Args),
     /// Change settings of connectors; the others stay.

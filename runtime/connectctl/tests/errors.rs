@@ -51,6 +51,7 @@ const EVERY: &[&[&str]] = &[
     &["loggers", "set", "root", "INFO"],
     &["info"],
     &["plugins", "x"],
+    &["create", "influxdb-sink", "--influxdb", "h", "t"],
 ];
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub mod brokers;
 pub mod completion;
 pub mod consume;
 pub mod context;
+pub mod create;
 pub mod delete;
 pub mod describe;
 pub mod diff;
@@ -79,6 +80,7 @@ pub async fn run(command: Command, context: &Context<'_>) -> Result<(), Failure>
         Command::Validate(args) => validate::run(&args, context).await,
         Command::Test(args) => test::run(&args, context).await,
         Command::Init(args) => init::run(&args, context).await,
+        Command::Create(args) => create::run(&args, context).await,
         Command::Get(args) => get::run(&args, context).await,
         Command::Set(args) => set::run(&args, context).await,
         Command::Edit(args) => edit::run(&args, context).await,

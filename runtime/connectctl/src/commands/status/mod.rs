@@ -29,6 +29,15 @@ pub struct Args {
 }
 
 impl Args {
+    /// One connector, again and again.
+    pub(super) fn watching(name: &str, every: std::time::Duration) -> Self {
+        Self {
+            names: SomeNames { names: vec![name.to_owned()] },
+            fail_on: FailOn::default(),
+            watch: Watch { watch: Some(every) },
+        }
+    }
+
     /// Whether one connector is asked for, which is shown in full.
     fn is_one(&self) -> bool {
         matches!(self.names.names.as_slice(), [one] if !is_pattern(one))
