@@ -97,7 +97,11 @@ async fn ask(args: &Args, name: &str, place: &str, context: &Context<'_>) -> Res
     match context.client.logs(name, &query).await {
         // Kafka Connect's own workers have no such endpoint.
         Err(Failure::Refused { status: 404, message }) if message.starts_with("HTTP 404") => {
-            Err(Failure::Failed(format!("the worker at {} keeps no log lines of connectors", context.client.address())))
+            let address = context.client.address();
+            Err(Failure::Failed(format!(
+                "the worker at {address} keeps no log lines of connectors; look into its log file, of which connectctl loggers set \
+                 says how much is in it; connectctl describe {name} has the errors of its tasks"
+            )))
         }
         Err(e) => Err(context.explain(name, e).await),
         lines => lines,

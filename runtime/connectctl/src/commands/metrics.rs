@@ -47,8 +47,10 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let page = match context.client.metrics().await {
         Err(Failure::Refused { status: 404, .. }) => {
             let address = context.client.address();
-            let text =
-                format!("the worker at {address} has no /metrics; those of Kafka Connect's own are asked over JMX");
+            let text = format!(
+                "the worker at {address} has no /metrics; Kafka Connect's own are asked over JMX, and connectctl doctor and \
+                 connectctl offsets show tell how far sinks are behind"
+            );
             return Err(Failure::Failed(text));
         }
         page => page?,

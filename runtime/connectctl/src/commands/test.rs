@@ -45,6 +45,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     for name in expand(&names, &client).await? {
         match client.test(&name, args.records, args.seconds).await {
             Ok(report) => reports.push(report),
+            Err(e) if is_unknown(&e) => return Err(cannot(context)),
             Err(e) => return Err(context.explain(&name, e).await),
         }
     }
@@ -55,7 +56,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
             return Err(Failure::Reported);
         };
         let report = client.test_config(class, &declared.config(), args.records, args.seconds).await;
-        reports.push(report.map_err(|e| e.of(name))?);
+        reports.push(report.map_err(|e| if is_unknown(&e) { cannot(context) } else { e.of(name) })?);
     }
     let passed = reports.iter().all(|r| r.passed);
     let names = || reports.iter().filter(|r| r.passed).map(|r| r.name.clone()).collect();
@@ -64,6 +65,19 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         texts.join("\n")
     })?;
     if passed { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// Whether the worker has no such endpoint, which is one of Kafka Connect then.
+fn is_unknown(e: &Failure) -> bool {
+    matches!(e, Failure::Refused { status: 404, message } if message.starts_with("HTTP 404"))
+}
+
+fn cannot(context: &Context<'_>) -> Failure {
+    Failure::Failed(format!(
+        "the worker at {} cannot try out connectors, as those of Kafka Connect cannot; connectctl validate -f FILE has it check \
+         settings, and --url of a connectd shows what the connector would do",
+        context.client.address()
+    ))
 }
 
 /// Connectors are seldom named like files.
