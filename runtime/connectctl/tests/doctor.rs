@@ -162,3 +162,21 @@ async fn a_dead_kafka_does_not_take_longer_than_the_timeout() {
         assert!(run.out.contains(part), "{part}: {}", run.out);
     }
 }
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_waited_for_once_and_kafka_is_looked_at_all_the_same() {
+    let server = MockServer::start().await;
+    let slow = ResponseTemplate::new(200).set_body_json(json!([])).set_delay(std::time::Duration::from_secs(30));
+    Mock::given(matchers::any()).respond_with(slow).mount(&server).await;
+    let begin = std::time::Instant::now();
+    let run = ctl(&server.uri(), &["doctor", "--timeout", "1"]).run().await;
+    assert!(begin.elapsed().as_secs_f64() < 2.5, "{:?}", begin.elapsed());
+    assert!(run.code == 4 && run.out.contains("no answer within 1 s"), "{run:?}");
+    assert!(
+        run.out.contains("kafka         -     it is not known where Kafka is: the worker does not answer\n"),
+        "{run:?}"
+    );
+    let named = ["doctor", "--timeout", "1", "--bootstrap-servers", "127.0.0.1:9"];
+    let run = ctl(&server.uri(), &named).run().await;
+    assert!(run.code == 4 && run.out.contains("kafka         fail  "), "{run:?}");
+}

@@ -163,6 +163,18 @@ impl Places {
         Ok(Self { url, access, given, context, folder })
     }
 
+    /// Whether it is said where Kafka is, so that the worker need not be asked.
+    pub fn name_kafka(&self) -> bool {
+        let given = self.given.bootstrap_servers.as_deref().is_some_and(|b| !b.trim().is_empty());
+        given || self.of_context("bootstrap.servers").is_some()
+    }
+
+    /// As [`Places::name_kafka`], of the schema registry.
+    pub fn name_registry(&self) -> bool {
+        let given = self.given.registry.as_deref().is_some_and(|u| !u.trim().is_empty());
+        given || self.of_context("schema.registry.url").is_some()
+    }
+
     fn of_context(&self, key: &str) -> Option<&str> {
         self.context.as_ref().and_then(|(_, all)| all.get(key)).map(String::as_str)
     }

@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, value_name = "CONFIG,OFFSET,STATUS", value_parser = storage_topics)]
     storage_topics: Option<StorageTopics>,
 
-    /// One line and exit codes as plugins of Nagios and its kin have them.
+    /// One line and exit codes as plugins of Nagios and its kin have them, whatever --output says.
     #[arg(long, conflicts_with = "fail_on")]
     nagios: bool,
 }
@@ -130,8 +130,9 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
 
 async fn look(args: &Args, context: &Context<'_>) -> Found {
     let limit = context.timeout;
-    let Some((told, mut found)) = within(limit, worker::look(&context.client)).await else {
-        return late(Check::Worker, limit);
+    let (told, mut found) = match within(limit, worker::look(&context.client)).await {
+        Some(answer) => answer,
+        None => (Told::default(), late(Check::Worker, limit)),
     };
     let mut known = Vec::new();
     let asks = [Check::Connectors, Check::Lag, Check::DeadLetters];
@@ -149,7 +150,7 @@ async fn look(args: &Args, context: &Context<'_>) -> Found {
         }
     }
     let (of_kafka, of_registry) =
-        futures_util::future::join(with_kafka(args, context, &told, &known), registry(args, context)).await;
+        futures_util::future::join(with_kafka(args, context, &told, &known), registry(args, context, &told)).await;
     found.join(of_kafka);
     found.join(of_registry);
     found
@@ -179,6 +180,15 @@ async fn with_kafka(args: &Args, context: &Context<'_>, told: &Told, known: &[Kn
             found.add(Finding::skipped(Check::DeadLetters, why));
         }
     };
+    // A worker that does not answer is not asked again where Kafka is.
+    if told.server.is_none() && !context.places.name_kafka() {
+        found.add(
+            Finding::skipped(Check::Kafka, "it is not known where Kafka is: the worker does not answer")
+                .remedy("name its brokers with --bootstrap-servers HOST:PORT to have it looked at all the same"),
+        );
+        missing(&mut found, "it is not known where Kafka is");
+        return found;
+    }
     let kafka = match within(limit, context.kafka()).await {
         Some(Ok(kafka)) => kafka,
         answer => {
@@ -321,9 +331,15 @@ async fn dead_letters(args: &Args, context: &Context<'_>, known: &[Known]) -> Re
     Ok(found)
 }
 
-async fn registry(args: &Args, context: &Context<'_>) -> Found {
+async fn registry(args: &Args, context: &Context<'_>, told: &Told) -> Found {
     if !args.wants(Check::Registry) {
         return Found::default();
+    }
+    if told.server.is_none() && !context.places.name_registry() {
+        let text = "it is not known where the schema registry is: the worker does not answer";
+        return Finding::skipped(Check::Registry, text)
+            .remedy("name it with --registry URL to have it looked at all the same")
+            .into();
     }
     let limit = context.timeout;
     let registry = match within(limit, context.registry()).await {
