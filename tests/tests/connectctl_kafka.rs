@@ -155,6 +155,9 @@ fn deleted(ctl: &Ctl, reader: &Reader) {
     ctl.out(&["topics", "delete", "*", "--yes"]);
     wait("the others to be gone", SOON, || (!reader.topics().contains(&"alarms".to_owned())).then_some(()));
     assert!(reader.topics().contains(&"_own".to_owned()));
+    let own = ctl.run(&["topics", "delete", "_own", "--yes"]).expect(2);
+    assert!(own.err.contains("--all deletes it all the same"), "{own:?}");
+    assert_eq!(ctl.out(&["topics", "delete", "_own", "--yes", "--all"]), "_own deleted\n");
 }
 
 #[test]
@@ -282,7 +285,13 @@ fn a_broker_that_is_not_there_and_one_that_has_no_admin_requests_are_told() {
             "{arguments:?}: {said:?}"
         );
     }
-    let all: Json = ctl.json(&["topics", "list", "--all"]);
-    assert!(all.is_array(), "{all}");
+    // All else works there, and topics come with the first record.
+    let sent = ctl.run(&["produce", "new", "--key", "k", "v"]).expect(0);
+    assert!(sent.out.starts_with("new: 1 record acknowledged, at "), "{sent:?}");
+    assert_eq!(ctl.out(&["consume", "new", "--until-end", "--template", "{key} {value}"]), "k v\n");
+    assert_eq!(ctl.out(&["tail", "new", "--template", "{value}"]), "v\n");
+    let all: Json = ctl.json(&["topics", "list", "new"]);
+    assert_eq!((&all[0]["records"], &all[0]["cleanup"]), (&json!(1), &Json::Null), "{all}");
+    assert_eq!(ctl.json(&["topics", "describe", "new"])[0]["records"], 1);
     assert_eq!(ctl.json(&["brokers", "describe"])[0]["settings"], Json::Null);
 }

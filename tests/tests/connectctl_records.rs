@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -10,7 +11,7 @@ use std::{
 use connect_kafka::Outgoing;
 use serde_json::{Value as Json, json};
 use tocsin_tests::{ctl::Ctl, kafka::Reader, program, sides::SOON, wait};
-use xtask::servers::{Kafka, Registry, SecureKafka, without};
+use xtask::servers::{Kafka, Registry, SecureKafka, Server, without};
 
 struct Sides {
     kafka: Kafka,
@@ -49,7 +50,8 @@ fn texts_json_and_avro_are_written_and_read_back() {
 }
 
 fn texts(Sides { ctl, reader, .. }: &Sides) {
-    reader.create("texts", 1, &[]);
+    // Kafka would delete what is of 1970.
+    reader.create("texts", 1, &[("retention.ms", "-1")]);
     let one = ctl.out(&["produce", "texts", "--key", "k", "a b", "-H", "user=me", "-H", "none", "--timestamp", "5000"]);
     assert_eq!(one, "texts: 1 record acknowledged, at 0:0\n");
     let fed =
@@ -170,7 +172,7 @@ fn avro(Sides { ctl, reader, .. }: &Sides) {
 }
 
 fn undecodable(Sides { ctl, reader, registry, kafka }: &Sides) {
-    reader.create("odd", 1, &[]);
+    reader.create("odd", 1, &[("retention.ms", "-1")]);
     let send = |value: &[u8]| {
         let record = Outgoing {
             topic: "odd",
@@ -231,15 +233,68 @@ fn newest(Sides { ctl, reader, kafka, .. }: &Sides) {
     assert!(child.0.try_wait().expect("child").is_none(), "it goes on");
 }
 
+#[test]
+fn what_was_acknowledged_is_there_after_an_outage_and_the_rest_is_told() {
+    if without("kafka") {
+        return;
+    }
+    let mut kafka = Kafka::start().expect("kafka");
+    let reader = Reader::new(&kafka.bootstrap());
+    reader.create("t", 1, &[]);
+    let dir = tempfile::tempdir().expect("folder");
+    let (out, said) = (dir.path().join("out"), dir.path().join("said"));
+    let follow = ["tail", "t", "-n", "0", "-f", "--template", "{value}"];
+    let _followed = Followed::start_with(&follow, &kafka, &out, fs::File::create(&said).expect("file").into());
+
+    let mut command = Command::new(program("connectctl"));
+    command.args(["produce", "t", "-o", "json", "--timeout", "5"]).env("BOOTSTRAP_SERVERS", kafka.bootstrap());
+    command.env("CONNECTCTL_CONFIG", "/nonexistent/config.yaml");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("connectctl");
+    let mut input = child.stdin.take().expect("input");
+    let mut write = |numbers: std::ops::Range<u32>| {
+        let text: String = numbers.map(|n| format!("{n}\n")).collect();
+        input.write_all(text.as_bytes()).expect("input");
+    };
+    write(0..2000);
+    reader.until("t", SOON, |all| all.len() == 2000);
+    kafka.kill9().expect("kill kafka");
+    write(2000..2100);
+    drop(input);
+    let done = child.wait_with_output().expect("connectctl");
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(3), "{told}");
+    assert!(told.contains("line 2001 of standard input") && told.contains("was not acknowledged"), "{told}");
+    let result: Json = serde_json::from_slice(&done.stdout).expect("json");
+    assert_eq!((&result["acknowledged"], result["records"].as_array().map(Vec::len)), (&json!(2000), Some(2000)));
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    wait("the outage to be told", SOON, || text(&said).contains("cannot be reached; it is waited for").then_some(()));
+
+    kafka.start_again().expect("kafka again");
+    let all = reader.all("t");
+    for (n, place) in result["records"].as_array().expect("records").iter().enumerate() {
+        let found = all.iter().find(|r| place["offset"] == r.offset).expect("the record is there");
+        assert_eq!(found.value.as_deref(), Some(n.to_string().as_bytes()));
+    }
+    reader.write("t", "k", Some(b"after"));
+    wait("what comes afterwards", SOON, || text(&out).ends_with("after\n").then_some(()));
+    assert!(text(&said).contains("can be reached again"), "{}", text(&said));
+}
+
 /// A `connectctl` that does not end by itself.
 struct Followed(Child);
 
 impl Followed {
     fn start(arguments: &[&str], kafka: &Kafka, out: &Path) -> Self {
+        Self::start_with(arguments, kafka, out, Stdio::inherit())
+    }
+
+    fn start_with(arguments: &[&str], kafka: &Kafka, out: &Path, errors: Stdio) -> Self {
         let mut command = Command::new(program("connectctl"));
         command.args(arguments).env("CONNECTCTL_CONFIG", "/nonexistent/config.yaml");
         command.env("BOOTSTRAP_SERVERS", kafka.bootstrap()).stdin(Stdio::null());
-        Self(command.stdout(fs::File::create(out).expect("file")).spawn().expect("connectctl"))
+        let out = fs::File::create(out).expect("file");
+        Self(command.stdout(out).stderr(errors).spawn().expect("connectctl"))
     }
 }
 
@@ -313,10 +368,11 @@ fn the_examples_of_the_guide_do_what_they_say() {
         shell.env("CONNECTCTL_CONFIG", "/nonexistent/config.yaml").env("BOOTSTRAP_SERVERS", kafka.bootstrap());
         let done = shell.env("SCHEMA_REGISTRY", registry.url()).output().expect("sh");
         assert!(done.status.success(), "{heading}: {done:?}");
-        String::from_utf8(done.stdout).expect("UTF-8")
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (text(done.stdout), text(done.stderr))
     };
-    assert_eq!(run("helloworld"), "mytopic created\nmytopic: 1 record acknowledged, at 0:0\nhello world\n");
-    assert_eq!(run("helloavro"), "helloavro created\nhelloavro: 1 record acknowledged, at 0:0\ndefault hello\n");
+    assert_eq!(run("helloworld").0, "mytopic created\nmytopic: 1 record acknowledged, at 0:0\nhello world\n");
+    assert_eq!(run("helloavro").0, "helloavro created\nhelloavro: 1 record acknowledged, at 0:0\ndefault hello\n");
 
     reader.create("alerts", 1, &[]);
     fs::write(dir.path().join("alert.avsc"), PACKET).expect("schema");
@@ -326,13 +382,15 @@ fn the_examples_of_the_guide_do_what_they_say() {
     let schema = dir.path().join("alert.avsc").display().to_string();
     let sent = ctl.fed(&["produce", "alerts", "--value-schema", &schema], &[packet(1), packet(2)].concat()).expect(0);
     assert_eq!(sent.out, "alerts: 2 records acknowledged\n");
-    let shown = lines(&run("printStream"));
+    let shown = lines(&run("printStream").0);
     let alerts: Vec<&Json> = shown.iter().map(|r| &r["value"]["value"]).collect();
     assert_eq!(alerts, [&json!({"candid": 1}), &json!({"candid": 2})]);
     for n in [1, 2] {
         assert_eq!(fs::read(dir.path().join(format!("stamps/{n}.jpg"))).expect("stamp"), [0xff, 0xd8, 0]);
     }
-    assert_eq!(run("monitorStream").lines().count(), 2);
+    let (places, ends) = run("monitorStream");
+    assert_eq!(places, "0:0\n0:1\n");
+    assert!(ends.starts_with("topic:alerts, partition:0, status:end, offset:2, time:20"), "{ends}");
     // As the alert system itself wrote them: without the id of a schema in front.
     reader.create("bare-alerts", 1, &[]);
     let framed = reader.all("alerts")[0].value.clone().expect("value");
@@ -345,6 +403,6 @@ fn the_examples_of_the_guide_do_what_they_say() {
         headers: &[],
     };
     reader.send(bare);
-    let shown = run("printStream of packets without a schema's id");
+    let (shown, _) = run("printStream of packets without a schema's id");
     assert_eq!(shown, "1 1.jpg\n");
 }

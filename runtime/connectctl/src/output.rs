@@ -105,6 +105,11 @@ impl Output {
         written(text)
     }
 
+    /// As [`Output::script`], of what others have written: a terminal gets no control characters of theirs.
+    pub fn foreign(&self, text: &str) -> Result<Written, Failure> {
+        if io::stdout().is_terminal() { written(&visible(text)) } else { written(text) }
+    }
+
     /// Whether results are meant for people.
     pub fn is_table(&self) -> bool {
         matches!(self.format, Format::Table | Format::Wide)

@@ -89,6 +89,11 @@ impl Assigned {
         Ok(usable.map(|t| (t.name().to_owned(), t.partitions().iter().map(|p| p.id()).collect())).collect())
     }
 
+    /// Whether Kafka could not be reached when last tried.
+    pub fn brokers_down(&self) -> bool {
+        self.consumer.context().brokers_down()
+    }
+
     /// The offset behind the last record of a partition.
     pub async fn end(&self, partition: &TopicPartition) -> Result<i64> {
         let TopicPartition { topic, partition } = partition.clone();

@@ -54,7 +54,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         // How far back those of a key are, nobody knows.
         let mut newest = VecDeque::new();
         let mut batches = reading.until_end(&spans)?;
-        while let Some(batch) = reading.next(&mut batches).await? {
+        while let Some(batch) = reading.next(&mut batches, context).await? {
             newest.extend(shower.decode(batch).await);
             newest.drain(..newest.len().saturating_sub(count));
         }
@@ -68,7 +68,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     if args.follow {
         let mut batches = reading.follow(&next)?;
         while written == Written::All
-            && let Some(batch) = reading.next(&mut batches).await?
+            && let Some(batch) = reading.next(&mut batches, context).await?
         {
             let records = shower.decode(batch).await;
             written = shower.show(records)?;

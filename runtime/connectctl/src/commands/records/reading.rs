@@ -1,6 +1,6 @@
 //! Which records are meant, and reading them beside everybody else: no group is joined and no offset is committed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use connect_api::{Result as KafkaResult, Topic, TopicPartition, time};
 use connect_kafka::{Assigned, ClientSettings, Positions, RawRecord, Role, Span, Start, assigned, newest, stretch};
@@ -49,9 +49,14 @@ impl From {
 /// Batches of records; an error is the last thing that comes.
 pub(crate) struct Batches {
     batches: mpsc::Receiver<KafkaResult<Vec<RawRecord>>>,
-    // It reads as long as it lives.
-    _reader: Option<Assigned>,
+    /// It reads as long as it lives; none where there is an end.
+    reader: Option<Assigned>,
+    /// Whether it was said that Kafka is away.
+    away: bool,
 }
+
+/// How often it is looked whether Kafka is there while nothing comes.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Reads a topic.
 pub(crate) struct Reading {
@@ -136,7 +141,7 @@ impl Reading {
     /// What is in these stretches, and no more.
     pub(crate) fn until_end(&self, spans: &[Span]) -> Result<Batches, Failure> {
         let batches = self.answer(stretch(&self.settings, &self.topic, spans, self.asking.limit))?;
-        Ok(Batches { batches, _reader: None })
+        Ok(Batches { batches, reader: None, away: false })
     }
 
     /// What is there from these offsets on, and what will come.
@@ -148,7 +153,7 @@ impl Reading {
         };
         let all: Vec<(TopicPartition, assigned::Start)> = self.partitions.iter().map(start).collect();
         reader.add(all);
-        Ok(Batches { batches, _reader: Some(reader) })
+        Ok(Batches { batches, reader: Some(reader), away: false })
     }
 
     /// So many of the newest records, oldest first.
@@ -163,9 +168,24 @@ impl Reading {
         Ok(found.records)
     }
 
-    /// The next records; none when all have been read.
-    pub(crate) async fn next(&self, batches: &mut Batches) -> Result<Option<Vec<RawRecord>>, Failure> {
-        batches.batches.recv().await.map(|batch| self.answer(batch)).transpose()
+    /// The next records; none when all have been read. Kafka is waited for where there is no end, which is said.
+    pub(crate) async fn next(
+        &self,
+        batches: &mut Batches,
+        context: &Context<'_>,
+    ) -> Result<Option<Vec<RawRecord>>, Failure> {
+        loop {
+            let received = tokio::time::timeout(LOOK, batches.batches.recv()).await;
+            let away = batches.reader.as_ref().is_some_and(Assigned::brokers_down);
+            if away != batches.away {
+                batches.away = away;
+                let state = if away { "cannot be reached; it is waited for" } else { "can be reached again" };
+                context.output.say(&format!("Kafka at {} {state}", self.asking.kafka.brokers()));
+            }
+            if let Ok(received) = received {
+                return received.map(|batch| self.answer(batch)).transpose();
+            }
+        }
     }
 }
 

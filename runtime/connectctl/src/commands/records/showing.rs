@@ -38,8 +38,15 @@ pub(crate) struct Showing {
     #[arg(long, value_name = "SCHEMA", value_parser = SchemaPlace::parse)]
     value_schema: Option<SchemaPlace>,
 
-    /// Show each record so; \n and \t are what they are elsewhere, {{ is a brace.
-    #[arg(long, value_name = "TEXT", long_help = format!("Show each record so. In braces may stand {PLACES}. \\n and \\t are what they are elsewhere, {{{{ is a brace."), value_parser = Template::parse)]
+    /// Show each record so.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        long_help = format!(
+            "Show each record so. In braces may stand {PLACES}; {{{{ is a brace, \\n and \\t are what they are elsewhere."
+        ),
+        value_parser = Template::parse
+    )]
     template: Option<Template>,
 
     /// Leave this field of values out; may be given several times.
@@ -123,7 +130,7 @@ impl Shower<'_> {
         match &self.showing.template {
             Some(template) => {
                 let text: String = records.iter().map(|record| template.fill(record)).collect();
-                self.context.output.script(&text)
+                self.context.output.foreign(&text)
             }
             None => print(&records, self.context.output),
         }

@@ -2,7 +2,7 @@
 
 use super::super::{Context, Outcome, Outcomes};
 use crate::{
-    cluster::Asking,
+    cluster::{Asking, is_internal},
     consent::{Consent, DryRun, listed},
     error::Failure,
 };
@@ -13,7 +13,7 @@ pub(super) struct Args {
     #[command(flatten)]
     topics: super::Topics,
 
-    /// Have patterns select topics whose names begin with _, too.
+    /// Also topics whose names begin with _, which Kafka and other programs have for themselves.
     #[arg(short, long)]
     all: bool,
 
@@ -29,6 +29,12 @@ impl Args {
         let cluster = asking.admin_cluster("deleting topics").await?;
         let meant = asking.meant(&self.topics.topics, &cluster, self.all)?;
         let names: Vec<String> = meant.iter().map(|t| t.name.clone()).collect();
+        if let Some(internal) = names.iter().find(|name| !self.all && is_internal(name)) {
+            let text = format!(
+                "{internal} is a topic that Kafka or another program has for itself; --all deletes it all the same"
+            );
+            return Err(Failure::Usage(text));
+        }
         let dry_run = self.dry_run.dry_run;
         if !dry_run {
             let spans = asking.spans_of(&meant).await?;
