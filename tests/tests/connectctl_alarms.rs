@@ -1,12 +1,19 @@
 //! Alarms with `connectctl alarms`: on real Kafka and a real registry, with readers and writers that have JLab's schemas.
 
+#[path = "../../runtime/connectctl/tests/support/terminal.rs"]
+mod terminal;
+
+use std::time::{Duration, Instant};
+
 use apache_avro::types::Value as Avro;
 use connect_kafka::{Outgoing, RawRecord};
 use serde_json::{Value as Json, json};
+use terminal::Terminal;
 use tocsin_tests::{
     avro::{JLAB, Registry, jlab_alarm, jlab_fields},
     ctl::Ctl,
     kafka::Reader,
+    program, wait,
 };
 use xtask::servers::{self, Kafka, without};
 
@@ -32,6 +39,7 @@ const THIRD_ACTIVE: &str = r#"{"type":"record","name":"ActiveAlarm","namespace":
 /// Kafka, a registry, and `connectctl` for both, without any worker.
 struct Plant {
     kafka: Reader,
+    places: [(&'static str, String); 3],
     schemas: Registry,
     ctl: Ctl,
     _servers: (Kafka, servers::Registry),
@@ -45,7 +53,10 @@ impl Plant {
         let (kafka, registry) = (Kafka::start().expect("kafka"), servers::Registry::start().expect("registry"));
         let ctl = Ctl::new("http://127.0.0.1:9").env("BOOTSTRAP_SERVERS", &kafka.bootstrap());
         let ctl = ctl.env("SCHEMA_REGISTRY", &registry.url()).env("USER", "alice");
+        let places =
+            [("BOOTSTRAP_SERVERS", kafka.bootstrap()), ("SCHEMA_REGISTRY", registry.url()), ("USER", "alice".into())];
         Some(Self {
+            places,
             kafka: Reader::new(&kafka.bootstrap()),
             schemas: Registry::new(&registry.url()),
             ctl,
@@ -284,7 +295,7 @@ fn registrations_are_written_described_and_carried_over() {
 
     let page = plant.alarms(&["describe", "pump"]);
     for part in [
-        "pump  active\n",
+        "pump active\n",
         "  priority      P2_PROPERTY\n",
         "  category      RF\n",
         "  latching      yes\n",
@@ -343,8 +354,8 @@ fn schemas_are_dumped_and_changes_are_watched() {
         let changes =
             [&["set", "pump", "--priority", "P1"][..], &["set", "other", "--priority", "P1"], &["unset", "pump"]];
         let mut turns = changes.iter().cycle();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while !watching.is_finished() && std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !watching.is_finished() && Instant::now() < deadline {
             plant.alarms(turns.next().expect("endless"));
         }
         let ran = watching.join().expect("watching").expect(0);
@@ -460,3 +471,113 @@ fn the_last_generations_scripts_and_ours_read_each_other() {
     let shelf = plant.read("shelved-alarms", THIRD_SHELVED);
     assert!(of(&shelf, "reason") == &text("why") && matches!(of(&shelf, "expiration"), Avro::Union(1, _)), "{shelf:?}");
 }
+
+#[test]
+fn the_view_is_driven_by_keys_and_leaves_the_terminal_as_it_was() {
+    let Some(plant) = Plant::start() else { return };
+    plant.alarms(&["set", "pump", "--priority", "P1", "--message", "low", "--severity", "MAJOR"]);
+    plant.alarms(&["set", "door", "--priority", "P3", "--message", "open"]);
+    let environment: Vec<(&str, &str)> = plant.places.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let program = program("connectctl");
+    let await_names = |arguments: &[&str], names: &[&str]| {
+        wait("the alarms", LIMIT, || (plant.names(arguments) == names).then_some(()));
+    };
+
+    let mut view = Terminal::start(&program, &["alarms"], &environment, 60);
+    view.await_on_screen("pump");
+    view.await_on_screen("door");
+    assert!(!view.is_cooked());
+    // The highest priority is first, and chosen.
+    view.enter("a");
+    view.await_on_screen("pump acknowledged");
+    await_names(&["--acknowledged"], &["pump"]);
+    // The other one goes on the shelf, with a reason, and is taken off it again.
+    view.enter("s");
+    view.await_on_screen("forever");
+    view.enter("\u{7f}\u{7f}2h\r");
+    view.await_on_screen("why:");
+    view.enter("paint\r");
+    view.await_on_screen("door shelved");
+    await_names(&["--shelved"], &["door"]);
+    assert_eq!(plant.json(&["list", "--shelved"])[0]["shelved"]["reason"], "paint");
+    view.enter("3");
+    view.await_on_screen("SHELVED");
+    view.enter("u");
+    view.await_on_screen("door unshelved");
+    await_names(&["--shelved"], &[]);
+    // What comes from elsewhere is seen, found by the filter, and told at length.
+    plant.alarms(&["set", "valve", "--priority", "P2", "--message", "stuck", "--status", "HIHI"]);
+    view.enter("1");
+    view.await_on_screen("valve");
+    view.enter("/valv\r");
+    view.await_on_screen("1 by priority, filter: valv");
+    view.resize(200);
+    view.await_on_screen("SEVERITY");
+    view.enter("\r");
+    view.await_on_screen("status        HIHI");
+    view.enter("x?");
+    view.await_on_screen("PgDn");
+    view.enter("xq");
+    let (code, text, cooked) = view.end_with_modes();
+    assert!(code == 0 && cooked, "{code} {text:?}");
+    assert!(text.contains("\u{1b}[?1049l") && text.contains("\u{1b}[?25h"), "{text:?}");
+
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+        let mut view = Terminal::start(&program, &["alarms", "view"], &environment, 60);
+        view.await_on_screen("door");
+        view.signal(signal);
+        let (code, text, cooked) = view.end_with_modes();
+        assert!(code == 0 && cooked && text.contains("\u{1b}[?1049l"), "{code} {text:?}");
+    }
+    let mut view = Terminal::start(&program, &["alarms", "view"], &environment, 200);
+    view.await_on_screen("door");
+    view.enter("\u{3}");
+    let (code, _, cooked) = view.end_with_modes();
+    assert!(code == 0 && cooked);
+}
+
+#[test]
+fn acknowledging_never_brings_back_what_is_cleared_in_that_moment() {
+    let Some(plant) = Plant::start() else { return };
+    let began = Instant::now();
+    plant.alarms(&["set", "pump", "--priority", "P1"]);
+    let one = began.elapsed();
+    let mut met = 0;
+    for round in 0..12 {
+        plant.write("active-alarms", "pump", JLAB, jlab_alarm((0, "P1_LIFE"), false));
+        std::thread::scope(|scope| {
+            let acknowledging = scope.spawn(|| plant.ctl.run(&["alarms", "ack", "pump"]));
+            // Each round at another moment of what a command takes.
+            std::thread::park_timeout(one * (round + 4) / 16);
+            plant.kafka.write("active-alarms", "pump", None);
+            let ran = acknowledging.join().expect("acknowledging");
+            met += usize::from(ran.err.contains("was cleared in this moment"));
+        });
+        assert_eq!(plant.names(&["--all"]), Vec::<String>::new(), "round {round}");
+    }
+    eprintln!("{met} of 12 rounds met the moment");
+}
+
+/// How long a million records take is said on standard error: `cargo build --release -p connectctl`, and
+/// `cargo test --release -p tocsin-tests --test connectctl_alarms -- --ignored --nocapture`.
+#[test]
+#[ignore = "writes a million records"]
+fn a_million_records_are_replayed() {
+    const RECORDS: usize = 1_000_000;
+    const NAMES: usize = 50_000;
+    let Some(plant) = Plant::start() else { return };
+    plant.kafka.create("active-alarms", 1, &[]);
+    let value = |n: u32| plant.schemas.encode("active-alarms-value", JLAB, jlab_alarm((n, SYMBOLS[n as usize]), false));
+    let values: Vec<Vec<u8>> = (0..4).map(value).collect();
+    let records = (0..RECORDS).map(|n| (format!("alarm-{}", n % NAMES), Some(values[n % 4].clone())));
+    plant.kafka.write_all("active-alarms", records);
+    for number in 0..3 {
+        let began = Instant::now();
+        let names = plant.names(&["--priority", "P1"]);
+        eprintln!("run {number}: {RECORDS} records of {NAMES} alarms in {} ms", began.elapsed().as_millis());
+        assert_eq!(names.len(), NAMES / 4);
+    }
+}
+
+const SYMBOLS: [&str; 4] = ["P1_LIFE", "P2_PROPERTY", "P3_PRODUCTIVITY", "P4_DIAGNOSTIC"];
+const LIMIT: Duration = Duration::from_secs(60);

@@ -8,10 +8,12 @@ use serde_json::json;
 use support::{answer, worker};
 use terminal::Terminal;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_connectctl");
+
 /// Runs it in a terminal to its end, beside the mock server.
 async fn shown(url: &str, arguments: &'static [&'static str], variable: (&'static str, &'static str)) -> (i32, String) {
     let url = url.to_owned();
-    let run = move || Terminal::start(arguments, &[("CONNECT_URL", &url), variable], 60).end();
+    let run = move || Terminal::start(PROGRAM, arguments, &[("CONNECT_URL", &url), variable], 60).end();
     tokio::task::spawn_blocking(run).await.expect("run")
 }
 
@@ -43,7 +45,7 @@ async fn deleting_asks_and_takes_no_for_an_answer() {
     for (typed, code) in [("n\n", 2), ("\n", 2), ("y\n", 0)] {
         let url = server.uri();
         let run = move || {
-            let mut terminal = Terminal::start(&["delete", "alpha"], &[("CONNECT_URL", &url)], 80);
+            let mut terminal = Terminal::start(PROGRAM, &["delete", "alpha"], &[("CONNECT_URL", &url)], 80);
             terminal.await_text("delete connector alpha? [y/N] ");
             terminal.enter(typed);
             terminal.end()
@@ -62,8 +64,20 @@ async fn top_looks_again_on_an_empty_screen() {
     let server = worker().await;
     let url = server.uri();
     let run = move || {
-        let mut terminal = Terminal::start(&["top", "--watch=0.1", "--sort", "name"], &[("CONNECT_URL", &url)], 60);
+        let mut terminal =
+            Terminal::start(PROGRAM, &["top", "--watch=0.1", "--sort", "name"], &[("CONNECT_URL", &url)], 60);
         terminal.await_screens(3);
     };
     tokio::task::spawn_blocking(run).await.expect("run");
+}
+
+#[test]
+fn the_view_needs_a_terminal_and_leaves_it_alone_where_there_is_no_kafka() {
+    let arguments = ["--bootstrap-servers", "127.0.0.1:9", "--timeout", "1", "alarms"];
+    let (code, text, cooked) = Terminal::start(PROGRAM, &arguments, &[], 60).end_with_modes();
+    assert!(code == 3 && cooked && text.contains("asked was Kafka at 127.0.0.1:9"), "{code} {text:?}");
+    assert!(!text.contains("[?1049h"), "{text:?}");
+    let piped = std::process::Command::new(PROGRAM).args(["alarms", "view"]).output().expect("run");
+    let problem = String::from_utf8_lossy(&piped.stderr).into_owned();
+    assert!(piped.status.code() == Some(2) && problem.contains("connectctl alarms list"), "{problem}");
 }

@@ -22,7 +22,7 @@ use crate::error::Failure;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names of the alarms; also patterns, of those that are active and not acknowledged.
-    #[arg(value_name = "NAME", required = true, value_parser = name)]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = name)]
     names: Vec<String>,
 
     #[command(flatten)]

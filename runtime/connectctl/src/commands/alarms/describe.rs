@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct DescribeArgs {
     /// Names of the alarms; also patterns.
-    #[arg(value_name = "NAME", required = true, value_parser = name)]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = name)]
     names: Vec<String>,
 
     /// So many of the latest records about each.
@@ -41,7 +41,7 @@ pub(super) struct DescribeArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
     /// Name of the alarm.
-    #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: String,
 
     /// At most so many records, the latest.
@@ -140,7 +140,8 @@ fn table(records: &Records, view: View) -> String {
     table.render(view.width)
 }
 
-fn write(page: &mut Page, name: &str, known: &Known, records: &Records, now: i64) {
+/// All about an alarm.
+pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Records, now: i64) {
     page.line(0, &format!("{} {}", paint::paint(paint::Tone::Strong, name), paint::state(known.state(now).word())));
     let entry = |page: &mut Page, title: &str, text: &str| {
         if !text.is_empty() {

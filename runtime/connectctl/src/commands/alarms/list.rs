@@ -248,7 +248,59 @@ fn wide(known: &Known) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use connector_alarm::Alarm;
+
+    use super::{
+        super::state::{Alarms, tests::entry},
+        *,
+    };
+    use crate::paint::resolve;
+
+    fn alarms() -> Alarms {
+        let mut alarms = Alarms::default();
+        for (name, priority, message) in [
+            ("pump", Priority::Property, "pressure\n is low"),
+            ("door", Priority::Life, ""),
+            ("fan", Priority::Property, "slow"),
+        ] {
+            let alarm = Alarm {
+                message: message.into(),
+                severity: "MAJOR".into(),
+                status: "HIHI".into(),
+                raised: Some(if name == "fan" { NOW - 60_000 } else { NOW - 7_500_000 }),
+                acknowledged: name == "fan",
+                latched: name == "pump",
+                ..Alarm::new(priority)
+            };
+            alarms.apply(Kind::Active, entry(name, None, 0, Some(alarm.to_value())));
+        }
+        alarms
+    }
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn shown(by: Sort, width: Option<usize>) -> String {
+        let alarms = alarms();
+        let mut rows: Vec<(&str, &Known)> = alarms.all.iter().map(|(name, known)| (&**name, known)).collect();
+        sort(&mut rows, by, NOW);
+        resolve(&table(&rows, View { width, wide: false }, NOW), false)
+    }
+
+    #[test]
+    fn the_highest_priority_is_first_and_of_one_priority_the_newest() {
+        let expected = "\
+NAME  STATE         PRIORITY     RAISED  MESSAGE
+door  active        P1_LIFE       2h05m  MAJOR HIHI
+fan   acknowledged  P2_PROPERTY      1m  slow
+pump  active        P2_PROPERTY   2h05m  (latched) pressure is low
+";
+        assert_eq!(shown(Sort::Priority, Some(80)), expected);
+        assert!(shown(Sort::Name, None).lines().nth(3).is_some_and(|l| l.starts_with("pump")));
+        assert!(shown(Sort::Raised, None).lines().nth(1).is_some_and(|l| l.starts_with("fan")));
+        assert!(shown(Sort::State, None).lines().nth(3).is_some_and(|l| l.starts_with("fan")));
+        let narrow = shown(Sort::Priority, Some(45));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 45), "{narrow}");
+    }
 
     #[test]
     fn times_are_short() {

@@ -4,6 +4,7 @@
 //! - `topics`: where the topics are; `entry`: a record of one; `replay`: reading them; `state`: what they say together
 //! - `write`: writing, in the schema that the subject has
 //! - `pick`: which alarms are meant; `said`: a record in one line; `document`: an alarm as a file has it
+//! - `view`: the whole screen
 //! - `list`, `watch`, `describe`, `set`, `ack`, `shelve`, `register`, `export`, `import`, `schemas`: the commands
 
 mod ack;
@@ -22,17 +23,28 @@ mod set;
 mod shelve;
 mod state;
 mod topics;
+mod view;
 mod watch;
 mod write;
 
+use std::time::Duration;
+
+use connector_alarm::Kind;
+
+use self::replay::Replay;
 use super::Context;
-use crate::error::Failure;
+use crate::{
+    client::Client,
+    error::Failure,
+    output::{Format, Output},
+    places::Places,
+};
 
 /// What `alarms` takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
 }
 
 const LIST: &str = "\
@@ -85,6 +97,10 @@ Examples:
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    /// Show alarms on the whole screen, as they come and go; acknowledge and shelve them by key. Without a command, too.
+    ///
+    /// ? shows what keys do. The terminal is as it was at every end.
+    View(view::Args),
     /// Show alarms: those that are active and not on the shelf, unless others are asked for.
     ///
     /// The topics are read from the beginning, later records winning. What cannot be decoded is told, with exit code 1.
@@ -135,9 +151,21 @@ enum Action {
     Schemas(schemas::Args),
 }
 
+/// Names of alarms in the topics of their usual names, for shells that complete them.
+pub async fn names(client: &Client, places: &Places, timeout: Duration) -> Result<Vec<String>, Failure> {
+    let output = Output::new(Format::Name);
+    let context = Context { client: client.clone(), output: &output, places: places.clone(), timeout };
+    let topics = view::Args::plain().topics;
+    Replay::new(&context, &topics, &Kind::ALL).await?.plain_names().await
+}
+
 /// Runs the action.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    match &args.action {
+    let Some(action) = &args.action else {
+        return view::run(&view::Args::plain(), context).await;
+    };
+    match action {
+        Action::View(args) => view::run(args, context).await,
         Action::List(args) => list::run(args, context).await,
         Action::Watch(args) => watch::run(args, context).await,
         Action::Describe(args) => describe::describe(args, context).await,

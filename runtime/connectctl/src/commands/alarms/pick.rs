@@ -56,7 +56,7 @@ pub(super) fn not_there(what: &str, name: &str, alarms: &Alarms, fits: impl Fn(&
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Filter {
     /// Names of alarms; also patterns such as 'vac-*' and regular expressions such as '/^vac-/'. All without any.
-    #[arg(value_name = "NAME", value_parser = name)]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), value_parser = name)]
     pub(super) names: Vec<String>,
 
     /// Only of these priorities: P1_LIFE, P1 or life; may be given several times, or separated by commas.

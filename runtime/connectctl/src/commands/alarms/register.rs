@@ -19,7 +19,7 @@ use crate::error::Failure;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Names of the alarms.
-    #[arg(value_name = "NAME", required_unless_present = "file", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), required_unless_present = "file", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     names: Vec<String>,
 
     /// Registrations in a file, or - for standard input: lines of NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH, or what alarms

@@ -1,6 +1,9 @@
 //! Reading the alarm topics: from the beginning to the end that they have by then, later records winning.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use connect_api::{Bytes, Topic};
 use connect_kafka::{RawRecord, Span};
@@ -47,7 +50,7 @@ impl<'a> Replay<'a> {
             };
             books.push(Book { kind: *kind, topic, spans });
         }
-        if books.iter().all(|book| book.spans.is_empty()) {
+        if context.output.is_table() && books.iter().all(|book| book.spans.is_empty()) {
             let names: Vec<&str> = books.iter().map(|book| &*book.topic).collect();
             let at = reading.kafka.brokers();
             context.output.say(&format!("kafka at {at} has no topic {}, so there are no alarms", names.join(" nor ")));
@@ -70,6 +73,17 @@ impl<'a> Replay<'a> {
             }
         }
         Ok(alarms)
+    }
+
+    /// Names of alarms whose keys are plain text, without decoding anything.
+    pub(super) async fn plain_names(&self) -> Result<Vec<String>, Failure> {
+        let mut names = BTreeSet::new();
+        for book in &self.books {
+            let there = self.latest(book).await?.into_iter().filter(|raw| raw.value.is_some());
+            let keys = there.filter_map(|raw| String::from_utf8(raw.key?.to_vec()).ok());
+            names.extend(keys.filter(|name| !name.contains(char::is_control)));
+        }
+        Ok(names.into_iter().collect())
     }
 
     /// Notes what a record says, or that it could not be decoded.

@@ -75,31 +75,13 @@ pub(super) fn who(written: &Written) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use connect_api::{TimestampType, Value};
-    use connect_kafka::RawRecord;
+    use connect_api::Value;
     use connector_alarm::Priority;
 
-    use super::{super::entry::Form, *};
+    use super::{super::state::tests::entry, *};
 
     fn said(kind: Kind, part: Option<&str>, value: Option<Value>) -> String {
-        let raw = RawRecord {
-            topic: "t".into(),
-            partition: 0,
-            offset: 0,
-            timestamp: None,
-            timestamp_type: TimestampType::None,
-            key: None,
-            value: None,
-            headers: Vec::new(),
-        };
-        let entry = Entry {
-            name: "a".into(),
-            part: part.map(Arc::from),
-            value: value.map(|value| (value, Form::Json)),
-            raw: Arc::new(raw),
-        };
+        let entry = entry("a", part, 0, value);
         let Said { word, more } = Said::of(kind, &entry);
         format!("{word} {more}").trim_end().to_owned()
     }

@@ -20,7 +20,7 @@ use crate::error::Failure;
 #[derive(Debug, clap::Args)]
 pub(super) struct SetArgs {
     /// Names of the alarms.
-    #[arg(value_name = "NAME", required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     names: Vec<String>,
 
     /// How much is at stake: P1_LIFE, P2_PROPERTY, P3_PRODUCTIVITY or P4_DIAGNOSTIC, or a part of that; needed for an alarm that
@@ -70,7 +70,7 @@ pub(super) struct SetArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct UnsetArgs {
     /// Names of the alarms; also patterns, of those that are active.
-    #[arg(value_name = "NAME", required = true, value_parser = name)]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = name)]
     names: Vec<String>,
 
     /// Also one that is registered as latching and has not been acknowledged.

@@ -19,7 +19,7 @@ use crate::error::Failure;
 #[derive(Debug, clap::Args)]
 pub(super) struct ShelveArgs {
     /// Names of the alarms; also patterns, of all that are known. A plain name need not be known.
-    #[arg(value_name = "NAME", required = true, value_parser = name)]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = name)]
     names: Vec<String>,
 
     #[command(flatten)]
@@ -64,7 +64,7 @@ struct End {
 #[derive(Debug, clap::Args)]
 pub(super) struct UnshelveArgs {
     /// Names of the alarms; also patterns, of those that are on the shelf.
-    #[arg(value_name = "NAME", required = true, value_parser = name)]
+    #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = name)]
     names: Vec<String>,
 
     #[command(flatten)]

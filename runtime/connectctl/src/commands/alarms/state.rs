@@ -201,3 +201,92 @@ fn says(value: &Value, member: &str, text: &str) -> bool {
     let inner = ["AlarmingEPICS", "AckEPICS"].into_iter().find_map(|name| branch(message, name));
     inner.unwrap_or(message).get(member).and_then(Value::as_str) == Some(text)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use connect_api::TimestampType;
+
+    use super::*;
+
+    /// A record about an alarm; without value a tombstone.
+    pub(in super::super) fn entry(name: &str, part: Option<&str>, offset: i64, value: Option<Value>) -> Entry {
+        let raw = RawRecord {
+            topic: "t".into(),
+            partition: 0,
+            offset,
+            timestamp: Some(1_700_000_000_000),
+            timestamp_type: TimestampType::CreateTime,
+            key: Some(name.to_owned().into()),
+            value: None,
+            headers: vec![("user".into(), Some("me".into()))],
+        };
+        let value = value.map(|value| (value, Form::Json));
+        Entry { name: name.into(), part: part.map(Arc::from), value, raw: Arc::new(raw) }
+    }
+
+    fn message(members: &[(&str, &str)]) -> Option<Value> {
+        Some(Value::map([("msg", Value::map(members.iter().map(|(k, v)| (*k, Value::from(*v)))))]))
+    }
+
+    #[test]
+    fn later_records_win_and_tombstones_remove() {
+        let mut alarms = Alarms::default();
+        let alarm = Alarm::new(Priority::Life);
+        let marker = Alarm { cleared: true, ..alarm.clone() };
+        let acknowledged = Alarm { acknowledged: true, ..alarm.clone() };
+        for (offset, value, state) in [
+            (0, Some(alarm.to_value()), Some(State::Active)),
+            (1, Some(acknowledged.to_value()), Some(State::Acknowledged)),
+            (2, Some(marker.to_value()), None),
+            (3, Some(alarm.to_value()), Some(State::Active)),
+            (4, None, None),
+        ] {
+            alarms.apply(Kind::Active, entry("a", None, offset, value));
+            assert_eq!(alarms.get("a").map(|known| known.state(0)), state, "{offset}");
+        }
+        let shelf = ShelvedAlarm { expiration: Some(10), reason: String::new() };
+        alarms.apply(Kind::Shelved, entry("a", None, 5, Some(shelf.to_value())));
+        let known = alarms.get("a").expect("known");
+        assert_eq!((known.state(9), known.state(10)), (State::Shelved, State::Normal));
+        alarms.apply(Kind::Registered, entry("a", None, 6, Some(RegisteredAlarm::default().to_value())));
+        alarms.apply(Kind::Shelved, entry("a", None, 7, None));
+        assert_eq!(alarms.names(|known| known.registered.is_some()), ["a"]);
+        alarms.apply(Kind::Registered, entry("a", None, 8, None));
+        assert!(alarms.all.is_empty());
+    }
+
+    #[test]
+    fn messages_of_the_last_generation_make_one_alarm() {
+        let mut alarms = Alarms::default();
+        let mut take = |part: &str, value| {
+            alarms.apply(Kind::Active, entry("a", Some(part), 0, value));
+            alarms.get("a").map(|known| known.state(0))
+        };
+        assert_eq!(take("Ack", message(&[])), None, "what was acknowledged before it was raised is not");
+        assert_eq!(take("Alarming", message(&[])), Some(State::Active));
+        assert_eq!(take("Ack", message(&[])), Some(State::Acknowledged));
+        assert_eq!(take("Alarming", message(&[])), Some(State::Active), "raised anew");
+        assert_eq!(take("Ack", message(&[])), Some(State::Acknowledged));
+        assert_eq!(take("Ack", None), Some(State::Active));
+        assert_eq!(take("Alarming", None), None);
+        assert_eq!(take("AlarmingEPICS", message(&[("sevr", "MAJOR"), ("stat", "HIHI")])), Some(State::Active));
+        assert_eq!(take("AckEPICS", message(&[("ack", "NO_ACK")])), Some(State::Active));
+        assert_eq!(take("AckEPICS", message(&[("ack", "MAJOR_ACK")])), Some(State::Acknowledged));
+        assert_eq!(take("AlarmingEPICS", message(&[("sevr", "NO_ALARM")])), None);
+    }
+
+    #[test]
+    fn programs_get_everything() {
+        let mut alarms = Alarms::default();
+        alarms.apply(Kind::Active, entry("a", None, 7, Some(Alarm::new(Priority::Life).to_value())));
+        let json = alarms.get("a").expect("known").to_json("a", 0);
+        assert_eq!((&json["state"], &json["active"]["priority"]), (&json!("active"), &json!("P1_LIFE")));
+        assert_eq!(
+            (&json["active"]["written"]["user"], &json["active"]["written"]["offset"]),
+            (&json!("me"), &json!(7))
+        );
+        assert_eq!(json["active"]["raised"], "2023-11-14T22:13:20.000Z");
+        assert!(json["shelved"].is_null() && json["registered"].is_null());
+        assert!(alarms.is_json(Kind::Active) && !alarms.is_json(Kind::Shelved));
+    }
+}
