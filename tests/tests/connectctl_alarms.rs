@@ -202,6 +202,16 @@ fn what_cannot_be_decoded_is_told_and_the_rest_is_shown() {
     ] {
         assert!(ran.err.contains(part), "{part}: {ran:?}");
     }
+    // It is not written over, unless that is asked for; others are as they always are.
+    plant.refused(&["set", "text", "--priority", "P1"], 1, "cannot be decoded");
+    plant.refused(&["unset", "text"], 1, "--force clears it");
+    let told = plant.ctl.run(&["alarms", "unset", "text", "empty", "unknown", "--force"]).expect(0);
+    assert_eq!(told.out, "text cleared\nempty cleared\nunknown cleared\n", "{told:?}");
+    assert_eq!(plant.alarms(&["ack", "json", "good"]), "json acknowledged\ngood acknowledged\n");
+    let json: Json =
+        serde_json::from_slice(plant.kafka.all("active-alarms")[8].value.as_deref().expect("a value")).expect("json");
+    assert_eq!(json, json!({"priority": "P2_PROPERTY", "acknowledged": true, "message": "of a sink"}));
+    assert_eq!(plant.names(&["--acknowledged"]), ["good", "json"]);
 }
 
 #[test]

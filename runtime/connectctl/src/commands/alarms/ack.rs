@@ -10,7 +10,7 @@ use super::{
     super::{Context, Outcome, Outcomes},
     entry::Decoder,
     pick::{name, named, not_there},
-    replay::{Replay, tell_unread},
+    replay::{Replay, warn_unread},
     set::{Told, tell, tombstone},
     state::Alarms,
     topics::{Topics, Writes},
@@ -45,7 +45,8 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         }
     }
     outcomes.print(context)?;
-    tell_unread(&alarms, context)
+    warn_unread(&alarms, context);
+    Ok(())
 }
 
 /// Acknowledges one that is active.
@@ -55,6 +56,7 @@ pub(super) async fn one(
     name: &str,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
+    alarms.readable(Kind::Active, name)?;
     let Some(active) = alarms.get(name).and_then(|known| known.active.as_ref()) else {
         return Err(Failure::Failed(not_there("active", name, alarms, |known| known.active.is_some())));
     };

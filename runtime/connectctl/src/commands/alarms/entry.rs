@@ -9,7 +9,7 @@ use connector_alarm::place::name_of;
 use serde::Serialize;
 
 use super::super::Context;
-use crate::error::Failure;
+use crate::{error::Failure, places::registry::Registry};
 
 /// What the bytes of a value are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl std::fmt::Display for Unread {
 /// Decodes records; the registry is asked for once something needs it.
 pub(super) struct Decoder<'a> {
     context: &'a Context<'a>,
-    avro: Option<AvroConverter>,
+    avro: Option<(Registry, AvroConverter)>,
 }
 
 impl<'a> Decoder<'a> {
@@ -112,16 +112,20 @@ impl<'a> Decoder<'a> {
     }
 
     async fn avro(&mut self, raw: &RawRecord, bytes: &Bytes) -> Result<Result<(Value, Form), String>, Failure> {
-        let avro = match &mut self.avro {
-            Some(avro) => avro,
-            none => none.insert(AvroConverter::reader(self.context.registry().await?.client, Role::Value)),
+        let (registry, avro) = match &mut self.avro {
+            Some(known) => known,
+            none => {
+                let registry = self.context.registry().await?;
+                let avro = AvroConverter::reader(registry.client.clone(), Role::Value);
+                none.insert((registry, avro))
+            }
         };
         let id = bytes.get(1..5).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes).unwrap_or_default();
         loop {
             let step = avro.deserialize(&raw.topic, Some(bytes));
             let failed = |e: Error| match e.class() {
                 ErrorClass::Data => Ok(Err(e.one_line())),
-                _ => Err(Failure::from(e)),
+                _ => Err(registry.failure(e)),
             };
             match step {
                 Ok(Step::Done(read)) => return Ok(Ok((read.value, Form::Avro(id)))),

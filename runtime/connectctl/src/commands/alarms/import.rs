@@ -8,7 +8,7 @@ use super::{
     super::{Context, Outcome, Outcomes},
     document::{self, Document},
     register,
-    replay::{Replay, tell_unread},
+    replay::{Replay, warn_unread},
     set::{Told, tell},
     shelve,
     state::Alarms,
@@ -54,7 +54,8 @@ pub(super) async fn from_file(
         }
     }
     outcomes.print(context)?;
-    tell_unread(&alarms, context)
+    warn_unread(&alarms, context);
+    Ok(())
 }
 
 fn documents(file: &Path) -> Result<Vec<Document>, Failure> {
@@ -106,6 +107,7 @@ async fn active(writing: &mut Writing<'_, '_>, document: &Document, alarms: &Ala
     let (name, Some(alarm)) = (document.name.as_str(), &document.active) else {
         return Ok((Outcome::new(&document.name, "unchanged"), None));
     };
+    alarms.readable(Kind::Active, name)?;
     let current = alarms.get(name).and_then(|known| known.active.as_ref());
     if current.is_some_and(|active| active.alarm == *alarm) {
         return Ok((Outcome::new(name, "unchanged"), None));

@@ -7,7 +7,7 @@ use connector_alarm::{Content, Details, Kind, RegisteredAlarm};
 use super::{
     super::{Context, Outcome, Outcomes},
     pick::label,
-    replay::{Replay, tell_unread},
+    replay::{Replay, warn_unread},
     set::{Told, tell},
     state::{Alarms, Known},
     topics::{Topics, Writes},
@@ -123,7 +123,8 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         }
     }
     outcomes.print(context)?;
-    tell_unread(&alarms, context)
+    warn_unread(&alarms, context);
+    Ok(())
 }
 
 /// Writes a registration if it differs from what there is.
@@ -134,6 +135,7 @@ pub(super) async fn put(
     details: &Details,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
+    alarms.readable(Kind::Registered, name)?;
     let dry_run = writing.dry_run;
     let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
     let before = alarms.get(name).and_then(|known| known.registered.as_ref());

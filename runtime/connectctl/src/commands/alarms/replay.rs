@@ -90,7 +90,7 @@ impl<'a> Replay<'a> {
     pub(super) async fn take(&mut self, alarms: &mut Alarms, kind: Kind, raw: RawRecord) -> Result<(), Failure> {
         match self.decode(raw).await? {
             Ok(entry) => alarms.apply(kind, entry),
-            Err(unread) => alarms.unread.push(unread),
+            Err(unread) => alarms.unread.push((kind, unread)),
         }
         Ok(())
     }
@@ -195,11 +195,16 @@ fn is_later(new: &RawRecord, old: &RawRecord) -> bool {
     if new.partition == old.partition { new.offset > old.offset } else { new.timestamp >= old.timestamp }
 }
 
-/// Says what could not be decoded.
-pub(super) fn tell_unread(alarms: &Alarms, context: &Context<'_>) -> Result<(), Failure> {
-    for unread in &alarms.unread {
+/// Says what could not be decoded, where the command is about others.
+pub(super) fn warn_unread(alarms: &Alarms, context: &Context<'_>) {
+    for (_, unread) in &alarms.unread {
         context.output.problem(&unread.to_string());
     }
+}
+
+/// Says what could not be decoded and is therefore missing in what was shown.
+pub(super) fn tell_unread(alarms: &Alarms, context: &Context<'_>) -> Result<(), Failure> {
+    warn_unread(alarms, context);
     if alarms.unread.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 

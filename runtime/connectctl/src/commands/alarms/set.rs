@@ -9,7 +9,7 @@ use connector_alarm::{
 use super::{
     super::{Context, Outcome, Outcomes},
     pick::{label, name, named, priority},
-    replay::{Replay, tell_unread},
+    replay::{Replay, warn_unread},
     state::{Active, Alarms, Known},
     topics::{Topics, Writes},
     write::{Writing, alarming},
@@ -131,7 +131,8 @@ pub(super) async fn set(args: &SetArgs, context: &Context<'_>) -> Result<(), Fai
         }
     }
     outcomes.print(context)?;
-    tell_unread(&alarms, context)
+    warn_unread(&alarms, context);
+    Ok(())
 }
 
 /// An outcome, and a remark for standard error.
@@ -152,6 +153,7 @@ async fn raise(
     known: Option<&Known>,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
+    alarms.readable(Kind::Active, name)?;
     let dry_run = writing.dry_run;
     let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
     let current = known.and_then(|known| known.active.as_ref());
@@ -233,12 +235,20 @@ pub(super) async fn unset(args: &UnsetArgs, context: &Context<'_>) -> Result<(),
         }
     }
     outcomes.print(context)?;
-    tell_unread(&alarms, context)
+    warn_unread(&alarms, context);
+    Ok(())
 }
 
 async fn clear(writing: &mut Writing<'_, '_>, name: &str, alarms: &Alarms, force: bool) -> Result<Told, Failure> {
     let dry_run = writing.dry_run;
     let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
+    if let Err(e) = alarms.readable(Kind::Active, name) {
+        if !force {
+            return Err(Failure::Failed(format!("{e}; --force clears it all the same")));
+        }
+        writing.send(Kind::Active, name.as_bytes().to_vec().into(), None).await?;
+        return Ok((outcome("cleared"), None));
+    }
     let Some((known, active)) = alarms.get(name).and_then(|known| Some((known, known.active.as_ref()?))) else {
         let detail = Some("it is not active".into());
         return Ok((Outcome { detail, ..outcome("unchanged") }, None));

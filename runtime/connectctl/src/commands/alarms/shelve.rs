@@ -7,7 +7,7 @@ use super::{
     super::{Context, Outcome, Outcomes},
     list::span,
     pick::{name, named},
-    replay::{Replay, tell_unread},
+    replay::{Replay, warn_unread},
     set::{Told, tell},
     state::{Alarms, Known},
     topics::{Topics, Writes},
@@ -126,7 +126,8 @@ pub(super) async fn shelve(args: &ShelveArgs, context: &Context<'_>) -> Result<(
         }
     }
     outcomes.print(context)?;
-    tell_unread(&alarms, context)
+    warn_unread(&alarms, context);
+    Ok(())
 }
 
 /// Puts one on the shelf.
@@ -136,6 +137,7 @@ pub(super) async fn put(
     shelf: &ShelvedAlarm,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
+    alarms.readable(Kind::Registered, name)?;
     let known = alarms.get(name);
     let now = time::now_ms();
     if let Some(most) = known.and_then(longest) {
@@ -183,7 +185,8 @@ async fn take_off(names: &[String], topics: &Topics, writes: &Writes, context: &
         }
     }
     outcomes.print(context)?;
-    tell_unread(&alarms, context)
+    warn_unread(&alarms, context);
+    Ok(())
 }
 
 /// Takes one off the shelf.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::entry::{Entry, Form, Unread, Written};
+use crate::error::Failure;
 
 /// Where something was read.
 #[derive(Debug, Clone)]
@@ -129,7 +130,7 @@ impl Known {
 pub(super) struct Alarms {
     pub(super) all: HashMap<Arc<str>, Known>,
     /// What could not be decoded.
-    pub(super) unread: Vec<Unread>,
+    pub(super) unread: Vec<(Kind, Unread)>,
     /// Of which kinds there are values in JSON, and in Avro.
     forms: HashMap<(Kind, bool), usize>,
 }
@@ -137,6 +138,14 @@ pub(super) struct Alarms {
 impl Alarms {
     pub(super) fn get(&self, name: &str) -> Option<&Known> {
         self.all.get(name)
+    }
+
+    /// Whether what this topic says of the alarm could be decoded: what cannot is not to be written over.
+    pub(super) fn readable(&self, kind: Kind, name: &str) -> Result<(), Failure> {
+        match self.unread.iter().find(|(of, unread)| *of == kind && unread.name == name) {
+            Some((_, unread)) => Err(Failure::Failed(unread.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// The names of those that fit, in order.

@@ -45,7 +45,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let mut replay = Replay::new(context, &args.topics, &Kind::ALL).await?;
     let mut alarms = replay.read().await?;
-    for unread in std::mem::take(&mut alarms.unread) {
+    for (_, unread) in std::mem::take(&mut alarms.unread) {
         context.output.problem(&unread.to_string());
     }
     if args.initial && initial(args, &alarms, context)? == Output::NobodyReads {

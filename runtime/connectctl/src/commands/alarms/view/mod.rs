@@ -75,7 +75,7 @@ async fn show(args: &Args, replay: &mut Replay<'_>, mut alarms: Alarms, screen: 
     let mut model = Model::new(paint::wanted(&std::io::stdout()));
     loop {
         if !alarms.unread.is_empty() {
-            let last = alarms.unread.last().map(ToString::to_string).unwrap_or_default();
+            let last = alarms.unread.last().map(|(_, unread)| unread.to_string()).unwrap_or_default();
             model.tell_unread(alarms.unread.len(), &last);
         }
         screen.draw(|frame| screen::draw(frame, &mut model, &alarms, time::now_ms()))?;
