@@ -7,12 +7,9 @@ use reqwest::Url;
 
 use crate::{
     commands::{
-        alarms, apply, brokers, completion, consume, context, delete, describe, diff, dlq, doctor, edit, export, get,
-        groups, info, init, list, loggers, logs, manual, metrics, offsets, plugins, produce, registry, restart,
-        schemas, set, status, tail, target, test, top, topics, validate,
-        apply, completion, context, create, delete, describe, diff, dlq, doctor, edit, export, get, info, init, list,
-        loggers, logs, manual, metrics, offsets, plugins, registry, restart, schemas, set, status, target, test, top,
-        topics, validate,
+        alarms, apply, brokers, completion, consume, context, create, delete, describe, diff, dlq, doctor, edit,
+        export, get, groups, info, init, list, loggers, logs, manual, metrics, offsets, plugins, produce, registry,
+        restart, schemas, set, status, tail, target, test, top, topics, validate,
     },
     error::CODES,
     output::Format,

@@ -76,6 +76,10 @@ pub fn subjects() -> ArgValueCompleter {
         complete(typed, async |client: &Client, places: &Places| {
             let registry = places.registry(client, LIMIT).await?;
             registry.client.subjects().await.map_err(|e| registry.failure(e))
+        })
+    })
+}
+
 /// Names of alarms.
 pub fn alarms() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
