@@ -203,6 +203,11 @@ fn undecodable(Sides { ctl, reader, registry, kafka }: &Sides) {
     assert!(problems[0].starts_with("no text: ") && problems[2].is_empty(), "{problems:?}");
     let hex = ctl.out(&["consume", "odd", "--until-end", "--value-format", "hex", "--template", "{value}"]);
     assert_eq!(hex, "fffe\n00000f424078\n74657874\n");
+    for command in [&["consume", "odd"][..], &["produce", "odd", "x"]] {
+        let both = [command, &["--value-format", "string", "--value-schema", "\"string\""]].concat();
+        let both = ctl.run(&both).expect(2);
+        assert!(both.err.contains("--value-schema goes with --value-format avro"), "{both:?}");
+    }
     let table = ctl.out(&["consume", "odd", "--until-end"]);
     assert!(table.contains("no key fffe (hex, 2 bytes)\n") && table.ends_with("no key text\n"), "{table}");
     // The registry that is not there is told once, and the rest is shown.

@@ -77,16 +77,24 @@ impl Showing {
         let forms = Forms {
             key: self.key_format,
             value: self.value_format,
-            key_schema: schema(self.key_schema.as_ref(), "key", context).await?,
-            value_schema: schema(self.value_schema.as_ref(), "value", context).await?,
+            key_schema: schema(self.key_schema.as_ref(), self.key_format, "key", context).await?,
+            value_schema: schema(self.value_schema.as_ref(), self.value_format, "value", context).await?,
         };
         let decoder = Decoder::new(context)?;
         Ok(Shower { showing: self, forms, decoder, context, shown: 0, undecodable: 0, stamps: 0 })
     }
 }
 
-async fn schema(place: Option<&SchemaPlace>, what: &str, context: &Context<'_>) -> Result<Option<BareAvro>, Failure> {
+async fn schema(
+    place: Option<&SchemaPlace>,
+    form: As,
+    what: &str,
+    context: &Context<'_>,
+) -> Result<Option<BareAvro>, Failure> {
     let Some(place) = place else { return Ok(None) };
+    if !matches!(form, As::Auto | As::Avro) {
+        return Err(Failure::Usage(format!("--{what}-schema goes with --{what}-format avro")));
+    }
     let text = match place.text()? {
         Some(text) => text,
         None => place.found(context).await?.1,
