@@ -335,6 +335,10 @@ fn registrations_are_written_described_and_carried_over() {
         }
         assert_eq!(plant.alarms(&[&["export", "-o", format][..], &elsewhere].concat()), exported);
     }
+    let many: String = (0..1200).map(|n| format!("many-{n}|T:ai{n}|NL|RF|http://docs|x.edl\n")).collect();
+    let told = plant.ctl.fed(&["alarms", "import", "-f", "-", "-o", "name"], &many).expect(0);
+    assert_eq!(told.out.lines().count(), 1200);
+    assert_eq!(plant.names(&["many-*", "--registered"]).len(), 1200);
     let wrong = plant.ctl.fed(&["alarms", "import", "-f", "-"], "name: a\nactive: { prio: P1 }\n").expect(1);
     assert!(wrong.err.contains("<stdin>:1: active has no prio"), "{wrong:?}");
     assert_eq!(plant.alarms(&["export", "--only", "shelved"]), "");

@@ -17,6 +17,9 @@ use super::{
 };
 use crate::error::Failure;
 
+/// Records of so many alarms are sent together.
+const TOGETHER: usize = 500;
+
 /// What `alarms import` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -47,10 +50,23 @@ pub(super) async fn from_file(
     let alarms = replay.read().await?;
     let mut writing = Writing::new(&replay, writes);
     let mut outcomes = Outcomes::default();
-    for document in &documents {
-        let told = take(&mut writing, document, &alarms, context).await;
-        if !outcomes.add(context, &document.name, told) {
-            break;
+    writing.gather();
+    'all: for some in documents.chunks(TOGETHER) {
+        let mut told = Vec::with_capacity(some.len());
+        for document in some {
+            let first = writing.waiting();
+            let outcome = take(&mut writing, document, &alarms, context).await;
+            told.push((document, outcome, first..writing.waiting()));
+        }
+        let sent = writing.flush().await;
+        for (document, outcome, records) in told {
+            let failure = match &sent {
+                Ok(sent) => sent[records].iter().find_map(|one| one.clone().err()),
+                Err(e) => (!records.is_empty()).then(|| e.clone()),
+            };
+            if !outcomes.add(context, &document.name, failure.map_or(outcome, Err)) {
+                break 'all;
+            }
         }
     }
     outcomes.print(context)?;

@@ -73,7 +73,7 @@ pub(super) struct UnsetArgs {
     #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = name)]
     names: Vec<String>,
 
-    /// Also one that is registered as latching and has not been acknowledged.
+    /// Also one that is registered as latching and has not been acknowledged, or whose record cannot be decoded.
     #[arg(long)]
     force: bool,
 

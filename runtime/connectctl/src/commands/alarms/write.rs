@@ -38,8 +38,12 @@ pub(super) struct Writing<'a, 'r> {
     sender: Option<Sender>,
     audit: Audit,
     profile: Generation,
+    /// What waits to be sent with others, where that is wanted.
+    waiting: Option<Vec<Waiting>>,
     pub(super) dry_run: bool,
 }
+
+type Waiting = (Kind, Bytes, Option<Bytes>);
 
 impl<'a, 'r> Writing<'a, 'r> {
     pub(super) fn new(replay: &'r Replay<'a>, writes: &Writes) -> Self {
@@ -49,6 +53,7 @@ impl<'a, 'r> Writing<'a, 'r> {
             sender: None,
             audit: writes.audit(),
             profile: writes.profile.generation(),
+            waiting: None,
             dry_run: writes.dry_run.dry_run,
         }
     }
@@ -206,6 +211,35 @@ impl<'a, 'r> Writing<'a, 'r> {
     }
 
     /// Sends a record and waits until Kafka has it; its partition and offset, none of a dry run.
+    /// From now on records are sent together, by [`Writing::flush`].
+    pub(super) fn gather(&mut self) {
+        self.waiting.get_or_insert_default();
+    }
+
+    /// How many records wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Sends what waits and says of each record, in their order, what became of it.
+    pub(super) async fn flush(&mut self) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let records = self.waiting.as_mut().map(std::mem::take).unwrap_or_default();
+        let mut told: Vec<Result<(), Failure>> = records.iter().map(|_| Ok(())).collect();
+        for kind in Kind::ALL {
+            let of_kind = records.iter().enumerate().filter(|(_, record)| record.0 == kind);
+            let (places, batch): (Vec<usize>, Vec<_>) =
+                of_kind.map(|(place, (_, key, value))| (place, (key.clone(), value.clone()))).unzip();
+            if batch.is_empty() {
+                continue;
+            }
+            for (place, sent) in places.into_iter().zip(self.send_all(kind, batch).await?) {
+                told[place] = sent.map(drop);
+            }
+        }
+        Ok(told)
+    }
+
+    /// Sends a record and waits until Kafka has it; its place, none of a dry run or where records are gathered.
     pub(super) async fn send(
         &mut self,
         kind: Kind,
@@ -215,12 +249,16 @@ impl<'a, 'r> Writing<'a, 'r> {
         if self.dry_run {
             return Ok(None);
         }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.push((kind, key, value));
+            return Ok(None);
+        }
         let mut sent = self.send_all(kind, vec![(key, value)]).await?;
         sent.pop().ok_or_else(|| Failure::Failed("kafka has not said what became of the record".into()))?.map(Some)
     }
 
     /// Sends records and says of each what became of it.
-    pub(super) async fn send_all(
+    async fn send_all(
         &mut self,
         kind: Kind,
         records: Vec<(Bytes, Option<Bytes>)>,
