@@ -16,6 +16,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "connect-files",
             "connect-kafka",
             "connect-rest-model",
+            "connector-alarm",
             "connector-sal",
         ],
         "connector-alarm" | "connector-http" => &["connect-api"],
@@ -87,6 +88,7 @@ fn unsafe_code_is_allowed_in_calls_of_librdkafka_only() {
         }
     }
     found.sort();
-    let calls = ["group_offsets.rs", "owned.rs", "revival.rs", "topic_ids.rs"];
+    let calls =
+        ["cluster.rs", "group_offsets.rs", "groups.rs", "owned.rs", "resource.rs", "revival.rs", "topic_ids.rs"];
     assert_eq!(found, calls.map(|name| std::path::Path::new("runtime/kafka/src").join(name)));
 }
