@@ -4,10 +4,12 @@ use std::{
     io::{self, IsTerminal},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use connect_api::Bytes;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::{
     Context,
@@ -126,7 +128,11 @@ struct Done {
 }
 
 /// So many records are under way at most.
-const WINDOW: usize = 500;
+const WINDOW: usize = 10_000;
+/// And so many bytes of keys and values, about.
+const WINDOW_BYTES: usize = 16 << 20;
+/// Who writes faster than this has what is written sent together.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Sends all records, and fails if any of them was not acknowledged.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
@@ -207,21 +213,27 @@ impl Args {
         let mut texts = self.source(context).texts()?;
         loop {
             let mut window = Vec::new();
-            let mut broken = None;
+            let (mut broken, mut bytes) = (None, 0);
             // What is there goes together; who types is not kept waiting.
             let mut next = texts.recv().await;
             while let Some(text) = next {
                 match text.and_then(|t| making.of(&t).map(|r| (t.place.clone(), r)).map_err(|e| wrong(&t, &e))) {
-                    Ok(record) => window.push(record),
+                    Ok((place, record)) => {
+                        bytes += record.size();
+                        window.push((place, record));
+                    }
                     Err(e) => {
                         broken = Some(e);
                         break;
                     }
                 }
-                if window.len() == WINDOW {
+                if window.len() == WINDOW || bytes >= WINDOW_BYTES {
                     break;
                 }
-                next = texts.try_recv().ok();
+                next = match texts.try_recv() {
+                    Ok(text) => Some(text),
+                    Err(_) => timeout(PAUSE, texts.recv()).await.ok().flatten(),
+                };
             }
             let over = window.is_empty() && broken.is_none();
             // Those before one that is wrong are sent all the same.
