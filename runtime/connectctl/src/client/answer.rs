@@ -84,11 +84,6 @@ impl Answer {
         Err(Failure::Refused { status: self.status.as_u16(), message })
     }
 
-    /// The body as text.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
     /// The body as what it should be.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|e| {
@@ -97,6 +92,23 @@ impl Answer {
                 Err(_) => self.not_connect("answered, but not with JSON, to", ""),
             }
         })
+    }
+
+    /// Nothing more was to be said than that it is done; what other servers say to everything is no such answer.
+    pub fn done(&self) -> Result<(), Failure> {
+        if self.body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        Err(self.not_connect("answered with a page to", ", which Kafka Connect answers without any"))
+    }
+
+    /// The body as text of Prometheus.
+    pub fn metrics(&self) -> Result<String, Failure> {
+        let text = String::from_utf8_lossy(&self.body);
+        if text.trim().is_empty() || text.lines().any(|line| line.starts_with("# TYPE ")) {
+            return Ok(text.into_owned());
+        }
+        Err(self.not_connect("answered, but not with metrics, to", ""))
     }
 
     fn not_connect(&self, what: &str, hint: &str) -> Failure {
@@ -194,6 +206,9 @@ mod tests {
         // Answers to DELETE and POST lack the page.
         assert!(failure(400, "", "/connectors/a%2Fb").to_string().contains("slash"));
         assert!(failure(401, "User cannot access the resource.", "/connectors").to_string().contains("USER:PASSWORD"));
+        assert!(answer(200, "<html>Please log in").done().is_err_and(|e| e.to_string().contains("with a page")));
+        assert!(answer(200, "{\"status\":\"up\"}").metrics().is_err_and(|e| e.to_string().contains("not with metrics")));
+        assert_eq!(answer(204, "").done(), Ok(()));
         assert!(answer(200, "<html>").json::<Vec<String>>().is_err_and(|e| e.to_string().contains("not with JSON")));
     }
 }

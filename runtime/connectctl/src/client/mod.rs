@@ -153,12 +153,12 @@ impl Client {
 
     /// Removes a connector.
     pub async fn delete(&self, name: &str) -> Result<()> {
-        self.send(Method::DELETE, &connector(name, ""), None).await.map(drop)
+        self.send(Method::DELETE, &connector(name, ""), None).await?.done()
     }
 
     /// Asks for a target state: `pause`, `resume` or `stop`.
     pub async fn set_target(&self, name: &str, verb: &str) -> Result<()> {
-        self.send(Method::PUT, &connector(name, &format!("/{verb}")), None).await.map(drop)
+        self.send(Method::PUT, &connector(name, &format!("/{verb}")), None).await?.done()
     }
 
     /// Restarts the connector's own part; with a flag also what the flags select, answered with the status in
@@ -175,7 +175,7 @@ impl Client {
 
     /// Restarts a task.
     pub async fn restart_task(&self, name: &str, task: u32) -> Result<()> {
-        self.send(Method::POST, &connector(name, &format!("/tasks/{task}/restart")), None).await.map(drop)
+        self.send(Method::POST, &connector(name, &format!("/tasks/{task}/restart")), None).await?.done()
     }
 
     /// The plugins: connectors, or all kinds.
@@ -238,7 +238,7 @@ impl Client {
 
     /// Forgets which topics a connector has used.
     pub async fn reset_topics(&self, name: &str) -> Result<()> {
-        self.send(Method::PUT, &connector(name, "/topics/reset"), None).await.map(drop)
+        self.send(Method::PUT, &connector(name, "/topics/reset"), None).await?.done()
     }
 
     /// Settings of a plugin of any kind.
@@ -259,7 +259,7 @@ impl Client {
     /// What the worker counts, as Prometheus reads it; Kafka Connect's own workers answer 404.
     pub async fn metrics(&self) -> Result<String> {
         let answer = self.optional("/metrics").await?;
-        Ok(answer.accepted(&self.address(), &Method::GET, "/metrics")?.text())
+        answer.accepted(&self.address(), &Method::GET, "/metrics")?.metrics()
     }
 
     /// Levels of all loggers, by name.
@@ -322,7 +322,7 @@ impl Client {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
         let answer = async { Answer::read(request.send().await?).await };
-        answer.await.map_err(|e| unreachable::failure(&e, &self.address(), self.timeout))
+        answer.await.map_err(|e| unreachable::failure(&e, &self.address(), self.timeout, *method != Method::GET))
     }
 }
 

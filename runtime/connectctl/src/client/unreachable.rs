@@ -4,10 +4,14 @@ use std::{error::Error, io, time::Duration};
 
 use crate::error::Failure;
 
-/// The failure of a request that got no answer.
-pub(super) fn failure(e: &reqwest::Error, address: &str, timeout: Duration) -> Failure {
+/// The failure of a request that got no answer; `changes` where it was one that changes something.
+pub(super) fn failure(e: &reqwest::Error, address: &str, timeout: Duration, changes: bool) -> Failure {
     let causes = causes(e);
-    let (reason, hint) = reason(e, &causes, address, timeout);
+    let (reason, mut hint) = reason(e, &causes, address, timeout);
+    // It was sent, and may be carried out by a worker that was only slow.
+    if changes && !e.is_connect() && !e.is_builder() {
+        hint.push_str("; what was asked for may be done all the same, which connectctl status tells");
+    }
     Failure::Unreachable(format!("cannot reach a Kafka Connect worker at {address}: {reason}; {hint}"))
 }
 

@@ -64,12 +64,12 @@ struct Row {
     name: String,
     state: String,
     tasks: String,
-    rate_in: f64,
-    rate_out: f64,
-    /// Null where no task tells.
+    // Null each where no task tells, as those of Kafka Connect's own workers.
+    rate_in: Option<f64>,
+    rate_out: Option<f64>,
     lag: Option<u64>,
-    records_out: u64,
-    records_bad: u64,
+    records_out: Option<u64>,
+    records_bad: Option<u64>,
     last_record: Option<String>,
 }
 
@@ -82,13 +82,20 @@ impl Row {
             name: status.name.clone(),
             state: if failed { "FAILED".into() } else { status.connector.state.clone() },
             tasks: task_count(status),
-            rate_in: details().map(|d| d.rate_in).sum(),
-            rate_out: details().map(|d| d.rate_out).sum(),
+            rate_in: details().map(|d| d.rate_in).reduce(|a, b| a + b),
+            rate_out: details().map(|d| d.rate_out).reduce(|a, b| a + b),
             lag: (!lags.is_empty()).then(|| lags.iter().sum()),
-            records_out: details().map(|d| d.records_out).sum(),
-            records_bad: details().map(|d| d.records_bad).sum(),
+            records_out: details().map(|d| d.records_out).reduce(|a, b| a + b),
+            records_bad: details().map(|d| d.records_bad).reduce(|a, b| a + b),
             last_record: details().filter_map(|d| d.last_record.clone()).max(),
         }
+    }
+}
+
+impl Row {
+    fn rate(&self) -> f64 {
+        let known = |rate: Option<f64>| rate.unwrap_or(-1.0);
+        known(self.rate_in).max(known(self.rate_out))
     }
 }
 
@@ -130,7 +137,7 @@ fn sort(rows: &mut [Row], by: Sort) {
         _ => 1,
     };
     match by {
-        Sort::Rate => rows.sort_by(|a, b| (b.rate_in.max(b.rate_out)).total_cmp(&a.rate_in.max(a.rate_out))),
+        Sort::Rate => rows.sort_by(|a, b| b.rate().total_cmp(&a.rate())),
         Sort::Lag => rows.sort_by_key(|row| Reverse(row.lag)),
         Sort::Bad => rows.sort_by_key(|row| Reverse(row.records_bad)),
         Sort::Records => rows.sort_by_key(|row| Reverse(row.records_out)),
@@ -153,16 +160,17 @@ fn table(rows: &[Row], now: i64, view: View) -> String {
         Column::number("LAST").optional(),
     ]);
     let dash = || "-".to_owned();
+    let number = |n: Option<u64>| n.map_or_else(dash, |n| n.to_string());
     for row in rows {
         table.row([
             row.name.clone(),
             row.state.clone(),
             row.tasks.clone(),
-            rate(row.rate_in),
-            rate(row.rate_out),
-            row.lag.map_or_else(dash, |n| n.to_string()),
-            row.records_out.to_string(),
-            row.records_bad.to_string(),
+            row.rate_in.map_or_else(dash, rate),
+            row.rate_out.map_or_else(dash, rate),
+            number(row.lag),
+            number(row.records_out),
+            number(row.records_bad),
             row.last_record.as_deref().map_or_else(dash, |t| super::status::age(t, now)),
         ]);
     }
@@ -179,11 +187,11 @@ mod tests {
             name: name.into(),
             state: state.into(),
             tasks: "1/1".into(),
-            rate_in: rate_out,
-            rate_out,
+            rate_in: Some(rate_out),
+            rate_out: Some(rate_out),
             lag,
-            records_out: 10,
-            records_bad: bad,
+            records_out: Some(10),
+            records_bad: Some(bad),
             last_record: last.map(str::to_owned),
         };
         vec![
