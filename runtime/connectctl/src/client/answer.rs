@@ -207,7 +207,9 @@ mod tests {
         assert!(failure(400, "", "/connectors/a%2Fb").to_string().contains("slash"));
         assert!(failure(401, "User cannot access the resource.", "/connectors").to_string().contains("USER:PASSWORD"));
         assert!(answer(200, "<html>Please log in").done().is_err_and(|e| e.to_string().contains("with a page")));
-        assert!(answer(200, "{\"status\":\"up\"}").metrics().is_err_and(|e| e.to_string().contains("not with metrics")));
+        assert!(
+            answer(200, "{\"status\":\"up\"}").metrics().is_err_and(|e| e.to_string().contains("not with metrics"))
+        );
         assert_eq!(answer(204, "").done(), Ok(()));
         assert!(answer(200, "<html>").json::<Vec<String>>().is_err_and(|e| e.to_string().contains("not with JSON")));
     }
