@@ -138,7 +138,9 @@ async fn look(args: &Args, context: &Context<'_>) -> Found {
     let asks = [Check::Connectors, Check::Lag, Check::DeadLetters];
     if told.server.is_none() || !told.ready {
         let why = if told.server.is_none() { "the worker does not answer" } else { "the worker is starting" };
-        asks.into_iter().for_each(|check| found.add(Finding::skipped(check, why)));
+        // One that starts has told of these.
+        let of_worker = if told.server.is_none() { &[Check::Clock, Check::Disk][..] } else { &[] };
+        asks.iter().chain(of_worker).for_each(|check| found.add(Finding::skipped(*check, why)));
     } else if args.wants_any(&asks) {
         match within(limit, connectors::all(&context.client)).await {
             Some(Ok(all)) => {
