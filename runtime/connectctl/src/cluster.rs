@@ -27,8 +27,10 @@ pub struct Asking {
     embedded: Cell<bool>,
 }
 
-/// With this the embedded broker's cluster id begins, which is that of librdkafka's mock cluster.
-const EMBEDDED: &str = "mockCluster";
+/// Whether a cluster with this id is the embedded broker of a worker, whose id is that of librdkafka's mock cluster.
+pub fn is_embedded_id(id: &str) -> bool {
+    id.starts_with("mockCluster")
+}
 
 impl Asking {
     /// The Kafka that flags, environment, context or worker name.
@@ -64,7 +66,7 @@ impl Asking {
         let found = self.answer(self.admin.cluster(self.limit).await)?;
         // It came with the answer, and is not asked for.
         let id = self.admin.cluster_id(self.limit).await.unwrap_or_default();
-        self.embedded.set(id.is_some_and(|id| id.starts_with(EMBEDDED)));
+        self.embedded.set(id.is_some_and(|id| is_embedded_id(&id)));
         Ok(found)
     }
 

@@ -10,7 +10,7 @@ use super::{
     finding::{Check, Finding, Found, Level},
     worker::{Told, of_clock},
 };
-use crate::{consent::listed, error::Failure, places::kafka::Kafka};
+use crate::{cluster::is_embedded_id, consent::listed, error::Failure, places::kafka::Kafka};
 
 /// Asks Kafka who it is. Without an answer nothing else need be asked of it.
 pub(super) async fn look(kafka: &Kafka, told: &Told, limit: Duration) -> (Option<Admin>, usize, Finding) {
@@ -24,7 +24,8 @@ pub(super) async fn look(kafka: &Kafka, told: &Told, limit: Duration) -> (Option
         Err(e) => return (None, 0, unreachable(&e)),
     };
     let id = admin.cluster_id(limit).await.ok().flatten();
-    let embedded = told.worker.as_ref().is_some_and(|w| w.mode == "embedded");
+    // Another Kafka may be named than that of the worker.
+    let embedded = id.as_deref().is_some_and(is_embedded_id);
     let version = match brokers.first() {
         _ if embedded => Some("embedded".to_owned()),
         // What may not be described is not known; everything else works all the same.
@@ -35,17 +36,22 @@ pub(super) async fn look(kafka: &Kafka, told: &Told, limit: Duration) -> (Option
     let count = super::connectors::counted(brokers.len(), "broker");
     let what = format!("{count} at {}, {version}, cluster {}", kafka.brokers(), id.as_deref().unwrap_or("without id"));
     let theirs = told.server.as_ref().and_then(|s| s.kafka_cluster_id.as_deref());
-    let finding = match (theirs, id.as_deref()) {
-        // librdkafka names the cluster that is embedded.
-        (Some(_), Some(id)) if embedded && id.starts_with("mockCluster") => Finding::ok(Check::Kafka, what),
+    let own = told.worker.as_ref().is_some_and(|w| w.mode == "embedded");
+    let finding = of_cluster(what, id.as_deref(), theirs, own, &kafka.origin);
+    (Some(admin), brokers.len(), finding)
+}
+
+/// Whether the cluster that was asked is the worker's, which has an embedded one of its `own` or names it.
+fn of_cluster(what: String, id: Option<&str>, theirs: Option<&str>, own: bool, origin: &str) -> Finding {
+    match (theirs, id) {
+        // librdkafka names the cluster that is embedded, and the worker itself.
+        (Some(_), Some(id)) if own && is_embedded_id(id) => Finding::ok(Check::Kafka, what),
         (Some(theirs), Some(id)) if theirs != id => {
-            Finding::new(Check::Kafka, Level::Warn, format!("{what}, but the worker is on cluster {theirs}")).remedy(
-                format!("{} names another Kafka than the worker's; what follows is about that one", kafka.origin),
-            )
+            Finding::new(Check::Kafka, Level::Warn, format!("{what}, but the worker is on cluster {theirs}"))
+                .remedy(format!("{origin} names another Kafka than the worker's; what follows is about that one"))
         }
         _ => Finding::ok(Check::Kafka, what),
-    };
-    (Some(admin), brokers.len(), finding)
+    }
 }
 
 fn unreachable(e: &Failure) -> Finding {
@@ -142,7 +148,7 @@ fn judge(
         add(
             Level::Fail,
             format!("{what} has {found}: Kafka deletes old {}", purpose.holds()),
-            format!("set it: kafka-configs.sh --alter --topic {name} --add-config cleanup.policy=compact"),
+            format!("connectctl topics config set {name} cleanup.policy=compact"),
         );
     }
     if purpose == Purpose::Config && topic.partitions.len() != 1 {
@@ -204,6 +210,8 @@ mod tests {
             deleting[0].1,
             "t (offset.storage.topic) has cleanup.policy=compact,delete: Kafka deletes old offsets of sources"
         );
+        let mended = judge(Purpose::Offset, "t", Some(&good), Some("delete"), 3);
+        assert_eq!(mended[0].remedy.as_deref(), Some("connectctl topics config set t cleanup.policy=compact"));
         let wide = topic(&[(2, 1), (1, 1), (1, 0)]);
         let all = told(Purpose::Config, &wide, "delete", 2);
         assert_eq!(
@@ -215,6 +223,15 @@ mod tests {
         assert_eq!(told(Purpose::Status, &topic(&[(1, 1), (1, 1)]), "compact", 1), []);
         let missing = judge(Purpose::Status, "t", None, None, 1);
         assert!(missing[0].level == Level::Fail && missing[0].text.ends_with("states have no place"));
+    }
+
+    #[test]
+    fn an_embedded_worker_does_not_make_every_kafka_embedded() {
+        let level = |id, theirs, own| of_cluster("k".into(), Some(id), Some(theirs), own, "x").level;
+        assert_eq!(level("mockCluster7f", "embedded", true), Level::Ok);
+        assert_eq!(level("Some-real_cluster", "embedded", true), Level::Warn);
+        assert_eq!(level("mockCluster7f", "Some-real_cluster", false), Level::Warn);
+        assert_eq!(level("Some-real_cluster", "Some-real_cluster", false), Level::Ok);
     }
 
     #[test]
