@@ -183,3 +183,33 @@ async fn a_worker_that_hangs_is_waited_for_once_and_kafka_is_looked_at_all_the_s
     let run = ctl(&server.uri(), &named).run().await;
     assert!(run.code == 4 && run.out.contains("kafka         fail  "), "{run:?}");
 }
+
+#[tokio::test]
+async fn another_server_is_no_registry() {
+    let server = well().await;
+    // As a worker of Kafka Connect answers what it does not know.
+    let unknown = json!({ "error_code": 404, "message": "HTTP 404 Not Found" });
+    for path in ["/config", "/mode", "/subjects"] {
+        answer(&server, "GET", path, 404, unknown.clone()).await;
+    }
+    let url = server.uri();
+    let run = ctl(&url, &["doctor", "--only", "registry", "--registry", &url]).run().await;
+    let expected = format!(
+        "registry      fail  no schema registry at {url} (from --registry or SCHEMA_REGISTRY): listing the subjects: HTTP 404 Not \
+         Found (error 404)\n                    → name the base address of the registry\n"
+    );
+    assert_eq!((run.code, run.out, run.err.as_str()), (4, expected, ""));
+
+    // Not every registry has modes and levels.
+    let plain = MockServer::start().await;
+    for path in ["/config", "/mode"] {
+        answer(&plain, "GET", path, 404, unknown.clone()).await;
+    }
+    answer(&plain, "GET", "/subjects", 200, json!([])).await;
+    let run = ctl(&url, &["doctor", "--only", "registry", "--registry", &plain.uri()]).run().await;
+    assert_eq!((run.code, run.out), (0, format!("registry      ok    {}\n", plain.uri())));
+
+    // What is no answer of a registry at all is told with its address, too.
+    let run = ctl(&url, &["doctor", "--only", "registry", "--registry", &format!("{url}/else")]).run().await;
+    assert!(run.code == 4 && run.out.contains(&format!("(schema registry at {url}/else (from --registry")), "{run:?}");
+}

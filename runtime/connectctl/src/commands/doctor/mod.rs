@@ -14,7 +14,7 @@ mod worker;
 
 use std::time::Duration;
 
-use connect_api::time;
+use connect_api::{ErrorClass, time};
 use connect_rest_model::StorageTopics;
 
 use self::{
@@ -351,18 +351,32 @@ async fn registry(args: &Args, context: &Context<'_>, told: &Told) -> Found {
     };
     let asked = async {
         let level = registry.client.compatibility(None).await?;
-        Ok::<_, connect_api::Error>((level, registry.client.mode().await?))
+        let mode = registry.client.mode().await?;
+        // Old registries lack one or the other. What has none of both need not be a registry: Kafka Connect's workers
+        // answer such requests as registries do.
+        let listed =
+            if level.is_none() && mode.is_none() { registry.client.subjects().await.map(drop) } else { Ok(()) };
+        Ok::<_, connect_api::Error>((level, mode, listed))
     };
     match within(limit, asked).await {
-        Some(Ok((level, mode))) => of_registry(&registry.url, level.as_deref(), mode.as_deref()).into(),
-        Some(Err(e)) => {
+        Some(Ok((level, mode, Ok(())))) => of_registry(&registry.url, level.as_deref(), mode.as_deref()).into(),
+        Some(Ok((.., Err(e)))) if e.class() != ErrorClass::Retriable => {
+            let text = format!("no schema registry at {} (from {}): {}", registry.url, registry.origin, e.one_line());
+            Finding::new(Check::Registry, Level::Fail, text).remedy("name the base address of the registry").into()
+        }
+        Some(Ok((.., Err(e))) | Err(e)) => {
             let text = registry.failure(e).to_string();
             let finding = match text.split_once("; asked was ") {
                 Some((what, asked)) => {
                     let (place, hint) = asked.rsplit_once("; ").unwrap_or((asked, "is it running?"));
                     Finding::new(Check::Registry, Level::Fail, format!("{what} ({place})")).remedy(hint)
                 }
-                None => Finding::new(Check::Registry, Level::Fail, text),
+                None => {
+                    let (what, hint) = text.rsplit_once("; ").map_or((&*text, None), |(what, hint)| (what, Some(hint)));
+                    let what = format!("{what} (schema registry at {} (from {}))", registry.url, registry.origin);
+                    let remedy = hint.map(str::to_owned);
+                    Finding { remedy, ..Finding::new(Check::Registry, Level::Fail, what) }
+                }
             };
             finding.into()
         }
