@@ -42,7 +42,7 @@ async fn a_worker_that_is_well_gets_ok() {
         "\
 worker        ok    Kafka Connect 4.1.0 at {}
 connectors    ok    1 connector, 1 of 1 tasks running
-lag           -     not known: no sink has committed anything yet
+lag           -     not known of alpha: --quick does not ask Kafka
 clock         ok    the worker's clock agrees with this one
 disk          -     workers of Kafka Connect do not tell of their disks
 ",
@@ -66,6 +66,7 @@ async fn what_cannot_be_looked_at_is_said_with_the_way_out() {
         "kafka         -     it is not known where Kafka is: the worker at ",
         "→ name its brokers with --bootstrap-servers HOST:PORT",
         "topics        -     it is not known where Kafka is\n",
+        "lag           -     not known of alpha: it is not known where Kafka is\n",
         "registry      -     it is not known where the schema registry is: the worker at ",
         "→ name it with --registry URL",
     ] {
@@ -160,6 +161,7 @@ async fn a_dead_kafka_does_not_take_longer_than_the_timeout() {
         "kafka         fail  ",
         "127.0.0.1:9 (from --bootstrap-servers",
         "topics        -     Kafka does not answer",
+        "lag           warn  not known of alpha: Kafka does not answer",
         "registry      fail  ",
     ] {
         assert!(run.out.contains(part), "{part}: {}", run.out);

@@ -26,9 +26,10 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Whether it is a sink that is meant to run.
-    pub(super) fn is_running_sink(&self) -> bool {
-        self.status.as_ref().is_some_and(|s| s.kind == ConnectorType::Sink && s.connector.state == "RUNNING")
+    /// Whether it is a sink, running or not.
+    pub(super) fn is_sink(&self) -> bool {
+        let of_status = self.status.as_ref().map(|s| s.kind);
+        of_status.or(self.info.as_ref().map(|i| i.kind)) == Some(ConnectorType::Sink)
     }
 
     pub(super) fn queue(&self) -> Option<&str> {

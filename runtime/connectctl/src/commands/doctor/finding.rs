@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     /// It could not be looked at, or need not be; the text says why.
@@ -83,11 +83,18 @@ pub(super) struct Finding {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) remedy: Option<String>,
+    /// Whether it says that something is not known without which all need not be well: monitoring is told.
+    #[serde(skip)]
+    pub(super) blind: bool,
 }
 
 impl Finding {
     pub(super) fn new(check: Check, level: Level, text: impl Into<String>) -> Self {
-        Self { check, level, text: text.into(), remedy: None }
+        Self { check, level, text: text.into(), remedy: None, blind: false }
+    }
+
+    pub(super) fn blind(self) -> Self {
+        Self { blind: true, ..self }
     }
 
     pub(super) fn ok(check: Check, text: impl Into<String>) -> Self {

@@ -20,6 +20,7 @@ use connect_rest_model::StorageTopics;
 use self::{
     connectors::Known,
     finding::{Check, Finding, Found, Level, Number, Report},
+    lag::Why,
     worker::{Told, late},
 };
 use super::{Context, dlq::waiting::waiting, status::advice::shell_word};
@@ -167,11 +168,12 @@ async fn within<T>(limit: Duration, check: impl Future<Output = T>) -> Option<T>
 /// Everything for which Kafka is asked.
 async fn with_kafka(args: &Args, context: &Context<'_>, told: &Told, known: &[Known]) -> Found {
     let mut sinks = lag::told(known);
-    let of_worker = |sinks: &[lag::Behind]| {
+    let of_worker = |sinks: &[lag::Sink]| {
         let asked = told.server.is_some() && told.ready && args.wants(Check::Lag);
         if asked { lag::judge(sinks, args.max_lag) } else { Found::default() }
     };
     if !args.wants_any(&[Check::Kafka, Check::Topics, Check::DeadLetters]) && (args.quick || !args.wants(Check::Lag)) {
+        lag::explain(&mut sinks, &Why::unasked("--quick does not ask Kafka"));
         return of_worker(&sinks);
     }
     let limit = context.timeout;
@@ -200,12 +202,16 @@ async fn with_kafka(args: &Args, context: &Context<'_>, told: &Told, known: &[Kn
             };
             found.add(without_address(Check::Kafka, &why));
             missing(&mut found, "it is not known where Kafka is");
+            let remedy = Some("name its brokers with --bootstrap-servers HOST:PORT".to_owned());
+            lag::explain(&mut sinks, &Why { remedy, ..Why::unasked("it is not known where Kafka is") });
             found.join(of_worker(&sinks));
             return found;
         }
     };
+    let mut theirs = true;
     let (admin, brokers) = match within(limit, kafka::look(&kafka, told, limit)).await {
         Some((admin, brokers, finding)) => {
+            theirs = finding.level == Level::Ok;
             found.add(finding);
             (admin, brokers)
         }
@@ -216,6 +222,7 @@ async fn with_kafka(args: &Args, context: &Context<'_>, told: &Told, known: &[Kn
     };
     let Some(admin) = admin else {
         missing(&mut found, "Kafka does not answer");
+        lag::explain(&mut sinks, &Why::failed("Kafka does not answer"));
         found.join(of_worker(&sinks));
         return found;
     };
@@ -226,15 +233,26 @@ async fn with_kafka(args: &Args, context: &Context<'_>, told: &Told, known: &[Kn
         topics(args, told, &admin, &kafka, brokers, limit).await
     };
     let lags = async {
-        let asked =
-            if args.wants(Check::Lag) { within(limit, lag::ask(&mut sinks, context)).await } else { Some(Ok(())) };
-        let mut found = of_worker(&sinks);
-        match asked {
-            Some(Ok(())) => {}
-            Some(Err(e)) => found.add(Finding::new(Check::Lag, Level::Warn, e.to_string())),
-            None => found.join(late(Check::Lag, limit)),
+        if !args.wants(Check::Lag) {
+            return Found::default();
         }
-        found
+        if !theirs {
+            lag::explain(&mut sinks, &Why::unasked("the Kafka that is asked is not the worker's"));
+            return of_worker(&sinks);
+        }
+        match within(limit, lag::ask(&mut sinks, known, context)).await {
+            Some(Ok(())) => of_worker(&sinks),
+            Some(Err(e)) => {
+                lag::explain(&mut sinks, &Why::failed(e.to_string()));
+                of_worker(&sinks)
+            }
+            None => {
+                lag::explain(&mut sinks, &Why::unasked("the answers did not come in time"));
+                let mut found = of_worker(&sinks);
+                found.join(late(Check::Lag, limit));
+                found
+            }
+        }
     };
     let letters = async {
         if !args.wants(Check::DeadLetters) || known.is_empty() {

@@ -17,16 +17,14 @@ pub(super) fn line(report: &Report) -> (String, u8) {
         Level::Fail => ("CRITICAL", 2),
         Level::Skipped => ("UNKNOWN", UNKNOWN),
     };
-    let mut told: Vec<_> = report.findings.iter().filter(|f| f.level >= Level::Warn).collect();
+    let mut told: Vec<_> = report.findings.iter().filter(|f| f.level >= Level::Warn || f.blind).collect();
     told.sort_by_key(|f| std::cmp::Reverse(f.level));
-    let text = match told.as_slice() {
-        [] if report.level == Level::Ok => {
-            let fine = report.findings.iter().filter(|f| f.level == Level::Ok).count();
-            format!("{} well", super::connectors::counted(fine, "check"))
-        }
-        [] => "nothing could be checked".into(),
-        some => some.iter().map(|f| format!("{}: {}", f.check.name(), f.text)).collect::<Vec<_>>().join("; "),
-    };
+    let mut parts: Vec<String> = told.iter().map(|f| format!("{}: {}", f.check.name(), f.text)).collect();
+    if report.level == Level::Ok {
+        let fine = report.findings.iter().filter(|f| f.level == Level::Ok).count();
+        parts.insert(0, format!("{} well", super::connectors::counted(fine, "check")));
+    }
+    let text = if parts.is_empty() { "nothing could be checked".into() } else { parts.join("; ") };
     let numbers: Vec<String> = report.numbers.iter().map(|(name, number)| data(name, number)).collect();
     let bar = if numbers.is_empty() { String::new() } else { format!(" | {}", numbers.join(" ")) };
     (format!("{SERVICE} {word} - {}{bar}", plain(&text)), code)
@@ -70,6 +68,10 @@ mod tests {
         assert_eq!(of(Level::Fail), ("CONNECT CRITICAL - lag: a/b c".into(), 2));
         assert_eq!(of(Level::Skipped), ("CONNECT UNKNOWN - nothing could be checked".into(), 3));
         assert_eq!(line(&Report::new(Found::default())).1, 3);
+        let mut found = Found::from(Finding::ok(Check::Worker, "up"));
+        found.add(Finding::skipped(Check::Lag, "not known of a: x").blind());
+        found.add(Finding::skipped(Check::Disk, "none"));
+        assert_eq!(line(&Report::new(found)), ("CONNECT OK - 1 check well; lag: not known of a: x".into(), 0));
         assert_eq!(unknown("x\ny"), "CONNECT UNKNOWN - x y");
     }
 }

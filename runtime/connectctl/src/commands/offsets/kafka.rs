@@ -12,44 +12,48 @@ use super::super::Context;
 use crate::{error::Failure, places::kafka::Kafka};
 
 /// Kafka, asked for positions.
-pub(super) struct Topics {
+pub(in super::super) struct Topics {
     kafka: Kafka,
     positions: Positions,
     limit: Duration,
 }
 
 impl Topics {
-    pub(super) async fn new(context: &Context<'_>) -> Result<Self, Failure> {
+    pub(in super::super) async fn new(context: &Context<'_>) -> Result<Self, Failure> {
         let kafka = context.kafka().await?;
         let positions = Positions::new(&kafka.client(Role::Consumer)?)?;
         Ok(Self { kafka, positions, limit: context.timeout })
     }
 
-    /// The partitions of the topics that the sink reads, or of those of them that are named.
-    pub(super) async fn of_sink(&self, info: &ConnectorInfo, only: &[String]) -> Result<Vec<TopicPartition>, Failure> {
-        let all = self.positions.topics(self.limit).await.map_err(|e| self.kafka.failure(e))?;
+    /// All topics with the numbers of their partitions.
+    pub(in super::super) async fn all(&self) -> Result<Vec<(String, Vec<i32>)>, Failure> {
+        self.positions.topics(self.limit).await.map_err(|e| self.kafka.failure(e))
+    }
+
+    /// The partitions, among all that there are, of the topics that the sink reads; none where `topics.regex` is an
+    /// expression that only Java evaluates.
+    pub(in super::super) fn read_by(info: &ConnectorInfo, all: &[(String, Vec<i32>)]) -> Option<Vec<TopicPartition>> {
         let setting = |key: &str| info.config.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
         let listed: Vec<&str> = setting("topics").into_iter().flat_map(|t| t.split(',').map(str::trim)).collect();
-        let regex = setting("topics.regex").map(|text| Regex::new(&format!("^(?:{text})$")));
-        let regex = regex.transpose().map_err(|_| {
-            Failure::Failed(format!("{}: topics.regex cannot be evaluated here; name topics with --topic", info.name))
-        })?;
-        let read = |name: &str| match only {
-            [] => listed.contains(&name) || regex.as_ref().is_some_and(|r| r.is_match(name)),
-            only => only.iter().any(|t| t == name),
-        };
+        let regex = setting("topics.regex").map(|text| Regex::new(&format!("^(?:{text})$"))).transpose().ok()?;
+        Some(partitions(all, |name| listed.contains(&name) || regex.as_ref().is_some_and(|r| r.is_match(name))))
+    }
+
+    /// The partitions of the topics that the sink reads, or of those of them that are named.
+    pub(super) async fn of_sink(&self, info: &ConnectorInfo, only: &[String]) -> Result<Vec<TopicPartition>, Failure> {
+        let all = self.all().await?;
         if let Some(missing) = only.iter().find(|t| !all.iter().any(|(name, _)| name == *t)) {
             let known: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
             let hint = format!("asked was Kafka at {}", self.kafka.brokers());
             return Err(Failure::Failed(crate::names::not_found("topic", missing, &known, &hint)));
         }
-        let found: Vec<TopicPartition> = all
-            .iter()
-            .filter(|(name, _)| read(name))
-            .flat_map(|(name, numbers)| {
-                numbers.iter().map(|n| TopicPartition { topic: name.as_str().into(), partition: *n })
-            })
-            .collect();
+        let found = match only {
+            [] => Self::read_by(info, &all).ok_or_else(|| {
+                let text = "topics.regex cannot be evaluated here; name topics with --topic";
+                Failure::Failed(format!("{}: {text}", info.name))
+            })?,
+            only => partitions(&all, |name| only.iter().any(|t| t == name)),
+        };
         if found.is_empty() {
             let brokers = self.kafka.brokers();
             let text = format!(
@@ -65,9 +69,26 @@ impl Topics {
         self.positions.spans(partitions, self.limit).await.map_err(|e| self.kafka.failure(e))
     }
 
+    /// As [`Topics::spans`], of many partitions at once; nothing of those that are not told.
+    pub(in super::super) async fn known_spans(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<Span>>, Failure> {
+        self.positions.known_spans(partitions, self.limit).await.map_err(|e| self.kafka.failure(e))
+    }
+
     pub(super) async fn at(&self, partitions: &[TopicPartition], time: i64) -> Result<Vec<PartitionOffset>, Failure> {
         self.positions.at(partitions, time, self.limit).await.map_err(|e| self.kafka.failure(e))
     }
+}
+
+/// The partitions of the topics that are wanted.
+fn partitions(all: &[(String, Vec<i32>)], wanted: impl Fn(&str) -> bool) -> Vec<TopicPartition> {
+    let wanted = all.iter().filter(|(name, _)| wanted(name));
+    let of = |(name, numbers): &(String, Vec<i32>)| -> Vec<TopicPartition> {
+        numbers.iter().map(|n| TopicPartition { topic: name.as_str().into(), partition: *n }).collect()
+    };
+    wanted.flat_map(of).collect()
 }
 
 /// The partition that an offset of a sink is of.
