@@ -30,6 +30,7 @@ pub mod output;
 pub mod page;
 pub mod paint;
 pub mod places;
+pub mod private;
 pub mod reference;
 pub mod resources;
 pub mod table;

@@ -166,3 +166,34 @@ async fn problems_of_files_are_told_even_when_the_worker_is_gone() {
     assert_eq!(run.code, 3);
     assert!(run.err.starts_with("<stdin>:4: ") && run.err.contains("cannot reach"), "{}", run.err);
 }
+
+fn mode(path: &std::path::Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn nobody_else_reads_settings_that_are_edited_or_exported() {
+    let server = support::worker().await;
+    let dir = tempfile::tempdir().expect("folder");
+    let editor = dir.path().join("editor");
+    // As editors do that write a file anew.
+    let text = "stat -c %a \"$1\" \"$(dirname \"$1\")\"\nrm \"$1\"\numask 022\necho 'name: [' > \"$1\"\n";
+    std::fs::write(&editor, text).expect("editor");
+    let run = ctl(&server.uri(), &["edit", "alpha"]).env("EDITOR", &format!("sh {}", editor.display())).run().await;
+    assert_eq!((run.code, run.out.as_str()), (1, "600\n700\n"), "{run:?}");
+    let kept = run.err.split("the text is in ").nth(1).map(str::trim).expect("where the text is");
+    let kept = std::path::Path::new(kept);
+    let folder = kept.parent().expect("its folder");
+    assert_eq!((mode(kept), mode(folder)), (0o600, 0o700));
+    std::fs::remove_dir_all(folder).expect("remove what was kept");
+
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).expect("folder");
+    std::fs::write(out.join("alpha.yaml"), "old").expect("file");
+    let run = ctl(&server.uri(), &["export", "alpha", "--folder", &out.to_string_lossy()]).run().await;
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(mode(&out.join("alpha.yaml")), 0o600);
+    assert!(std::fs::read_to_string(out.join("alpha.yaml")).expect("file").contains("file-sink"));
+    assert_eq!(std::fs::read_dir(&out).expect("folder").count(), 1);
+}

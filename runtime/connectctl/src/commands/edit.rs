@@ -1,6 +1,11 @@
 //! `connectctl edit`: settings of a connector in an editor.
 
-use std::{env, fs, io::IsTerminal, path::Path, process::Command};
+use std::{
+    env,
+    io::{ErrorKind, IsTerminal},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::{Map, Value as Json};
 
@@ -14,6 +19,7 @@ use crate::{
     error::Failure,
     names::name,
     page::Page,
+    private,
     wait::{Goal, Wait},
     yaml,
 };
@@ -38,11 +44,13 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         Err(e) => return Err(context.explain(&args.name, e).await),
     };
     let failed = |e: std::io::Error| Failure::Failed(format!("writing a file to edit: {e}"));
-    let folder = tempfile::Builder::new().prefix("connectctl").tempdir().map_err(failed)?;
+    let folder = private::folder("connectctl").map_err(failed)?;
     let path = folder.path().join("connector.yaml");
-    fs::write(&path, flat(&document(&info, None))).map_err(failed)?;
+    private::write(&path, &flat(&document(&info, None))).map_err(failed)?;
     let declared = loop {
         open(&path)?;
+        // Editors that write a file anew do not all give it the rights that it had. One that is gone is told when it is read.
+        private::close(&path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(failed(e)) })?;
         match read(&path, args, context).await? {
             Some(declared) => break declared,
             None if std::io::stdin().is_terminal() && (Consent { yes: false }).ask("edit it again").is_ok() => {}

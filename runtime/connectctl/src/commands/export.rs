@@ -9,7 +9,7 @@ use crate::{
     document::document,
     error::Failure,
     names::{SomeNames, expand},
-    yaml,
+    private, yaml,
 };
 
 /// What `export` takes.
@@ -18,7 +18,8 @@ pub struct Args {
     #[command(flatten)]
     names: SomeNames,
 
-    /// Write a file per connector into this folder, which is made if it is not there; files of that name are replaced.
+    /// Write a file per connector into this folder, which is made if it is not there; files of that name are replaced. Only
+    /// their owner may read them.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
@@ -53,7 +54,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let mut files = Vec::new();
     for (name, document) in &all {
         let path = folder.join(format!("{}.yaml", file_name(name)));
-        fs::write(&path, yaml::to_string(document)).map_err(|e| failed(path.display().to_string(), e))?;
+        private::write(&path, &yaml::to_string(document)).map_err(|e| failed(path.display().to_string(), e))?;
         files.push(path.display().to_string());
     }
     context.output.result(&files, names, |_| files.iter().map(|file| format!("{file}\n")).collect())

@@ -127,11 +127,7 @@ impl Contexts {
         }
         document.insert("contexts".into(), Json::Object(contexts));
         fs::create_dir_all(self.folder()).map_err(failed)?;
-        // A file that is half written would be lost with all that it held.
-        let mut file = tempfile::Builder::new().prefix(".config").tempfile_in(self.folder()).map_err(failed)?;
-        io::Write::write_all(&mut file, yaml::to_string(&Json::Object(document)).as_bytes()).map_err(failed)?;
-        file.persist(&self.path).map_err(|e| failed(e.error))?;
-        Ok(())
+        crate::private::write(&self.path, &yaml::to_string(&Json::Object(document))).map_err(failed)
     }
 }
 
