@@ -57,13 +57,20 @@ lab             lab:8083           lab:9092  -
 #[tokio::test]
 async fn secrets_do_not_get_into_the_file() {
     let folder = tempfile::tempdir().expect("folder");
-    for setting in ["password=hush", "url=http://u:hush@h", "kafka.sasl.jaas.config=x password=\"hush\";", "ulr=h"] {
+    for setting in [
+        "password=hush",
+        "url=http://u:hush@h",
+        "kafka.sasl.jaas.config=x password=\"hush\";",
+        "kafka.sasl.password=hush",
+        "ulr=h",
+    ] {
         let run = bare(&["context", "set", "a", setting]).contexts(&folder).run().await;
-        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.code == 2 && !run.err.contains("hush"), "{run:?}");
         assert!(!folder.path().join("config.yaml").exists());
     }
     let run = bare(&["status", "--auth-token", "hush"]).run().await;
-    assert!(run.code == 2 && run.err.contains("env:NAME or file:PATH"), "{run:?}");
+    let said = "--auth-token must refer to the secret, not hold it; write env:NAME or file:PATH";
+    assert_eq!((run.code, run.err), (2, format!("connectctl: {said}\n")));
     let run = bare(&["context", "set", "a", "token=env:T"]).contexts(&folder).run().await;
     assert_eq!(run.code, 0, "{run:?}");
     use std::os::unix::fs::PermissionsExt;
@@ -123,4 +130,40 @@ async fn a_wrong_file_of_contexts_is_named() {
         let run = bare(&["list"]).contexts(&contexts(text)).run().await;
         assert!(run.code == 1 && run.err.contains(part), "{run:?}");
     }
+}
+
+#[tokio::test]
+async fn every_setting_of_a_context_may_be_a_reference() {
+    let server = worker().await;
+    let folder = contexts("contexts: {}\n");
+    fs::write(folder.path().join("url"), server.uri() + "\n").expect("file");
+    let set = [
+        "context",
+        "set",
+        "c",
+        "url=file:url",
+        "user=${env:ME}",
+        "password=env:PW",
+        "bootstrap.servers=env:BROKERS",
+        "kafka.sasl.password=env:KP",
+        "kafka.security.protocol=SASL_PLAINTEXT",
+        "kafka.sasl.mechanism=env:KIND",
+    ];
+    assert_eq!(bare(&set).contexts(&folder).run().await.code, 0);
+    let asked = |arguments: &[&str]| bare(arguments).contexts(&folder).env("ME", "me").env("PW", "p@ss");
+    let run = asked(&["plugins", "-o", "name"]).run().await;
+    assert_eq!(run.code, 0, "{run:?}");
+    let sent = authorizations(&server).await;
+    assert!(!sent.is_empty() && sent.iter().all(|h| h.as_deref() == Some("Basic bWU6cEBzcw==")), "{sent:?}");
+
+    let topics = ["topics", "list", "--timeout", "0.5"];
+    let run = asked(&topics).run().await;
+    let said = "context c: bootstrap.servers: the environment has no variable BROKERS; set it";
+    assert!(run.code == 1 && run.err.contains(said), "{run:?}");
+    let with_brokers = || asked(&topics).env("BROKERS", "127.0.0.1:9");
+    let run = with_brokers().env("KIND", "PLAIN").run().await;
+    let said = "context c: kafka.sasl.password: the environment has no variable KP; set it";
+    assert!(run.code == 1 && run.err.contains(said), "{run:?}");
+    let run = with_brokers().env("KP", "hush").env("KIND", "no-such-kind").run().await;
+    assert!(run.code == 1 && run.err.contains("no-such-kind") && !run.err.contains("hush"), "{run:?}");
 }

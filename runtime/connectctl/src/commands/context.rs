@@ -72,10 +72,6 @@ fn keys() -> String {
 
 fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = assignment(text)?;
-    // What a wrong file holds may be removed.
-    if !value.trim().is_empty() {
-        check(&key, value.trim())?;
-    }
     Ok((key, value.trim().to_owned()))
 }
 
@@ -93,6 +89,11 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         Action::List => list(&contexts, output),
         Action::Show { name } => show(&contexts, name.as_deref(), output),
         Action::Set { name, settings, make_current, dry_run } => {
+            // Not while the command line is read: what is wrong with a word is told there together with the word, which may
+            // be a secret. What a wrong file holds may be removed.
+            for (key, value) in settings.iter().filter(|(_, value)| !value.is_empty()) {
+                check(key, value).map_err(Failure::Usage)?;
+            }
             let context = contexts.all.entry(name.clone()).or_default();
             let before = context.clone();
             for (key, value) in settings {

@@ -26,6 +26,7 @@ use std::{
 
 use connect_files::{Tree, flatten};
 use indexmap::IndexMap;
+use reqwest::Url;
 use serde_json::{Map, Value as Json, json};
 
 use super::reference;
@@ -41,7 +42,10 @@ pub const KEYS: &[(&str, &str)] = &[
     ("tls.cert", "file with the client's own certificate, in PEM"),
     ("tls.key", "file with its key, in PEM"),
     ("bootstrap.servers", "Kafka brokers as HOST:PORT, separated by commas"),
-    ("kafka.KEY", "any setting of Kafka's clients, such as kafka.security.protocol; secrets as ${env:NAME} within it"),
+    (
+        "kafka.KEY",
+        "any setting of Kafka's clients, such as kafka.security.protocol; secrets by reference, within a text as ${env:NAME}",
+    ),
     ("schema.registry.url", "address of the schema registry"),
     ("registry.user", "user for the registry"),
     ("registry.password", "its password, by reference"),
@@ -164,15 +168,22 @@ pub fn check(key: &str, value: &str) -> Result<(), String> {
     if is_secret(key, value) {
         reference::demand(key, value)?;
     }
-    if matches!(key, "url" | "schema.registry.url") {
+    // What is referred to is looked at when it is used.
+    if matches!(key, "url" | "schema.registry.url") && !reference::is_in(value) {
         for one in value.split(',') {
-            let url = crate::args::url(one).map_err(|e| format!("{key}: {e}"))?;
-            if !url.username().is_empty() || url.password().is_some() {
-                return Err(format!("{key} must hold no user and password; there are keys for them"));
-            }
+            address(key, one)?;
         }
     }
     Ok(())
+}
+
+/// The address of that key, which must not hold credentials.
+pub(super) fn address(key: &str, text: &str) -> Result<Url, String> {
+    let url = crate::args::url(text).map_err(|e| format!("{key}: {e}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("{key} must hold no user and password; there are keys for them"));
+    }
+    Ok(url)
 }
 
 /// Whether a value of that key is a secret, or holds one.

@@ -24,8 +24,8 @@ impl Places {
         let origin = if let Some(brokers) = self.given.bootstrap_servers.as_deref().filter(|b| !b.trim().is_empty()) {
             java.set("bootstrap.servers", brokers);
             "--bootstrap-servers or BOOTSTRAP_SERVERS".to_owned()
-        } else if let Some(brokers) = self.of_context("bootstrap.servers") {
-            java.set("bootstrap.servers", brokers);
+        } else if let Some(brokers) = self.of_context("bootstrap.servers")? {
+            java.set("bootstrap.servers", &brokers);
             self.add_settings_of_context(&mut java)?;
             format!("context {}", self.context_name())
         } else {
@@ -40,7 +40,7 @@ impl Places {
         if let Some(file) = &self.given.command_config {
             let settings = connect_files::read_worker(file).map_err(|e| Failure::Failed(e.to_string()))?;
             for (key, value) in settings.into_iter().filter(|(key, _)| key != "bootstrap.servers") {
-                let value = resolved(&key, &value, file.parent().unwrap_or(Path::new("")));
+                let value = within(&key, &value, file.parent().unwrap_or(Path::new("")));
                 java.set(key, value.map_err(|e| Failure::Failed(format!("{}: {e}", file.display())))?);
             }
         }
@@ -53,7 +53,9 @@ impl Places {
     fn add_settings_of_context(&self, java: &mut Settings) -> Result<(), Failure> {
         let Some((name, all)) = &self.context else { return Ok(()) };
         for (key, value) in all.iter().filter_map(|(key, value)| Some((key.strip_prefix("kafka.")?, value))) {
-            let value = resolved(key, value, &self.folder);
+            // Java's clients know addresses that begin so.
+            let is_address = key.ends_with(".url") && value.starts_with("file://");
+            let value = if is_address { within(key, value, &self.folder) } else { anywhere(key, value, &self.folder) };
             java.set(key, value.map_err(|e| Failure::Failed(format!("context {name}: kafka.{e}")))?);
         }
         Ok(())
@@ -72,15 +74,21 @@ impl Places {
     }
 }
 
+/// A setting of a file for Java's clients, which know references within `${}` only.
+fn within(key: &str, value: &str, folder: &Path) -> Result<String, String> {
+    if value.contains("${") { anywhere(key, value, folder) } else { Ok(placed(key, value.to_owned(), folder)) }
+}
+
+/// A setting of a context, with references of any form.
+fn anywhere(key: &str, value: &str, folder: &Path) -> Result<String, String> {
+    let value = reference::resolve(value, folder).map_err(|e| format!("{key}: {e}"))?;
+    Ok(placed(key, value.reveal().to_owned(), folder))
+}
+
 /// Files of stores begin where the file does that names them.
-fn resolved(key: &str, value: &str, folder: &Path) -> Result<String, String> {
-    let value = if value.contains("${") {
-        reference::resolve(value, folder).map_err(|e| format!("{key}: {e}"))?.reveal().to_owned()
-    } else {
-        value.to_owned()
-    };
+fn placed(key: &str, value: String, folder: &Path) -> String {
     let is_file = key.ends_with(".location") && !value.trim().is_empty();
-    Ok(if is_file { folder.join(value.trim()).display().to_string() } else { value })
+    if is_file { folder.join(value.trim()).display().to_string() } else { value }
 }
 
 impl Kafka {
@@ -111,5 +119,26 @@ impl Kafka {
             )),
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_for_java_refer_within_braces_only_and_contexts_in_every_form() {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("pw"), "s3cret\n").expect("file");
+        let here = folder.path();
+        for text in ["file:pw", "${file:pw}"] {
+            assert_eq!(anywhere("sasl.password", text, here).as_deref(), Ok("s3cret"));
+        }
+        assert_eq!(within("sasl.password", "file:pw", here).as_deref(), Ok("file:pw"));
+        assert_eq!(within("sasl.password", "${file:pw}", here).as_deref(), Ok("s3cret"));
+        let store = here.join("ca.pem").display().to_string();
+        assert_eq!(anywhere("ssl.truststore.location", "ca.pem", here), Ok(store));
+        let missing = anywhere("sasl.password", "env:NO_SUCH_VARIABLE_HERE", here);
+        assert!(missing.is_err_and(|e| e.starts_with("sasl.password: the environment has no variable NO_SUCH")));
     }
 }

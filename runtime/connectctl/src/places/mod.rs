@@ -62,11 +62,11 @@ pub struct Given {
     pub auth_user: Option<String>,
 
     /// Password for the REST API, by reference: env:NAME or file:PATH.
-    #[arg(long, global = true, value_name = "REFERENCE", hide_short_help = true, value_parser = referred)]
+    #[arg(long, global = true, value_name = "REFERENCE", hide_short_help = true)]
     pub auth_password: Option<String>,
 
     /// Bearer token for the REST API, by reference: env:NAME or file:PATH.
-    #[arg(long, global = true, value_name = "REFERENCE", hide_short_help = true, value_parser = referred)]
+    #[arg(long, global = true, value_name = "REFERENCE", hide_short_help = true)]
     pub auth_token: Option<String>,
 
     /// Certificates, in PEM, of authorities that are trusted beside the system's.
@@ -94,10 +94,6 @@ pub struct Given {
         requires = "tls_cert"
     )]
     pub tls_key: Option<String>,
-}
-
-fn referred(text: &str) -> Result<String, String> {
-    reference::demand("it", text).map(|()| text.to_owned())
 }
 
 /// Who asks, and whom he trusts.
@@ -131,16 +127,25 @@ impl Places {
 
     /// As [`Places::find`], with these contexts.
     pub fn among(contexts: &Contexts, given: Given) -> Result<Self, Failure> {
+        // Not while the command line is read: what is wrong with an option is told there together with its value.
+        for (option, text) in [("--auth-password", &given.auth_password), ("--auth-token", &given.auth_token)] {
+            text.as_deref().map_or(Ok(()), |text| reference::demand(option, text)).map_err(Failure::Usage)?;
+        }
         let name = given.context.clone().filter(|name| !name.is_empty()).or_else(|| contexts.current.clone());
         let context = match name {
             Some(name) => Some((name.clone(), contexts.get(&name)?.clone())),
             None => None,
         };
         let folder = contexts.folder().to_owned();
-        let of_context = |key: &str| context.as_ref().and_then(|(_, all)| all.get(key)).cloned();
-        let (url, beside) = match (&given.url, of_context("url")) {
+        // What is not secret may be referred to as well.
+        let of_context = |(name, all): &(String, Settings)| {
+            let text = all.get("url")?;
+            let url = reference::resolve(text, &folder).and_then(|text| contexts::address("url", text.reveal()));
+            Some(url.map_err(|e| Failure::Failed(format!("context {name}: {e}"))))
+        };
+        let (url, beside) = match (&given.url, context.as_ref().and_then(of_context)) {
             (Some(url), _) => (url.clone(), None),
-            (None, Some(text)) => (crate::args::url(&text).map_err(Failure::Failed)?, context.as_ref()),
+            (None, Some(url)) => (url?, context.as_ref()),
             (None, None) => (crate::args::url(DEFAULT_URL).map_err(Failure::Failed)?, None),
         };
         let own = |flag: &Option<String>, key: &str| {
@@ -166,17 +171,26 @@ impl Places {
     /// Whether it is said where Kafka is, so that the worker need not be asked.
     pub fn name_kafka(&self) -> bool {
         let given = self.given.bootstrap_servers.as_deref().is_some_and(|b| !b.trim().is_empty());
-        given || self.of_context("bootstrap.servers").is_some()
+        given || self.written("bootstrap.servers").is_some()
     }
 
     /// As [`Places::name_kafka`], of the schema registry.
     pub fn name_registry(&self) -> bool {
         let given = self.given.registry.as_deref().is_some_and(|u| !u.trim().is_empty());
-        given || self.of_context("schema.registry.url").is_some()
+        given || self.written("schema.registry.url").is_some()
     }
 
-    fn of_context(&self, key: &str) -> Option<&str> {
+    /// A setting of the context as it stands there.
+    fn written(&self, key: &str) -> Option<&str> {
         self.context.as_ref().and_then(|(_, all)| all.get(key)).map(String::as_str)
+    }
+
+    /// An address of the context, with what it refers to in place.
+    fn of_context(&self, key: &str) -> Result<Option<String>, Failure> {
+        let Some(text) = self.written(key) else { return Ok(None) };
+        let found = reference::resolve(text, &self.folder).map(|text| text.reveal().to_owned());
+        let found = found.map_err(|e| Failure::Failed(format!("context {}: {key}: {e}", self.context_name())));
+        found.map(Some)
     }
 
     fn context_name(&self) -> &str {
@@ -192,11 +206,12 @@ fn access<'a>(find: &dyn Fn(&str) -> Option<(String, &'a Path)>) -> Result<Acces
     };
     let file = |key: &str| -> Result<Option<Vec<u8>>, String> {
         let Some((text, folder)) = find(key) else { return Ok(None) };
-        let path = folder.join(&text);
+        let text = reference::resolve(&text, folder).map_err(|e| format!("{key}: {e}"))?;
+        let path = folder.join(text.reveal());
         fs::read(&path).map(Some).map_err(|e| format!("{key}: reading {}: {e}", path.display()))
     };
-    let user = match (find("user"), secret("password")?) {
-        (Some((user, _)), password) => Some((user, password.unwrap_or_default())),
+    let user = match (secret("user")?, secret("password")?) {
+        (Some(user), password) => Some((user.reveal().to_owned(), password.unwrap_or_default())),
         (None, Some(_)) => return Err("a password without user; name the user, too".into()),
         (None, None) => None,
     };

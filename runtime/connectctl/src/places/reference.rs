@@ -1,4 +1,5 @@
-//! References to secrets: what stands in a context instead of a password.
+//! References to secrets: what stands in a context instead of a password. Every other value of a context may be a reference
+//! as well.
 //!
 //! | Written | Stands for |
 //! |---|---|

@@ -24,8 +24,8 @@ impl Places {
     pub async fn registry(&self, worker: &Client, timeout: Duration) -> Result<Registry, Failure> {
         let (url, origin, beside) = if let Some(url) = self.given.registry.as_deref().filter(|u| !u.trim().is_empty()) {
             (url.to_owned(), "--registry or SCHEMA_REGISTRY".to_owned(), false)
-        } else if let Some(url) = self.of_context("schema.registry.url") {
-            (url.to_owned(), format!("context {}", self.context_name()), true)
+        } else if let Some(url) = self.of_context("schema.registry.url")? {
+            (url, format!("context {}", self.context_name()), true)
         } else {
             let why = match worker.worker().await {
                 Ok(told) => told.schema_registry_url.ok_or_else(|| "the worker names none".to_owned()),
@@ -43,7 +43,7 @@ impl Places {
             (url, format!("the worker at {}", worker.address()), true)
         };
         let find = |key: &str| {
-            let text = self.of_context(&format!("registry.{key}")).filter(|_| beside)?;
+            let text = self.written(&format!("registry.{key}")).filter(|_| beside)?;
             Some((text.to_owned(), self.folder.as_path() as &Path))
         };
         let wrong = |e: String| Failure::Failed(format!("context {}: registry.{e}", self.context_name()));
