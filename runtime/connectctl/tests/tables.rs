@@ -225,3 +225,15 @@ async fn a_sink_that_was_stopped_for_its_offsets_runs_again_whatever_came_of_the
     assert!(run.code == 1 && run.err.contains("c: the disk is full"), "{run:?}");
     assert_eq!(bodies(&server, "PUT", "/connectors/c/pause").await.len(), 1);
 }
+
+#[tokio::test]
+async fn offsets_are_set_of_a_connector_that_is_there_only() {
+    let server = plant().await;
+    let run = ctl(&server.uri(), &["offsets", "set", "slakc", "t:0=1"]).run().await;
+    assert_eq!((run.code, run.err.as_str()), (1, "connectctl: connector slakc not found; did you mean slack?\n"));
+    answer(&server, "GET", "/", 200, json!({ "version": "4.1.0", "commit": "c", "kafka_cluster_id": null })).await;
+    answer(&server, "GET", "/worker", 404, error(404, "HTTP 404 Not Found")).await;
+    let asked = ctl(&server.uri(), &["offsets", "set", "slack", "t:0=1"]).run().await;
+    assert!(asked.code == 2 && asked.err.contains("say --yes"), "{asked:?}");
+    assert!(asked.err.contains("is not looked at: it is not known where Kafka is"), "{asked:?}");
+}

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use connect_api::{TopicPartition, time};
+use connect_api::{PartitionOffset, TopicPartition, time};
 use connect_rest_model::{ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorType};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::{
     super::{Context, Outcome},
-    kafka::{Topics, entry},
+    kafka::{Topics, entry, partition},
     line,
 };
 use crate::{
@@ -151,12 +151,48 @@ pub(super) async fn set(args: &SetArgs, context: &Context<'_>) -> Result<(), Fai
     if wanted.is_empty() {
         return Err(Failure::Usage("there are no offsets to set; connectctl offsets reset forgets all".into()));
     }
+    for name in expand(std::slice::from_ref(&args.name), &context.client).await? {
+        match context.client.info(&name).await {
+            Ok(info) => check(&info, &wanted, context).await?,
+            Err(e) => return Err(context.explain(&name, e).await),
+        }
+    }
     if !args.change.dry_run.dry_run {
         args.change.consent.ask(&format!("set {} offsets of {}", wanted.len(), args.name))?;
     }
     let offsets = ConnectorOffsets { offsets: wanted };
     let act = async |name: &str| change(name, Some(&offsets), &args.change, context).await;
     context.each(std::slice::from_ref(&args.name), None, act).await.map(drop)
+}
+
+/// Looks into Kafka whether a sink can go on at these places. What a source makes of its own ones, only the worker knows.
+async fn check(info: &ConnectorInfo, wanted: &[ConnectorOffset], context: &Context<'_>) -> Result<(), Failure> {
+    // What is forgotten may be of a topic that is gone.
+    let place = |one: &ConnectorOffset| {
+        let offset = one.offset.as_ref()?.get("kafka_offset")?.as_i64()?;
+        Some(PartitionOffset { partition: partition(one)?, offset })
+    };
+    let places: Vec<PartitionOffset> = wanted.iter().filter_map(place).collect();
+    if info.kind == ConnectorType::Source || places.is_empty() {
+        return Ok(());
+    }
+    let unchecked = |why: &str| context.output.say(&format!("whether Kafka has such offsets is not looked at: {why}"));
+    let topics = match Topics::new(context).await {
+        Ok(topics) => topics,
+        Err(e @ Failure::Unreachable(_)) => return Err(e),
+        Err(e) => {
+            unchecked(&e.to_string());
+            return Ok(());
+        }
+    };
+    match topics.check(&places).await {
+        // A worker may reach brokers that cannot be reached from here.
+        Err(Failure::Unreachable(why)) => {
+            unchecked(&why);
+            Ok(())
+        }
+        checked => checked.map_err(|e| e.of(&info.name)),
+    }
 }
 
 pub(super) async fn reset(args: &ResetArgs, context: &Context<'_>) -> Result<(), Failure> {

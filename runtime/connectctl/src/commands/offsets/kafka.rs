@@ -65,6 +65,30 @@ impl Topics {
         Ok(found)
     }
 
+    /// Refuses places that are not in Kafka: other topics and partitions than there are, and offsets outside of a partition.
+    /// One without a leader cannot be judged.
+    pub(super) async fn check(&self, wanted: &[PartitionOffset]) -> Result<(), Failure> {
+        let all = self.positions.topics(self.limit).await.map_err(|e| self.kafka.failure(e))?;
+        let asked = format!("asked was Kafka at {}", self.kafka.brokers());
+        for TopicPartition { topic, partition } in wanted.iter().map(|w| &w.partition) {
+            let Some((_, numbers)) = all.iter().find(|(name, _)| **name == **topic) else {
+                let known: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+                return Err(Failure::Failed(crate::names::not_found("topic", topic, &known, &asked)));
+            };
+            if !numbers.contains(partition) {
+                let text = match numbers.len() {
+                    1 => format!("topic {topic} has no partition {partition}; its only one is {}", numbers[0]),
+                    n => format!("topic {topic} has no partition {partition}; there are 0 to {}", n.saturating_sub(1)),
+                };
+                return Err(Failure::Failed(format!("{text} ({asked})")));
+            }
+        }
+        let partitions: Vec<TopicPartition> = wanted.iter().map(|w| w.partition.clone()).collect();
+        let spans = self.positions.known_spans(&partitions, self.limit).await.map_err(|e| self.kafka.failure(e))?;
+        let wrong = wanted.iter().zip(&spans).find_map(|(w, span)| outside(w, span.as_ref()?));
+        wrong.map_or(Ok(()), |text| Err(Failure::Failed(text)))
+    }
+
     pub(super) async fn spans(&self, partitions: &[TopicPartition]) -> Result<Vec<Span>, Failure> {
         self.positions.spans(partitions, self.limit).await.map_err(|e| self.kafka.failure(e))
     }
@@ -89,6 +113,18 @@ fn partitions(all: &[(String, Vec<i32>)], wanted: impl Fn(&str) -> bool) -> Vec<
         numbers.iter().map(|n| TopicPartition { topic: name.as_str().into(), partition: *n }).collect()
     };
     wanted.flat_map(of).collect()
+/// What is wrong with an offset that is not within its partition; the end is.
+fn outside(wanted: &PartitionOffset, span: &Span) -> Option<String> {
+    let Span { partition: TopicPartition { topic, partition }, first, end } = span;
+    let offset = wanted.offset;
+    let side = if offset < *first {
+        "before the beginning"
+    } else if offset > *end {
+        "beyond the end"
+    } else {
+        return None;
+    };
+    Some(format!("offset {offset} is {side} of {topic}:{partition}, which begins at {first} and ends at {end}"))
 }
 
 /// The partition that an offset of a sink is of.
@@ -104,5 +140,21 @@ pub(super) fn entry(partition: &TopicPartition, offset: i64) -> ConnectorOffset 
     ConnectorOffset {
         partition: object(json!({ "kafka_topic": &*partition.topic, "kafka_partition": partition.partition })),
         offset: Some(object(json!({ "kafka_offset": offset }))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_within_their_partition_or_told_with_its_ends() {
+        let partition = TopicPartition { topic: "t".into(), partition: 2 };
+        let span = Span { partition: partition.clone(), first: 5, end: 9 };
+        let told = |offset| outside(&PartitionOffset { partition: partition.clone(), offset }, &span);
+        assert_eq!([5, 7, 9].map(told), [None, None, None]);
+        let ends = "of t:2, which begins at 5 and ends at 9";
+        assert_eq!(told(4), Some(format!("offset 4 is before the beginning {ends}")));
+        assert_eq!(told(10), Some(format!("offset 10 is beyond the end {ends}")));
     }
 }
