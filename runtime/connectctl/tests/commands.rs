@@ -382,3 +382,73 @@ async fn watching_goes_on_until_a_state_of_fail_on_comes() {
     assert!(run.err.contains("a proxy answered 502"), "{run:?}");
     assert!(!run.out.contains('\u{1b}'), "no screen is cleared in a pipe: {run:?}");
 }
+
+#[tokio::test]
+async fn a_restart_that_is_tried_out_tells_what_there_is_to_restart() {
+    let server = worker().await;
+    for (arguments, code, out, err) in [
+        (
+            &["alpha", "beta", "--only-failed", "--tasks"][..],
+            0,
+            "alpha unchanged: nothing of it is FAILED\nbeta would be restarted: task 0\n",
+            "",
+        ),
+        (
+            &["beta", "--only-failed"],
+            0,
+            "beta unchanged: its own part is not FAILED; --tasks looks at its tasks, too\n",
+            "",
+        ),
+        (&["alpha", "--task", "0"], 0, "alpha would be restarted: task 0\n", ""),
+        (&["alpha", "--task", "9"], 1, "", "connectctl: alpha has no task 9; its only one is 0\n"),
+        (&["alhpa", "--only-failed"], 1, "", "connectctl: connector alhpa not found; did you mean alpha?\n"),
+    ] {
+        let run = ctl(&server.uri(), &[&["restart", "--dry-run"], arguments].concat()).run().await;
+        assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (code, out, err), "{arguments:?}");
+    }
+    let requests = server.received_requests().await.unwrap_or_default();
+    assert!(requests.iter().all(|r| r.method.as_str() == "GET"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn logs_are_only_advised_where_the_worker_keeps_them() {
+    let empty = || {
+        let mut status = status("c", "RUNNING", "RUNNING");
+        status["tasks"] = json!([]);
+        status
+    };
+    for (keeps, advice) in [(true, "connectctl logs c may say why"), (false, "the worker's own log file may say why")] {
+        let server = MockServer::start().await;
+        answer(&server, "GET", "/connectors/c/status", 200, empty()).await;
+        answer(&server, "GET", "/connectors/c", 200, info("c")).await;
+        answer(&server, "GET", "/", 200, json!({ "version": "4.1.0", "commit": "c", "kafka_cluster_id": null })).await;
+        let about = json!({ "version": "0.1.0", "worker_id": "w:8083", "mode": "standalone", "bootstrap_servers": "h:1",
+            "security_protocol": "PLAINTEXT" });
+        if keeps {
+            answer(&server, "GET", "/worker", 200, about).await;
+        } else {
+            answer(&server, "GET", "/worker", 404, error(404, "HTTP 404 Not Found")).await;
+        }
+        for command in ["status", "describe"] {
+            let run = ctl(&server.uri(), &[command, "c"]).run().await;
+            assert!(run.code == 0 && run.out.contains(advice), "{run:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_metric_that_is_not_there_is_a_failure_however_it_is_written() {
+    let server = worker().await;
+    let page =
+        wiremock::ResponseTemplate::new(200).set_body_raw("up 1\nrecords_total{connector=\"alpha\"} 3\n", "text/plain");
+    wiremock::Mock::given(wiremock::matchers::path("/metrics")).respond_with(page).mount(&server).await;
+    for (metric, said) in [
+        ("nosuch", "metric nosuch not found; connectctl metrics lists them"),
+        ("record_total", "metric record_total not found; did you mean records_total?"),
+        ("*nosuch*", "no metric matches *nosuch*; connectctl metrics lists them"),
+    ] {
+        let run = ctl(&server.uri(), &["metrics", "-m", metric]).run().await;
+        assert_eq!((run.code, run.out.as_str(), run.err), (1, "", format!("connectctl: {said}\n")));
+    }
+    assert_eq!(ctl(&server.uri(), &["metrics", "-m", "up", "-o", "name"]).run().await.out, "up\n");
+}

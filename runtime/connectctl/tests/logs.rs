@@ -64,3 +64,31 @@ async fn connectors_that_are_not_there_and_workers_without_logs_are_told_apart()
     let run = ctl(&server.uri(), &["logs", "alpha"]).run().await;
     assert!(run.code == 1 && run.err.contains("keeps no log lines of connectors"), "{run:?}");
 }
+
+#[tokio::test]
+async fn following_outlives_a_restart_of_the_worker() {
+    let server = worker().await;
+    lines(&server, "limit", "100", json!({ "lines": [line(9, "INFO", None, "one")], "last": 9, "missed": false }))
+        .await;
+    let away = ResponseTemplate::new(502).set_body_string("Bad Gateway");
+    let asked = Mock::given(method("GET")).and(path("/connectors/alpha/logs"));
+    asked.respond_with(away).up_to_n_times(2).mount(&server).await;
+    lines(&server, "since", "9", json!({ "lines": [line(2, "INFO", None, "two")], "last": 2, "missed": false })).await;
+    answer(&server, "GET", "/connectors/alpha/logs", 404, error(404, "Connector alpha not found")).await;
+    let run = ctl(&server.uri(), &["logs", "alpha", "-f"]).run().await;
+    assert_eq!(run.out, "2026-11-21T12:00:00Z INFO  one\n2026-11-21T12:00:00Z INFO  two\n");
+    assert_eq!(run.err.matches("a proxy answered 502").count(), 1, "{run:?}");
+    assert!(run.code == 1 && run.err.contains("Connector alpha not found"), "{run:?}");
+}
+
+#[tokio::test]
+async fn lines_of_a_task_that_is_not_there_are_a_failure() {
+    let server = worker().await;
+    answer(&server, "GET", "/connectors/alpha/logs", 200, json!({ "lines": [], "last": 9, "missed": false })).await;
+    let run = ctl(&server.uri(), &["logs", "alpha", "--task", "7"]).run().await;
+    assert_eq!((run.code, run.err.as_str()), (1, "connectctl: alpha has no task 7; its only one is 0\n"));
+    let run = ctl(&server.uri(), &["logs", "alpha", "--task", "7", "-f"]).run().await;
+    assert_eq!(run.code, 1, "{run:?}");
+    let run = ctl(&server.uri(), &["logs", "alpha", "--task", "0"]).run().await;
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, "", ""));
+}

@@ -39,6 +39,9 @@ struct Description {
     offsets: Option<Vec<ConnectorOffset>>,
     #[serde(skip)]
     secrets: SecretKeys,
+    /// Whether the worker keeps log lines that tell more.
+    #[serde(skip)]
+    has_logs: bool,
 }
 
 /// Shows state, settings, topics and offsets of each connector.
@@ -54,9 +57,11 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
             Err(e) => return Err(context.explain(&name, e).await),
         };
         let secrets = SecretKeys::of(&context.client, info.config.get("connector.class").map(String::as_str)).await;
+        // Each of these may be refused without making the rest worthless.
+        let status = context.client.status(&name).await.ok();
         all.push(Description {
-            // Each of these may be refused without making the rest worthless.
-            status: context.client.status(&name).await.ok(),
+            has_logs: status::advice::has_logs(status.iter(), context).await,
+            status,
             topics: context.client.topics(&name).await.ok(),
             offsets: context.client.offsets(&name).await.ok().map(|o| o.offsets),
             name,
@@ -72,7 +77,7 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
 fn text(d: &Description, view: View) -> String {
     let mut page = Page::new(view.width);
     match &d.status {
-        Some(found) => page.text = status::detail::text(found, Some(&d.info), time::now_ms(), view.width),
+        Some(found) => page.text = status::detail::text(found, Some(&d.info), d.has_logs, time::now_ms(), view.width),
         None => page.line(0, &format!("{} (no status yet)", paint(Tone::Strong, &d.name))),
     }
     page.heading("settings");

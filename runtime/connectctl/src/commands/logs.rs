@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_enum, ignore_case = true)]
     level: Option<Level>,
 
-    /// Only lines of this task.
+    /// Only lines of this task. Those of one that is no more are shown as long as the worker keeps them.
     #[arg(long, value_name = "N")]
     task: Option<u32>,
 }
@@ -61,10 +61,20 @@ struct Line {
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let names = expand(&args.names.names, &context.client).await?;
     let mut places: Vec<String> = vec![format!("limit={}", args.lines); names.len()];
+    let mut rounds = 0_u64;
+    // What was said of a worker that does not answer, until it answers again.
+    let mut said = None;
     loop {
         let mut lines = Vec::new();
+        let mut failure = None;
         for (name, place) in names.iter().zip(&mut places) {
-            let known = ask(args, name, place, context).await?;
+            let known = match ask(args, name, place, context).await {
+                Ok(known) => known,
+                Err(e) => {
+                    failure = Some(e);
+                    break;
+                }
+            };
             if known.missed {
                 context.output.say("lines between these are gone: the worker keeps the latest ones only");
             }
@@ -72,6 +82,21 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
             let connector = (names.len() > 1).then(|| name.clone());
             lines.extend(known.lines.into_iter().map(|line| Line { connector: connector.clone(), line }));
         }
+        match failure {
+            None => said = None,
+            // A worker that has answered before is waited for, as --watch does.
+            Some(Failure::Unreachable(text)) if args.follow && rounds > 0 => {
+                if said.as_ref() != Some(&text) {
+                    context.output.problem(&text);
+                }
+                said = Some(text);
+            }
+            Some(e) => return Err(e),
+        }
+        if rounds == 0 && lines.is_empty() {
+            has_task(args, &names, context).await?;
+        }
+        rounds += 1;
         // Numbers grow with time, too, and tell lines of one moment apart.
         lines.sort_by(|a, b| (&a.line.time, a.line.number).cmp(&(&b.line.time, b.line.number)));
         if !args.follow {
@@ -84,6 +109,24 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// Fails where the lines of a task were asked for that none of the connectors has.
+async fn has_task(args: &Args, names: &[String], context: &Context<'_>) -> Result<(), Failure> {
+    let Some(task) = args.task else { return Ok(()) };
+    let mut missing = None;
+    for name in names {
+        match context.client.status(name).await {
+            Ok(status) => match super::missing_task(&status, task) {
+                None => return Ok(()),
+                Some(text) => missing = missing.or(Some(text)),
+            },
+            // One that was just made has no status.
+            Err(Failure::Refused { status: 404, .. }) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+    missing.map_or(Ok(()), |text| Err(Failure::Failed(text)))
 }
 
 async fn ask(args: &Args, name: &str, place: &str, context: &Context<'_>) -> Result<LogLines, Failure> {

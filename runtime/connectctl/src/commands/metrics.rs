@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Context;
 use crate::{
     error::Failure,
-    names::{SomeNames, expand, matching},
+    names::{SomeNames, expand, matching, not_found},
     output::View,
     table::{Column, Table},
     watch::Watch,
@@ -70,8 +70,12 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     if !args.metric.is_empty() {
         let mut known: Vec<String> = samples.iter().map(|s| s.metric.clone()).collect();
         known.dedup();
-        let wanted =
-            matching(&args.metric, &known, "metric", "connectctl metrics lists them").map_err(Failure::Failed)?;
+        let hint = "connectctl metrics lists them";
+        let wanted = matching(&args.metric, &known, "metric", hint).map_err(Failure::Failed)?;
+        // Plain names are not looked up there.
+        if let Some(name) = wanted.iter().find(|name| !known.contains(name)) {
+            return Err(Failure::Failed(not_found("metric", name, &known, hint)));
+        }
         samples.retain(|s| wanted.contains(&s.metric));
     }
     let names = || samples.iter().map(|s| s.metric.clone()).collect::<indexmap::IndexSet<_>>().into_iter().collect();

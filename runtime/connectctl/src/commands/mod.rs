@@ -174,6 +174,21 @@ fn missing(name: &str, known: &[String]) -> String {
     not_found("connector", name, known, hint)
 }
 
+/// What to say of a task that a connector does not have; nothing if it has it.
+fn missing_task(status: &ConnectorStatus, task: u32) -> Option<String> {
+    let mut known: Vec<u32> = status.tasks.iter().map(|t| t.id).collect();
+    known.sort_unstable();
+    if known.contains(&task) {
+        return None;
+    }
+    let name = &status.name;
+    Some(match known.as_slice() {
+        [] => format!("{name} has no task {task}: it is {} and has no tasks", status.connector.state),
+        [only] => format!("{name} has no task {task}; its only one is {only}"),
+        [first, .., last] => format!("{name} has no task {task}; there are {first} to {last}"),
+    })
+}
+
 /// What became of one of several connectors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {

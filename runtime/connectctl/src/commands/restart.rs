@@ -2,7 +2,7 @@
 
 use connect_rest_model::ConnectorStatus;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, missing_task};
 use crate::{
     consent::DryRun,
     error::Failure,
@@ -36,9 +36,15 @@ pub struct Args {
 
 /// Restarts the connectors, or tasks of them.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    let dry_run = args.dry_run.dry_run.then_some("restarted");
-    let names = context.each(&args.names.names, dry_run, async |name: &str| restart(args, name, context).await).await?;
-    if dry_run.is_some() {
+    let dry_run = args.dry_run.dry_run;
+    // For a restart whatever its state, it is enough that there is such a connector.
+    let whole = (dry_run && args.task.is_empty() && !args.only_failed).then_some("restarted");
+    let act = async |name: &str| match dry_run {
+        true => foresee(args, name, context).await,
+        false => restart(args, name, context).await,
+    };
+    let names = context.each(&args.names.names, whole, act).await?;
+    if dry_run {
         return Ok(());
     }
     let goals: Vec<(String, Goal)> = names.into_iter().map(|name| (name, Goal::Settled)).collect();
@@ -61,6 +67,26 @@ async fn restart(args: &Args, name: &str, context: &Context<'_>) -> Result<Outco
             Outcome { detail: Some(detail.into()), ..Outcome::new(name, "restarted") }
         }
     })
+}
+
+/// What a restart of certain tasks, or of what is FAILED, would do now.
+async fn foresee(args: &Args, name: &str, context: &Context<'_>) -> Result<Outcome, Failure> {
+    let mut status = context.client.status(name).await?;
+    let outcome = if args.only_failed {
+        // As the worker says it when it does so.
+        let tasks = status.tasks.iter_mut().filter(|_| args.tasks).map(|t| &mut t.state);
+        for state in tasks.chain([&mut status.connector.state]) {
+            *state = if state == "FAILED" { "RESTARTING".into() } else { String::new() };
+        }
+        status.tasks.retain(|t| t.state == "RESTARTING");
+        plan(args, name, &status)
+    } else {
+        if let Some(text) = args.task.iter().find_map(|task| missing_task(&status, *task)) {
+            return Err(Failure::Failed(text));
+        }
+        Outcome { detail: Some(task_list(&args.task)), ..Outcome::new(name, "restarted") }
+    };
+    Ok(Outcome { dry_run: true, ..outcome })
 }
 
 /// What the worker says that it restarts.

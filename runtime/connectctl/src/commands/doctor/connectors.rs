@@ -49,11 +49,11 @@ pub(super) async fn all(client: &crate::client::Client) -> Result<Vec<Known>, Fa
 }
 
 /// How they are. What is paused or stopped is so because somebody wants it.
-pub(super) fn judge(all: &[Known], now: i64) -> Found {
+pub(super) fn judge(all: &[Known], has_logs: bool, now: i64) -> Found {
     let mut found = Found::default();
     let statuses = || all.iter().filter_map(|k| k.status.as_ref());
     for known in all {
-        one(known, now, &mut found);
+        one(known, has_logs, now, &mut found);
     }
     let tasks: usize = statuses().map(|s| s.tasks.len()).sum();
     let failed = |state: &str| state == "FAILED";
@@ -83,7 +83,7 @@ pub(super) fn counted(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
-fn one(known: &Known, now: i64, found: &mut Found) {
+fn one(known: &Known, has_logs: bool, now: i64, found: &mut Found) {
     let name = &known.name;
     let Some(status) = &known.status else {
         found.add(
@@ -92,7 +92,7 @@ fn one(known: &Known, now: i64, found: &mut Found) {
         );
         return;
     };
-    let advice = advice(status, known.queue());
+    let advice = advice(status, known.queue(), has_logs);
     let first = advice.first().cloned().unwrap_or_else(|| format!("connectctl status {} shows more", shell_word(name)));
     let mut add = |level, text: String| {
         found.add(Finding::new(Check::Connectors, level, text).remedy(first.clone()));
@@ -147,7 +147,7 @@ mod tests {
     fn what_does_not_run_is_told_with_the_way_out() {
         let mut all: Vec<Known> = statuses().into_iter().map(known).collect();
         all.push(Known { name: "new".into(), status: None, info: None });
-        let found = judge(&all, now());
+        let found = judge(&all, true, now());
         let told: Vec<(Check, Level, &str)> =
             found.findings.iter().map(|f| (f.check, f.level, f.text.as_str())).collect();
         assert_eq!(
@@ -175,11 +175,11 @@ mod tests {
 
     #[test]
     fn what_rests_is_no_trouble() {
-        let found = judge(&[known(statuses().remove(1))], now());
+        let found = judge(&[known(statuses().remove(1))], false, now());
         assert_eq!(found.findings.len(), 1);
         assert_eq!(found.findings[0].text, "1 connector, 0 of 1 tasks running; jvm is PAUSED");
         assert_eq!(found.findings[0].level, Level::Ok);
-        assert_eq!(judge(&[], now()).findings[0].text, "there are no connectors");
+        assert_eq!(judge(&[], true, now()).findings[0].text, "there are no connectors");
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
             let mut status = statuses().remove(1);
             status.connector.state = "RUNNING".into();
             status.tasks[0].state = state.into();
-            let found = judge(&[known(status)], now());
+            let found = judge(&[known(status)], true, now());
             assert_eq!(found.findings[0].level, Level::Warn);
             assert_eq!(found.findings[0].text, format!("jvm: its task is {state}"));
         }

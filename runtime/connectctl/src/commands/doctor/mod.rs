@@ -145,7 +145,7 @@ async fn look(args: &Args, context: &Context<'_>) -> Found {
     } else if args.wants_any(&asks) {
         match within(limit, connectors::all(&context.client)).await {
             Some(Ok(all)) => {
-                found.join(connectors::judge(&all, time::now_ms()));
+                found.join(connectors::judge(&all, told.worker.is_some(), time::now_ms()));
                 known = all;
             }
             Some(Err(e)) => found.add(Finding::new(Check::Connectors, Level::Fail, e.to_string())),

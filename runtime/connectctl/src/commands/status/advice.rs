@@ -2,8 +2,18 @@
 
 use connect_rest_model::{ConnectorStatus, TaskState};
 
-/// One sentence each, the most urgent first; none where all is well.
-pub(in super::super) fn advice(status: &ConnectorStatus, dead_letters: Option<&str>) -> Vec<String> {
+use super::super::Context;
+
+/// Whether the worker keeps log lines that tell more of these connectors. It is only asked where that matters.
+pub(in super::super) async fn has_logs(
+    mut statuses: impl Iterator<Item = &ConnectorStatus>,
+    context: &Context<'_>,
+) -> bool {
+    statuses.any(|s| s.tasks.is_empty()) && context.client.worker().await.is_ok()
+}
+
+/// One sentence each, the most urgent first; none where all is well. `has_logs`: whether the worker keeps log lines.
+pub(in super::super) fn advice(status: &ConnectorStatus, dead_letters: Option<&str>, has_logs: bool) -> Vec<String> {
     let name = shell_word(&status.name);
     let details = || status.tasks.iter().filter_map(|t| t.detail.as_ref());
     let mut all = Vec::new();
@@ -17,7 +27,11 @@ pub(in super::super) fn advice(status: &ConnectorStatus, dead_letters: Option<&s
         "PAUSED" | "STOPPED" => all.push(format!("connectctl resume {name} lets it run again")),
         "UNASSIGNED" => all.push("no worker has it: connectctl info shows whether one is up and ready".to_owned()),
         "RUNNING" if status.tasks.is_empty() => {
-            all.push(format!("it has no tasks: connectctl logs {name} may say why"));
+            all.push(if has_logs {
+                format!("it has no tasks: connectctl logs {name} may say why")
+            } else {
+                "it has no tasks: the worker's own log file may say why".to_owned()
+            });
         }
         _ => {}
     }
@@ -60,10 +74,10 @@ mod tests {
     fn there_is_a_way_out_of_each_state() {
         let mut status = statuses().remove(0);
         let planned = "a restart is planned; if it fails again, mend what the error says";
-        assert_eq!(advice(&status, None)[0], planned);
+        assert_eq!(advice(&status, None, true)[0], planned);
         status.tasks.iter_mut().filter_map(|t| t.detail.as_mut()).for_each(|d| d.next_restart = None);
         assert_eq!(
-            advice(&status, Some("d")),
+            advice(&status, Some("d"), true),
             [
                 "mend what the error says, then connectctl restart influxdb-sink --tasks --only-failed",
                 "it tries again by itself; connectctl test influxdb-sink checks the other side",
@@ -79,11 +93,13 @@ mod tests {
             ("UNASSIGNED", "connectctl info"),
         ] {
             status.connector.state = state.into();
-            let all = advice(&status, None);
+            let all = advice(&status, None, true);
             assert!(all.len() == 1 && all[0].contains(part), "{state}: {all:?}");
         }
         status.connector.state = "RESTARTING".into();
-        assert_eq!(advice(&status, None), [""; 0]);
+        assert_eq!(advice(&status, None, true), [""; 0]);
+        status.connector.state = "RUNNING".into();
+        assert_eq!(advice(&status, None, false), ["it has no tasks: the worker's own log file may say why"]);
         assert_eq!(shell_word("it's a b"), "'it'\\''s a b'");
     }
 }

@@ -14,10 +14,11 @@ use crate::{
     paint::{self, Tone, paint},
 };
 
-/// The text: the connector, then each task, then what to do.
+/// The text: the connector, then each task, then what to do. `has_logs`: whether the worker keeps log lines.
 pub(in super::super) fn text(
     status: &ConnectorStatus,
     info: Option<&ConnectorInfo>,
+    has_logs: bool,
     now: i64,
     width: Option<usize>,
 ) -> String {
@@ -48,7 +49,7 @@ pub(in super::super) fn text(
     for task in &status.tasks {
         page.task(status, task, now);
     }
-    let advice = advice(status, setting(DEAD).map(String::as_str));
+    let advice = advice(status, setting(DEAD).map(String::as_str), has_logs);
     if !advice.is_empty() {
         page.text.push('\n');
         advice.iter().for_each(|text| page.line(0, &format!("→ {text}")));
@@ -166,7 +167,7 @@ task 1: FAILED on 10.0.0.2:8083
 → it tries again by itself; connectctl test influxdb-sink checks the other side
 → connectctl dlq list influxdb-sink shows its dead letters
 ";
-        assert_eq!(paint::resolve(&text(status, Some(&info), now(), None), false), expected);
+        assert_eq!(paint::resolve(&text(status, Some(&info), true, now(), None), false), expected);
     }
 
     #[test]
@@ -182,6 +183,6 @@ task 0: PAUSED
 
 → connectctl resume jvm lets it run again
 ";
-        assert_eq!(paint::resolve(&text(&statuses()[1], None, now(), None), false), expected);
+        assert_eq!(paint::resolve(&text(&statuses()[1], None, false, now(), None), false), expected);
     }
 }

@@ -52,6 +52,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
 async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let mut failure = None;
     let mut info = None;
+    let mut has_logs = false;
     let statuses = if args.names.names.is_empty() {
         all(context).await?
     } else {
@@ -69,21 +70,22 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
             }
         }
         if args.is_one() && context.output.is_table() {
+            has_logs = advice::has_logs(found.iter(), context).await;
             // What the configuration adds to the picture is not worth a failure.
             info = context.client.info(&args.names.names[0]).await.ok();
         }
         found
     };
     let names = || statuses.iter().map(|s| s.name.clone()).collect();
-    context.output.result(&statuses, names, |view| text(args, &statuses, info.as_ref(), view))?;
+    context.output.result(&statuses, names, |view| text(args, &statuses, info.as_ref(), has_logs, view))?;
     failure.map_or(Ok(()), Err)?;
     args.fail_on.judge(&statuses)
 }
 
-fn text(args: &Args, statuses: &[ConnectorStatus], info: Option<&ConnectorInfo>, view: View) -> String {
+fn text(args: &Args, statuses: &[ConnectorStatus], info: Option<&ConnectorInfo>, has_logs: bool, view: View) -> String {
     match statuses {
         [] => String::new(),
-        [one] if args.is_one() => detail::text(one, info, time::now_ms(), view.width),
+        [one] if args.is_one() => detail::text(one, info, has_logs, time::now_ms(), view.width),
         _ => overview::text(statuses, time::now_ms(), view),
     }
 }
