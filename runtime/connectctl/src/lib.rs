@@ -9,7 +9,7 @@
 //! - [`names`], [`watch`], [`wait`], [`fail_on`], [`consent`]: what several commands take
 //! - [`changes`]: how settings differ; [`document`]: a connector as a file has it
 //! - [`declared`] reads connector files and knows each key's line; [`check`] has them validated by the worker
-//! - [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]); a [`page`] is a text of lines; [`paint`] is colour
+//! - [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]); [`exact`]: JSON that keeps all digits; a [`page`] is a text of lines; [`paint`] is colour
 //! - [`error`] maps failures to exit codes; [`complete`] is what shells complete; [`reference`](mod@reference) is the grammar as
 //!   pages
 
@@ -24,6 +24,7 @@ pub mod consent;
 pub mod declared;
 pub mod document;
 pub mod error;
+pub mod exact;
 pub mod fail_on;
 pub mod names;
 pub mod output;

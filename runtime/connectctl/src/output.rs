@@ -76,7 +76,7 @@ impl Output {
             Format::Table => table(View { width: self.width, wide: false }),
             Format::Wide => table(View { width: None, wide: true }),
             Format::Json => serde_json::to_string_pretty(data).map_err(failed)?,
-            Format::Yaml => yaml::to_string(&serde_json::to_value(data).map_err(failed)?),
+            Format::Yaml => yaml::of(data).map_err(failed)?,
             Format::Name => names().iter().map(|name| format!("{}\n", visible(name))).collect(),
         };
         self.write(&text).map(drop)

@@ -2,36 +2,49 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::{Error, Value};
+
+use crate::exact::Exact;
 
 /// The document's text.
 pub fn to_string(value: &Value) -> String {
+    text(&Exact::from(value))
+}
+
+/// As [`to_string`], of what JSON can be made of; numbers keep their digits.
+pub fn of(data: &impl Serialize) -> Result<String, Error> {
+    Exact::made(data).map(|value| text(&value))
+}
+
+fn text(value: &Exact) -> String {
     let mut out = String::new();
     match value {
-        Value::Array(items) if !items.is_empty() => list(&mut out, items, 0),
-        Value::Object(map) if !map.is_empty() => mapping(&mut out, map, 0, false),
+        Exact::List(items) if !items.is_empty() => list(&mut out, items, 0),
+        Exact::Object(map) if !map.is_empty() => mapping(&mut out, map, 0, false),
         other => scalar(&mut out, other, 0),
     }
     out
 }
 
-fn list(out: &mut String, items: &[Value], indent: usize) {
+fn list(out: &mut String, items: &[Exact], indent: usize) {
     for item in items {
         let _ = write!(out, "{:indent$}- ", "");
         match item {
-            Value::Array(inner) if !inner.is_empty() => {
+            Exact::List(inner) if !inner.is_empty() => {
                 out.truncate(out.trim_end_matches(' ').len());
                 out.push('\n');
                 list(out, inner, indent + 2);
             }
-            Value::Object(inner) if !inner.is_empty() => mapping(out, inner, indent + 2, true),
+            Exact::Object(inner) if !inner.is_empty() => mapping(out, inner, indent + 2, true),
             other => scalar(out, other, indent),
         }
     }
 }
 
 /// `inline` puts the first key where the writer stands, behind a list's dash.
-fn mapping(out: &mut String, map: &serde_json::Map<String, Value>, indent: usize, mut inline: bool) {
+fn mapping(out: &mut String, map: &IndexMap<String, Exact>, indent: usize, mut inline: bool) {
     for (key, value) in map {
         if !std::mem::take(&mut inline) {
             let _ = write!(out, "{:indent$}", "");
@@ -43,11 +56,11 @@ fn mapping(out: &mut String, map: &serde_json::Map<String, Value>, indent: usize
         }
         out.push(':');
         match value {
-            Value::Array(items) if !items.is_empty() => {
+            Exact::List(items) if !items.is_empty() => {
                 out.push('\n');
                 list(out, items, indent);
             }
-            Value::Object(inner) if !inner.is_empty() => {
+            Exact::Object(inner) if !inner.is_empty() => {
                 out.push('\n');
                 mapping(out, inner, indent + 2, false);
             }
@@ -59,11 +72,11 @@ fn mapping(out: &mut String, map: &serde_json::Map<String, Value>, indent: usize
     }
 }
 
-fn scalar(out: &mut String, value: &Value, indent: usize) {
+fn scalar(out: &mut String, value: &Exact, indent: usize) {
     match value {
-        Value::String(text) if is_plain(text) => out.push_str(text),
-        Value::String(text) if is_block(text) => return block(out, text, indent + 2),
-        Value::String(text) => quoted(out, text),
+        Exact::Text(text) if is_plain(text) => out.push_str(text),
+        Exact::Text(text) if is_block(text) => return block(out, text, indent + 2),
+        Exact::Text(text) => quoted(out, text),
         // Null, booleans, numbers and what is empty are written alike.
         other => {
             let _ = write!(out, "{other}");
@@ -166,6 +179,8 @@ mod tests {
   - []
 ";
         assert_eq!(to_string(&value), expected);
+        let exact = Exact::parse("{\"v\": [12345678901234567890123456.70, 1e400]}").expect("json");
+        assert_eq!(of(&exact).expect("yaml"), "v:\n- 12345678901234567890123456.70\n- 1e400\n");
         assert_eq!(read_back(&value[0]["config"]), value[0]["config"]);
         assert_eq!(read_back(&value[0]["tasks"]), value[0]["tasks"]);
         assert_eq!(read_back(&value[0]["matrix"]), value[0]["matrix"]);

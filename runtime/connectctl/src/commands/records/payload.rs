@@ -5,10 +5,9 @@ use std::sync::Arc;
 use connect_api::{Bytes, Converter, Error, ErrorClass, Role, SchemaAndValue, Settings, Step, Topic, config::Config};
 use connect_converters::{AvroConverter, BareAvro, JsonConfig, JsonConverter};
 use serde::Serialize;
-use serde_json::Value as Json;
 
 use super::super::Context;
-use crate::error::Failure;
+use crate::{error::Failure, exact::Exact};
 
 /// So many bytes in hex are shown to people.
 const HEX: usize = 64;
@@ -53,8 +52,8 @@ pub(crate) struct Payload {
     schema_id: Option<i32>,
     /// How many bytes it has.
     bytes: usize,
-    /// Itself: a tree of Avro and JSON, else a text.
-    value: Json,
+    /// Itself: a tree of Avro and JSON, whose numbers have all their digits, else a text.
+    value: Exact,
     /// Why it could not be decoded.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -67,7 +66,7 @@ impl Payload {
     /// As far as the bytes themselves tell.
     pub(crate) fn plain(bytes: &[u8]) -> Self {
         let length = bytes.len();
-        let made = |format, value: Json, text: String| Self {
+        let made = |format, value: Exact, text: String| Self {
             format,
             schema_id: None,
             bytes: length,
@@ -76,17 +75,17 @@ impl Payload {
             text,
         };
         let Some(text) = std::str::from_utf8(bytes).ok().filter(|t| !t.contains(is_control)) else {
-            return made(Form::Hex, hex(bytes).into(), String::new());
+            return made(Form::Hex, Exact::Text(hex(bytes)), String::new());
         };
-        match serde_json::from_str::<Json>(text) {
-            Ok(tree) if tree.is_object() || tree.is_array() => made(Form::Json, tree, text.to_owned()),
-            _ => made(Form::Text, text.into(), text.to_owned()),
+        match Exact::parse(text) {
+            Ok(tree @ (Exact::Object(_) | Exact::List(_))) => made(Form::Json, tree, text.to_owned()),
+            _ => made(Form::Text, Exact::Text(text.to_owned()), text.to_owned()),
         }
     }
 
     /// As hex, and why it is not what it was said to be.
     fn undecodable(bytes: &[u8], problem: Option<String>) -> Self {
-        let (value, text) = (hex(bytes).into(), String::new());
+        let (value, text) = (Exact::Text(hex(bytes)), String::new());
         Self { format: Form::Hex, schema_id: None, bytes: bytes.len(), value, problem, text }
     }
 
@@ -96,7 +95,7 @@ impl Payload {
     }
 
     /// The tree, or the text.
-    pub(crate) fn value(&self) -> &Json {
+    pub(crate) fn value(&self) -> &Exact {
         &self.value
     }
 
@@ -107,7 +106,7 @@ impl Payload {
 
     /// Leaves fields of an object out.
     pub(crate) fn without(&mut self, fields: &[String]) {
-        let Some(object) = self.value.as_object_mut() else { return };
+        let Exact::Object(object) = &mut self.value else { return };
         let before = object.len();
         object.retain(|key, _| !fields.contains(key));
         if object.len() < before {
@@ -209,11 +208,14 @@ impl<'a> Decoder<'a> {
             (As::Hex, None) => Payload::undecodable(bytes, None),
             (As::String, None) => match std::str::from_utf8(bytes) {
                 // Control characters of a terminal are made visible where it is shown.
-                Ok(text) => plain(Form::Text, text.into(), text.to_owned()),
+                Ok(text) => plain(Form::Text, Exact::Text(text.to_owned()), text.to_owned()),
                 Err(e) => failed(format!("no text: {e}")),
             },
-            (As::Json, None) => match serde_json::from_slice::<Json>(bytes) {
-                Ok(value) => plain(Form::Json, value, String::from_utf8_lossy(bytes).into_owned()),
+            (As::Json, None) => match std::str::from_utf8(bytes) {
+                Ok(text) => match Exact::parse(text) {
+                    Ok(value) => plain(Form::Json, value, text.to_owned()),
+                    Err(e) => failed(format!("no JSON: {e}")),
+                },
                 Err(e) => failed(format!("no JSON: {e}")),
             },
             (As::Avro, None) if schema_id(bytes).is_none() => {
@@ -271,7 +273,7 @@ async fn tree(
     json: &JsonConverter,
     topic: &Topic,
     bytes: &Bytes,
-) -> Result<(Json, String), Error> {
+) -> Result<(Exact, String), Error> {
     let read = loop {
         match avro.deserialize(topic, Some(bytes))? {
             Step::Done(read) => break read,
@@ -281,15 +283,16 @@ async fn tree(
     written(json, topic, read).await
 }
 
-async fn written(json: &JsonConverter, topic: &Topic, read: SchemaAndValue) -> Result<(Json, String), Error> {
+async fn written(json: &JsonConverter, topic: &Topic, read: SchemaAndValue) -> Result<(Exact, String), Error> {
     let written = loop {
         match json.serialize(topic, read.schema.as_ref(), &read.value)? {
             Step::Done(written) => break written.unwrap_or_default(),
             Step::Wait(prepare) => prepare.await?,
         }
     };
-    let value = serde_json::from_slice(&written).unwrap_or(Json::Null);
-    Ok((value, String::from_utf8_lossy(&written).into_owned()))
+    let text = String::from_utf8_lossy(&written).into_owned();
+    let value = Exact::parse(&text).map_err(|e| Error::data("reading it as JSON").caused_by(e))?;
+    Ok((value, text))
 }
 
 /// The topic of a record, for converters' messages.
@@ -341,10 +344,37 @@ mod tests {
         let avro = AvroConverter::reader(registry, Role::Value);
         let bytes = Bytes::from_static(b"\0\0\0\0\x07\x04hi\x2a");
         let (value, text) = tree(&avro, &json().expect("json"), &topic_of("t"), &bytes).await.expect("avro");
-        assert_eq!((value["a"].as_str(), value["n"].as_i64()), (Some("hi"), Some(21)));
+        assert_eq!((value.get("a").and_then(Exact::as_str), value.to_string()), (Some("hi"), text.clone()));
         assert_eq!(text, r#"{"a":"hi","n":21}"#);
         let cut = Bytes::from_static(b"\0\0\0\0\x07\x04h");
         let e = tree(&avro, &json().expect("json"), &topic_of("t"), &cut).await.expect_err("cut off");
         assert_eq!(e.class(), ErrorClass::Data);
+    }
+    #[tokio::test]
+    async fn decimals_keep_their_digits() {
+        let schema = BareAvro::new(
+            r#"{"type":"record","name":"R","fields":[
+            {"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":30,"scale":2}},{"name":"x","type":"int"}]}"#,
+        );
+        // 1234567890123456789012345678 hundredths.
+        let mut bytes = vec![2 * 12];
+        bytes.extend(&1_234_567_890_123_456_789_012_345_678_i128.to_be_bytes()[4..]);
+        bytes.push(0x2a);
+        let read = schema.expect("schema").read(&Bytes::from(bytes.clone())).expect("avro");
+        let (value, text) = written(&json().expect("json"), &topic_of("t"), read).await.expect("json");
+        let digits = "12345678901234567890123456.78";
+        assert_eq!(text, format!(r#"{{"d":{digits},"x":21}}"#));
+        let mut payload = Payload {
+            format: Form::Avro,
+            schema_id: None,
+            bytes: bytes.len(),
+            value,
+            problem: None,
+            text: String::new(),
+        };
+        assert!(serde_json::to_string(&payload).expect("json").contains(&format!("\"d\":{digits},")));
+        assert!(crate::yaml::of(&payload).expect("yaml").contains(&format!("d: {digits}\n")));
+        payload.without(&["x".into()]);
+        assert_eq!(payload.content(), format!("{{\"d\":{digits}}}"));
     }
 }

@@ -143,7 +143,7 @@ pub(crate) fn print(records: &[Shown], output: &Output) -> Result<Written, Failu
                 text.push_str(&page.text);
             }
             Format::Json => text.push_str(&format!("{}\n", serde_json::to_string(record).map_err(failed)?)),
-            Format::Yaml => text.push_str(&crate::yaml::to_string(&serde_json::to_value([record]).map_err(failed)?)),
+            Format::Yaml => text.push_str(&crate::yaml::of(&[record]).map_err(failed)?),
             Format::Name => text.push_str(&format!("{}:{}\n", record.partition, record.offset)),
         }
     }

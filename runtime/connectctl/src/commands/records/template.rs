@@ -128,9 +128,10 @@ mod tests {
 
     #[test]
     fn a_record_is_shown_as_wanted() {
-        let record = shown(Some(b"k"), Some(br#"{"a": {"b": "x"}, "n": 5}"#));
+        let record = shown(Some(b"k"), Some(br#"{"a": {"b": "x"}, "n": 5, "d": 12345678901234567890.10}"#));
         for (template, text) in [
             ("{key}: {value.a.b} {value.n}", "k: x 5\n"),
+            ("{value.d} {value.a}", "12345678901234567890.10 {\"b\":\"x\"}\n"),
             (r"{topic}\t{partition}:{offset}\n", "t\t0:7\n"),
             ("{{{value.none}}} {header.user} {header.no}", "{null} me null\n"),
             ("{time} {timestamp}", "2023-11-14T22:13:20.000Z 1700000000000\n"),

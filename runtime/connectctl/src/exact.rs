@@ -1,0 +1,139 @@
+//! JSON that keeps the digits of numbers as they are written.
+//!
+//! [`serde_json::Value`] has numbers as 64-bit integers or as floats, which round decimals and large integers. Here a number is
+//! its text, as decimals of Avro and numbers of JSON have it.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::{Serialize, de::Error as _};
+use serde_json::{Error, Value, value::RawValue};
+
+/// As deep as [`serde_json`] goes.
+const DEEPEST: usize = 128;
+
+/// A tree of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Exact {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    Text(String),
+    /// An array.
+    List(Vec<Exact>),
+    /// An object; of keys that are there several times, the last counts.
+    Object(IndexMap<String, Exact>),
+}
+
+/// A number's text.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Number(Box<RawValue>);
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Exact {
+    /// Reads JSON.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::of(serde_json::from_str(text)?, DEEPEST)
+    }
+
+    fn of(raw: &RawValue, deeper: usize) -> Result<Self, Error> {
+        let text = raw.get();
+        let inner = |raw| Self::of(raw, deeper.checked_sub(1).ok_or_else(|| Error::custom("it is nested too deep"))?);
+        Ok(match text.as_bytes().first() {
+            Some(b'{') => {
+                let all: IndexMap<String, &RawValue> = serde_json::from_str(text)?;
+                let entries = all.into_iter().map(|(key, raw)| Ok((key, inner(raw)?)));
+                Self::Object(entries.collect::<Result<_, Error>>()?)
+            }
+            Some(b'[') => {
+                let all: Vec<&RawValue> = serde_json::from_str(text)?;
+                Self::List(all.into_iter().map(inner).collect::<Result<_, _>>()?)
+            }
+            Some(b'"') => Self::Text(serde_json::from_str(text)?),
+            Some(b't' | b'f') => Self::Bool(serde_json::from_str(text)?),
+            Some(b'n') => Self::Null,
+            _ => Self::Number(Number(raw.to_owned())),
+        })
+    }
+
+    /// What JSON is made of it.
+    pub fn made(data: &impl Serialize) -> Result<Self, Error> {
+        Self::parse(&serde_json::to_string(data)?)
+    }
+
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// What an object has under this key.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        if let Self::Object(object) = self { object.get(key) } else { None }
+    }
+}
+
+impl From<&Value> for Exact {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            // The text of a number is JSON.
+            Value::Number(number) => {
+                RawValue::from_string(number.to_string()).map_or(Self::Null, |raw| Self::Number(Number(raw)))
+            }
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            Value::Object(map) => {
+                Self::Object(map.iter().map(|(key, value)| (key.clone(), Self::from(value))).collect())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Exact {
+    /// JSON in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stay_as_they_are() {
+        for text in [
+            "12345678901234567890123456.78",
+            r#"{"d":0.10,"n":18446744073709551616,"a":[-1.50,1E400,null,true,"é\n",{}],"o":{"x":"1.0"}}"#,
+        ] {
+            let read = Exact::parse(text).expect(text);
+            assert_eq!(read.to_string(), text);
+            assert_eq!(Exact::made(&read).expect(text), read);
+        }
+        let spaced = Exact::parse(" { \"a\" : [ 1.0 , 2 ] , \"a\" : \"\\u0041\" } ").expect("spaced");
+        assert_eq!(spaced.get("a").and_then(Exact::as_str), Some("A"));
+        assert_eq!(Exact::from(&serde_json::json!({"a": [1, 1.5, null]})).to_string(), r#"{"a":[1,1.5,null]}"#);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in ["", "{", "01", "[1,]", "\"\\ud800\"", "{} x", "nul"] {
+            assert!(Exact::parse(text).is_err(), "{text}");
+        }
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Exact::parse(&nested(100)).is_ok());
+        assert!(Exact::parse(&nested(100_000)).is_err());
+    }
+}
