@@ -115,8 +115,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     }
     // Behind the last records there may be offsets without any.
     say_ends(&ends.0.into_iter().collect::<Vec<_>>(), &args.topic, context);
-    shower.end();
-    Ok(())
+    shower.end()
 }
 
 #[cfg(test)]

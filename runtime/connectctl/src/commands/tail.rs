@@ -74,6 +74,5 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
             written = shower.show(records)?;
         }
     }
-    shower.end();
-    Ok(())
+    shower.end()
 }

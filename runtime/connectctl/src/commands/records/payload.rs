@@ -84,7 +84,7 @@ impl Payload {
     }
 
     /// As hex, and why it is not what it was said to be.
-    fn undecodable(bytes: &[u8], problem: Option<String>) -> Self {
+    pub(super) fn undecodable(bytes: &[u8], problem: Option<String>) -> Self {
         let (value, text) = (Exact::Text(hex(bytes)), String::new());
         Self { format: Form::Hex, schema_id: None, bytes: bytes.len(), value, problem, text }
     }
@@ -92,6 +92,11 @@ impl Payload {
     /// Whether the bytes are not what they were said to be.
     pub(crate) fn is_undecodable(&self) -> bool {
         self.problem.is_some()
+    }
+
+    /// Why they are not.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
     }
 
     /// The tree, or the text.

@@ -68,7 +68,9 @@ pub(crate) struct Shower<'a> {
     pub(crate) shown: u64,
     /// How many of them could not be decoded.
     undecodable: u64,
-    stamps: usize,
+    stamps: u64,
+    /// Stamps that could not be written.
+    lost: u64,
 }
 
 impl Showing {
@@ -81,7 +83,7 @@ impl Showing {
             value_schema: schema(self.value_schema.as_ref(), self.value_format, "value", context).await?,
         };
         let decoder = Decoder::new(context)?;
-        Ok(Shower { showing: self, forms, decoder, context, shown: 0, undecodable: 0, stamps: 0 })
+        Ok(Shower { showing: self, forms, decoder, context, shown: 0, undecodable: 0, stamps: 0, lost: 0 })
     }
 }
 
@@ -121,13 +123,12 @@ impl Shower<'_> {
         for record in &mut records {
             self.undecodable += u64::from(record.is_undecodable());
             if let (Some(folder), Some(value)) = (&self.showing.stamps, &record.value) {
-                match stamps::save(value.value(), folder) {
-                    Ok(count) => self.stamps += count,
-                    // As with what cannot be decoded, the others are shown all the same.
-                    Err(e) => {
-                        self.undecodable += 1;
-                        self.context.output.problem(&format!("record {}:{}: {e}", record.partition, record.offset));
-                    }
+                let saved = stamps::save(value.value(), folder);
+                self.stamps += saved.written;
+                // As with what cannot be decoded, the others are shown all the same.
+                for e in saved.problems {
+                    self.lost += 1;
+                    self.context.output.problem(&format!("record {}:{}: {e}", record.partition, record.offset));
                 }
             }
             if let Some(value) = &mut record.value {
@@ -137,17 +138,29 @@ impl Shower<'_> {
         self.shown += records.len() as u64;
         match &self.showing.template {
             Some(template) => {
-                let text: String = records.iter().map(|record| template.fill(record)).collect();
+                let mut text = String::new();
+                for record in &records {
+                    for (what, problem) in record.problems() {
+                        let (partition, offset) = (record.partition, record.offset);
+                        self.context.output.problem(&format!("record {partition}:{offset}: {what}: {problem}"));
+                    }
+                    // A field of what has none would be null, which others really are.
+                    if !template.wants_fields_of_undecodable(record) {
+                        text.push_str(&template.fill(record));
+                    }
+                }
                 self.context.output.foreign(&text)
             }
             None => print(&records, self.context.output),
         }
     }
 
-    /// Says what was not as expected.
-    pub(crate) fn end(&self) {
-        if let Some(folder) = self.showing.stamps.as_ref().filter(|_| self.context.output.is_table()) {
-            self.context.output.say(&format!("{} stamps written to {}", self.stamps, folder.display()));
+    /// Says what was not as expected. Stamps that could not be written are a failure.
+    pub(crate) fn end(&self) -> Result<(), Failure> {
+        if let Some(folder) = self.showing.stamps.as_ref().filter(|_| self.lost > 0 || self.context.output.is_table()) {
+            let stamps = if self.stamps == 1 { "stamp" } else { "stamps" };
+            let lost = if self.lost > 0 { format!(", {} could not be written", self.lost) } else { String::new() };
+            self.context.output.say(&format!("{} {stamps} written to {}{lost}", self.stamps, folder.display()));
         }
         if self.undecodable > 0 {
             let (n, all) = (self.undecodable, self.shown);
@@ -155,5 +168,6 @@ impl Shower<'_> {
                 .output
                 .say(&format!("warning: {n} of {all} records could not be read as what they were said to be"));
         }
+        if self.lost > 0 { Err(Failure::Reported) } else { Ok(()) }
     }
 }

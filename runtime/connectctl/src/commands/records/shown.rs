@@ -108,6 +108,12 @@ impl Shown {
         [&self.key, &self.value].into_iter().flatten().any(Payload::is_undecodable)
     }
 
+    /// What of key and value is not what it was said to be, and why.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let parts = [("key", &self.key), ("value", &self.value)];
+        parts.into_iter().filter_map(|(what, payload)| Some((what, payload.as_ref()?.problem()?)))
+    }
+
     fn line(&self) -> String {
         let part =
             |payload: &Option<Payload>, none: &str| payload.as_ref().map_or_else(|| none.to_owned(), Payload::bare);

@@ -61,6 +61,16 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Whether fields are wanted of a key or a value that could not be decoded.
+    pub(crate) fn wants_fields_of_undecodable(&self, record: &Shown) -> bool {
+        let undecodable = |payload: &Option<Payload>| payload.as_ref().is_some_and(Payload::is_undecodable);
+        self.0.iter().any(|part| match part {
+            Part::Key(path) => !path.is_empty() && undecodable(&record.key),
+            Part::Value(path) => !path.is_empty() && undecodable(&record.value),
+            _ => false,
+        })
+    }
+
     /// The record, and a line end if there is none.
     pub(crate) fn fill(&self, record: &Shown) -> String {
         let mut out = String::new();
@@ -125,6 +135,17 @@ fn at(payload: Option<&Payload>, path: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::shown::tests::shown, *};
+
+    #[test]
+    fn fields_of_what_could_not_be_decoded_are_told_apart_from_null() {
+        let bytes = connect_api::Bytes::from_static(b"nojson");
+        let mut record = shown(Some(b"k"), None);
+        record.value = Some(Payload::undecodable(&bytes, Some("no JSON".into())));
+        let wants = |text| Template::parse(text).expect("template").wants_fields_of_undecodable(&record);
+        assert!(wants("{key} {value.n}") && !wants("{key.n} {value}"));
+        assert_eq!(record.problems().collect::<Vec<_>>(), [("value", "no JSON")]);
+        assert!(!Template::parse("{value.n}").expect("template").wants_fields_of_undecodable(&shown(None, None)));
+    }
 
     #[test]
     fn a_record_is_shown_as_wanted() {
