@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use connect_api::parse_decimal;
 use indexmap::IndexMap;
 use serde::{Serialize, de::Error as _};
 use serde_json::{Error, Value, value::RawValue};
@@ -34,6 +35,19 @@ pub enum Exact {
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Number(Box<RawValue>);
+
+impl Number {
+    /// The digits.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// As JSON's numbers are; none where those would be another number.
+    fn as_json(&self) -> Option<serde_json::Number> {
+        let number: serde_json::Number = serde_json::from_str(self.text()).ok()?;
+        (parse_decimal(&number.to_string())? == parse_decimal(self.text())?).then_some(number)
+    }
+}
 
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
@@ -70,6 +84,18 @@ impl Exact {
     /// What JSON is made of it.
     pub fn made(data: &impl Serialize) -> Result<Self, Error> {
         Self::parse(&serde_json::to_string(data)?)
+    }
+
+    /// As a tree of [`Value`]s, in which numbers that it would round are texts.
+    pub fn with_texts(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(number) => number.as_json().map_or_else(|| number.text().into(), Value::Number),
+            Self::Text(text) => text.as_str().into(),
+            Self::List(items) => items.iter().map(Self::with_texts).collect(),
+            Self::Object(all) => all.iter().map(|(key, value)| (key.clone(), value.with_texts())).collect(),
+        }
     }
 
     /// The text, if it is one.
@@ -125,6 +151,14 @@ mod tests {
         let spaced = Exact::parse(" { \"a\" : [ 1.0 , 2 ] , \"a\" : \"\\u0041\" } ").expect("spaced");
         assert_eq!(spaced.get("a").and_then(Exact::as_str), Some("A"));
         assert_eq!(Exact::from(&serde_json::json!({"a": [1, 1.5, null]})).to_string(), r#"{"a":[1,1.5,null]}"#);
+    }
+
+    #[test]
+    fn numbers_that_would_be_rounded_become_texts() {
+        let read = Exact::parse(r#"[1, -0.10, 0.1, 18446744073709551616, 12345678901234567.89, 1e400, 1e3]"#);
+        let expected =
+            serde_json::json!([1, -0.1, 0.1, "18446744073709551616", "12345678901234567.89", "1e400", 1000.0]);
+        assert_eq!(read.expect("json").with_texts(), expected);
     }
 
     #[test]

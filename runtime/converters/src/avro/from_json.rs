@@ -28,13 +28,20 @@ use super::{
 pub struct AvroFromJson {
     id: i32,
     node: Arc<Node>,
+    has_decimals: bool,
 }
 
 impl AvroFromJson {
     /// For the schema with this text, which the registry has under that id.
     pub fn new(id: i32, schema: &str) -> Result<Self> {
         apache_avro::Schema::parse_str(schema).map_err(|e| Error::data(format!("parsing an Avro schema: {e}")))?;
-        Ok(Self { id, node: Node::parse(schema)? })
+        let tree: Json = serde_json::from_str(schema).unwrap_or_else(|_| schema.into());
+        Ok(Self { id, node: Node::parse(schema)?, has_decimals: has_decimals(&tree) })
+    }
+
+    /// Whether the schema has decimals, whose digits have to be given as texts where a number of [`Json`] would round them.
+    pub fn has_decimals(&self) -> bool {
+        self.has_decimals
     }
 
     /// Whether a value is a text, so that it needs no quotes around it.
@@ -81,6 +88,16 @@ impl BareAvro {
             return Err(Error::data(format!("there are {} bytes more than the schema describes", input.len())));
         }
         Ok(SchemaAndValue { schema: self.0.schema.clone(), value })
+    }
+}
+
+fn has_decimals(schema: &Json) -> bool {
+    match schema {
+        Json::Object(object) => {
+            object.get("logicalType").is_some_and(|name| name == "decimal") || object.values().any(has_decimals)
+        }
+        Json::Array(items) => items.iter().any(has_decimals),
+        _ => false,
     }
 }
 
@@ -236,6 +253,14 @@ fn binary(node: &Node, json: &Json, out: &mut Vec<u8>) -> Option<Result<()>> {
         if scaled != given {
             return Some(Err(Error::data(format!("{text} has more than {scale} digits behind the point"))));
         }
+        if let Some(precision) = node.props.get("precision").and_then(Json::as_u64)
+            && scaled.digits() > precision
+        {
+            return Some(Err(Error::data(format!(
+                "{text} has {} digits with a scale of {scale}, more than the precision of {precision}",
+                scaled.digits()
+            ))));
+        }
         let Ok(schema) = logical::decimal(i32::try_from(scale).unwrap_or(i32::MAX)).build() else { return None };
         return Some(decimal(&schema, size, &Value::Decimal(Arc::new(scaled)), out));
     }
@@ -298,6 +323,10 @@ mod tests {
             (json!({"data": "%"}), "field data: bytes have to be written in base64"),
             (json!({"level": true}), "field level: it is none of null, double, string"),
             (json!({"price": 1.005}), "field price: 1.005 has more than 2 digits behind the point"),
+            (
+                json!({"price": "12345678.1"}),
+                "field price: 12345678.1 has 10 digits with a scale of 2, more than the precision of 9",
+            ),
         ] {
             let mut value = good();
             for (key, new) in change.as_object().expect("object") {

@@ -7,7 +7,7 @@ use connect_converters::AvroFromJson;
 use serde_json::{Value as Json, value::RawValue};
 
 use super::super::Context;
-use crate::error::Failure;
+use crate::{error::Failure, exact::Exact};
 
 /// What a key or a value is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -121,10 +121,16 @@ impl Coding {
         let subject = format!("{topic}{suffix}");
         let registry = context.registry().await?;
         let latest = SchemaPlace::Subject(subject.clone(), None);
+        let is_latest = place.is_none();
         let place = place.unwrap_or(&latest);
         let failed = |e| registry.failure(e);
         let (id, text) = match place {
-            SchemaPlace::Id(_) | SchemaPlace::Subject(..) => place.found(context).await?,
+            SchemaPlace::Id(_) | SchemaPlace::Subject(..) => place.found(context).await.map_err(|e| match e {
+                Failure::Failed(text) if is_latest => Failure::Failed(format!(
+                    "{text}; --{what}-schema says which one it is: a file, which is registered, or another one of the registry"
+                )),
+                other => other,
+            })?,
             SchemaPlace::File(_) | SchemaPlace::Text(_) => {
                 let text = place.text()?.unwrap_or_default();
                 // What is no schema is told before anybody is asked.
@@ -167,6 +173,9 @@ impl Coding {
                     Ok(json) => json,
                     Err(e) => return Err(format!("it is no JSON, of which Avro could be made: {e}")),
                 };
+                // A decimal is exact also where JSON's numbers are not.
+                let exact = Some(text).filter(|_| avro.has_decimals()).and_then(|text| Exact::parse(text).ok());
+                let json = exact.filter(|_| !avro.is_text()).map_or(json, |exact| exact.with_texts());
                 avro.write(&json).map_err(|e| e.one_line())
             }
         }
@@ -206,6 +215,16 @@ mod tests {
         }
         // A text that looks like a number is a text all the same.
         assert_eq!(&avro("\"string\"").bytes("12").expect("bytes")[..], b"\0\0\0\0\x01\x0412");
+        let decimal = avro(r#"{"type":"bytes","logicalType":"decimal","precision":22,"scale":2}"#);
+        for text in ["12345678901234567890.12", "\"12345678901234567890.12\""] {
+            let bytes = decimal.bytes(text).expect("bytes");
+            assert_eq!(
+                &bytes[6..],
+                &1_234_567_890_123_456_789_012_i128.to_be_bytes()[16 - bytes[6..].len()..],
+                "{text}"
+            );
+        }
+        assert!(decimal.bytes("123456789012345678901.12").is_err_and(|e| e.contains("more than the precision of 22")));
         assert!(avro("\"int\"").bytes("x").is_err_and(|e| e.contains("of which Avro could be made")));
     }
 }

@@ -69,13 +69,25 @@ fn failed(path: &Path, e: &io::Error) -> Option<Failure> {
     Some(Failure::Failed(format!("reading {}: {e}", path.display())))
 }
 
+fn text(bytes: Vec<u8>, place: &str) -> Result<String, Option<Failure>> {
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to() + 1;
+        let text = format!("{place}: it is not UTF-8 at byte {at}; it was not sent, nor what stands behind it");
+        Some(Failure::Failed(text))
+    })
+}
+
 /// No failure is told where nobody waits any more.
 fn lines(path: &Path, sender: &mpsc::Sender<Result<Text, Failure>>) -> Result<(), Option<Failure>> {
     let (name, file) = open(path).map_err(|e| failed(path, &e))?;
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let text = line.map_err(|e| failed(path, &e))?;
-        if !text.is_empty() {
+    for (number, line) in BufReader::new(file).split(b'\n').enumerate() {
+        let mut line = line.map_err(|e| failed(path, &e))?;
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        if !line.is_empty() {
             let place = format!("line {} of {name}", number + 1);
+            let text = text(line, &place)?;
             sender.blocking_send(Ok(Text { place, text })).map_err(|_| None)?;
         }
     }
@@ -84,8 +96,9 @@ fn lines(path: &Path, sender: &mpsc::Sender<Result<Text, Failure>>) -> Result<()
 
 fn whole(path: &Path, sender: &mpsc::Sender<Result<Text, Failure>>) -> Result<(), Option<Failure>> {
     let (place, mut file) = open(path).map_err(|e| failed(path, &e))?;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|e| failed(path, &e))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|e| failed(path, &e))?;
+    let text = text(bytes, &place)?;
     sender.blocking_send(Ok(Text { place, text })).map_err(|_| None)
 }
 
@@ -113,6 +126,15 @@ mod tests {
         assert_eq!(texts, [Text { place: place(1), text: "a".into() }, Text { place: place(3), text: "b c".into() }]);
         let found = all(Source::Whole(vec![path.clone()])).await;
         assert_eq!(found, [Ok(Text { place: path.display().to_string(), text: "a\n\nb c".into() })]);
+        let broken = folder.path().join("broken");
+        std::fs::write(&broken, b"a\r\n\nb\xffc\nd\n").expect("file");
+        let found = all(Source::Lines(vec![broken.clone()])).await;
+        assert_eq!((found.len(), found[0].as_ref().map(|t| t.text.as_str())), (2, Ok("a")));
+        let said = |found: &Result<Text, Failure>| found.as_ref().map_or_else(ToString::to_string, |t| t.text.clone());
+        let expected = format!("line 3 of {}: it is not UTF-8 at byte 2; it was not sent", broken.display());
+        assert!(said(&found[1]).starts_with(&expected), "{found:?}");
+        let found = all(Source::Whole(vec![broken])).await;
+        assert!(said(&found[0]).contains("broken: it is not UTF-8 at byte 6"), "{found:?}");
         let found = all(Source::Lines(vec![path, "/nonexistent".into()])).await;
         assert!(
             found.len() == 3 && found[2].as_ref().is_err_and(|e| e.to_string().contains("/nonexistent")),

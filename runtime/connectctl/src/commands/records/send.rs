@@ -115,13 +115,16 @@ impl Sender {
                 && (BatchRefused::find(e).is_some() || refused_with_others(e))
                 && let Some(alone) = self.together(std::slice::from_ref(record), None).await.pop()
             {
-                *outcome = alone.map_err(|e| match BatchRefused::find(&e) {
-                    Some(_) => Error::data(format!(
-                        "it is larger than max.message.bytes of topic {} allows; raise that",
-                        record.topic
-                    )),
-                    None => e,
-                });
+                *outcome = alone;
+            }
+            if let Err(e) = outcome
+                && is_too_large(e)
+            {
+                let topic = &record.topic;
+                *outcome = Err(Error::data(format!(
+                    "it is larger than max.message.bytes of topic {topic} allows; \
+                     connectctl topics config set {topic} max.message.bytes=BYTES raises that"
+                )));
             }
         }
         outcomes
@@ -171,6 +174,12 @@ impl Sender {
         }
         outcomes
     }
+}
+
+/// Whether Kafka, or librdkafka before it, refused the record for its size. There is no more to say of it than how large it may
+/// be: what connectors can set, this command cannot.
+fn is_too_large(e: &Error) -> bool {
+    BatchRefused::find(e).is_some() || e.exception_class() == "org.apache.kafka.common.errors.RecordTooLargeException"
 }
 
 /// Who sends: the user, and the machine where that is known.
