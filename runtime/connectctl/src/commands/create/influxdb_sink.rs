@@ -35,7 +35,7 @@ pub(super) struct Args {
     topics: Vec<String>,
 
     /// Address of the InfluxDB server.
-    #[arg(long, value_name = "URL", env = "INFLUXDB", hide_env_values = true, value_parser = crate::args::url)]
+    #[arg(long, value_name = "URL", env = "INFLUXDB", hide_env_values = true, value_parser = server)]
     influxdb: reqwest::Url,
 
     /// Database to write to, which must exist.
@@ -70,6 +70,14 @@ pub(super) struct Args {
     wait: Wait,
     #[command(flatten)]
     dry_run: DryRun,
+}
+
+/// The worker gets the address as it is, so that a mere word is rather a slip than a host.
+fn server(text: &str) -> Result<reqwest::Url, String> {
+    if !text.contains("://") {
+        return Err("expected http://HOST:PORT or https://HOST:PORT".into());
+    }
+    crate::args::url(text)
 }
 
 /// What Kafka allows in names, of which KCQL needs no quotes around any.
@@ -169,12 +177,22 @@ impl Args {
         let failed = |e: std::io::Error| Failure::Failed(format!("writing {}: {e}", file.display()));
         let mut text = yaml::to_string(&json!({ "name": self.name }));
         text.push_str(&yaml::to_string(&json!(settings)));
-        let mut out = fs::File::options().write(true).create_new(true).open(file).map_err(failed)?;
+        let mut options = fs::File::options();
+        #[cfg(unix)]
+        if self.password.as_ref().is_some_and(|password| !is_reference(password)) {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        let mut out = options.write(true).create_new(true).open(file).map_err(failed)?;
         out.write_all(text.as_bytes()).map_err(failed)?;
         let shown = file.display().to_string();
         let next = format!("{shown} is written; next: connectctl test {shown}, connectctl apply -f {shown}");
         context.output.result(&json!({ "file": shown }), || vec![self.name.clone()], |_| next)
     }
+}
+
+/// Whether it says where the password is, such as `${env:INFLUX}`, instead of being it.
+fn is_reference(password: &str) -> bool {
+    password.starts_with("${") && password.ends_with('}') && password.matches("${").count() == 1
 }
 
 #[cfg(test)]
@@ -210,9 +228,21 @@ mod tests {
             ),
         ];
         assert_eq!(made.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(), expected);
-        let made = args(&["--influxdb", "h", "-u", "me", "-p", "pw", "-d", "db", "t"]).settings(CLASSES[2]);
+        let made = args(&["--influxdb", "http://h", "-u", "me", "-p", "pw", "-d", "db", "t"]).settings(CLASSES[2]);
         assert_eq!((made["connect.influx.url"].as_str(), made["connect.influx.password"].as_str()), ("http://h", "pw"));
         assert_eq!((made["connect.influx.username"].as_str(), made["connect.influx.db"].as_str()), ("me", "db"));
+    }
+
+    #[test]
+    fn addresses_are_of_http_and_passwords_told_from_references() {
+        assert_eq!(server("https://h:8086").map(|url| url.to_string()).as_deref(), Ok("https://h:8086/"));
+        for wrong in ["nonsense", "h:8086", "ftp://h", "http://", ""] {
+            assert!(server(wrong).is_err(), "{wrong}");
+        }
+        assert!(is_reference("${env:INFLUX}"));
+        for plain in ["hush", "${env:A}x", "x${env:A}", "${env:A}${env:B}"] {
+            assert!(!is_reference(plain), "{plain}");
+        }
     }
 
     #[test]
