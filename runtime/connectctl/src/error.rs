@@ -11,7 +11,11 @@ pub const CODES: &[(u8, &str)] = &[
     (4, "--fail-on: something shown is in a state that was named; doctor: something fails"),
     (5, "--wait: the time was over before what was waited for came"),
     (6, "diff: something differs"),
+    (130, "produce: interrupted with Ctrl-C; what is counted was acknowledged"),
 ];
+
+/// As shells have it of what SIGINT ends.
+pub const INTERRUPTED: u8 = 130;
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +49,9 @@ pub enum Failure {
     /// Something differs, and the command has shown it.
     #[error("something differs")]
     Differs,
+    /// The user had it end early.
+    #[error("interrupted; nothing was sent but what is counted")]
+    Interrupted,
     /// A monitoring plugin's exit code, whose line has been printed.
     #[error("the diagnosis is {0}")]
     Judged(u8),
@@ -65,6 +72,7 @@ impl Failure {
             Self::StateFound => 4,
             Self::TimedOut(_) => 5,
             Self::Differs => 6,
+            Self::Interrupted => INTERRUPTED,
             Self::Judged(code) => *code,
         }
     }
@@ -108,6 +116,7 @@ mod tests {
             Failure::StateFound,
             Failure::TimedOut(String::new()),
             Failure::Differs,
+            Failure::Interrupted,
         ];
         for failure in all {
             assert!(CODES.iter().any(|(code, _)| *code == failure.number()), "{failure:?}");

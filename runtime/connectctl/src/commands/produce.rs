@@ -9,7 +9,7 @@ use std::{
 
 use connect_api::Bytes;
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::{select, signal, sync::watch, time::timeout};
 
 use super::{
     Context,
@@ -20,7 +20,12 @@ use super::{
         send::{Record, Sender},
     },
 };
-use crate::{cluster::Asking, consent::DryRun, error::Failure, output::View};
+use crate::{
+    cluster::Asking,
+    consent::DryRun,
+    error::{Failure, INTERRUPTED},
+    output::View,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -149,10 +154,28 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     };
     let sender = if dry_run { None } else { Some(Sender::new(&asking.kafka, asking.limit)?) };
     let mut done = Done { topic: args.topic.clone(), acknowledged: 0, records: Vec::new(), dry_run };
-    let outcome = args.send(&making, sender.as_ref(), &mut done, context).await;
+    let outcome = args.send(&making, sender.as_ref(), &mut done, interruption(), context).await;
     let names = || done.records.iter().map(|p| format!("{}:{}", p.partition, p.offset)).collect();
     context.output.result(&done, names, |view| text(&done, view))?;
     outcome
+}
+
+/// Becomes true with Ctrl-C. Whoever presses it again does not want to wait for what is under way.
+fn interruption() -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        if signal::ctrl_c().await.is_ok() && sender.send(true).is_ok() && signal::ctrl_c().await.is_ok() {
+            std::process::exit(INTERRUPTED.into());
+        }
+    });
+    receiver
+}
+
+async fn interrupted(stop: &mut watch::Receiver<bool>) {
+    // Nobody is left who could say so.
+    if stop.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn text(done: &Done, _view: View) -> String {
@@ -204,6 +227,7 @@ impl Args {
         making: &Making<'_>,
         sender: Option<&Sender>,
         done: &mut Done,
+        mut stop: watch::Receiver<bool>,
         context: &Context<'_>,
     ) -> Result<(), Failure> {
         if self.tombstone {
@@ -215,7 +239,11 @@ impl Args {
             let mut window = Vec::new();
             let (mut broken, mut bytes) = (None, 0);
             // What is there goes together; who types is not kept waiting.
-            let mut next = texts.recv().await;
+            let mut next = select! {
+                biased;
+                () = interrupted(&mut stop) => return Err(Failure::Interrupted),
+                text = texts.recv() => text,
+            };
             while let Some(text) = next {
                 match text.and_then(|t| making.of(&t).map(|r| (t.place.clone(), r)).map_err(|e| wrong(&t, &e))) {
                     Ok((place, record)) => {
@@ -227,7 +255,7 @@ impl Args {
                         break;
                     }
                 }
-                if window.len() == WINDOW || bytes >= WINDOW_BYTES {
+                if window.len() == WINDOW || bytes >= WINDOW_BYTES || *stop.borrow() {
                     break;
                 }
                 next = match texts.try_recv() {
