@@ -481,6 +481,12 @@ fn the_last_generations_scripts_and_ours_read_each_other() {
     assert_eq!(of(&fresh, "type"), &Avro::Enum(2, "AlarmingEPICS".into()));
     plant.alarms(&["unset", "fresh", "acked"]);
     assert_eq!(plant.names(&["--sort", "name"]), ["channel", "simple"]);
+    // What cannot be decoded is removed by its own key.
+    send(&key("broken", 2), Some(b"hello"));
+    plant.refused(&["unset", "broken"], 1, "--force clears it");
+    assert_eq!(plant.alarms(&["unset", "broken", "--force"]), "broken cleared\n");
+    let last = plant.last("active-alarms");
+    assert_eq!((last.key.as_deref(), last.value), (Some(key("broken", 2).as_slice()), None));
     plant.alarms(&["shelve", "simple", "--for", "1h", "--reason", "why"]);
     let shelf = plant.read("shelved-alarms", THIRD_SHELVED);
     assert!(of(&shelf, "reason") == &text("why") && matches!(of(&shelf, "expiration"), Avro::Union(1, _)), "{shelf:?}");

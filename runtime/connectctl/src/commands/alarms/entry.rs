@@ -46,11 +46,14 @@ pub(super) struct Unread {
     pub(super) name: String,
     /// Why.
     pub(super) why: String,
+    /// Its key as it is, without which it cannot be removed.
+    #[serde(skip)]
+    pub(super) key: Option<Bytes>,
 }
 
 impl std::fmt::Display for Unread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { topic, partition, offset, name, why } = self;
+        let Self { topic, partition, offset, name, why, .. } = self;
         write!(f, "{name}: the record at {topic}:{partition}:{offset} cannot be decoded: {why}")
     }
 }
@@ -74,6 +77,7 @@ impl<'a> Decoder<'a> {
             offset: raw.offset,
             name: raw.key.as_deref().map_or_else(|| "no key".into(), |key| String::from_utf8_lossy(key).into_owned()),
             why,
+            key: raw.key.clone(),
         };
         let (name, part) = match &raw.key {
             None => return Ok(Err(unread("it has no key".into()))),

@@ -246,7 +246,17 @@ async fn clear(writing: &mut Writing<'_, '_>, name: &str, alarms: &Alarms, force
         if !force {
             return Err(Failure::Failed(format!("{e}; --force clears it all the same")));
         }
-        writing.send(Kind::Active, name.as_bytes().to_vec().into(), None).await?;
+        let keys = alarms.unread_keys(Kind::Active, name);
+        if keys.is_empty() {
+            return Err(Failure::Failed(format!("{e}; only retention of the topic removes a record without key")));
+        }
+        for key in keys {
+            writing.send(Kind::Active, key, None).await?;
+        }
+        // What others of its records say, where an alarm has several.
+        if let Some(active) = alarms.get(name).and_then(|known| known.active.as_ref()) {
+            tombstone(writing, name, active).await?;
+        }
         return Ok((outcome("cleared"), None));
     }
     let Some((known, active)) = alarms.get(name).and_then(|known| Some((known, known.active.as_ref()?))) else {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use connect_api::{Value, time};
+use connect_api::{Bytes, Value, time};
 use connect_kafka::RawRecord;
 use connector_alarm::{Alarm, Kind, Priority, RegisteredAlarm, ShelvedAlarm, model::branch};
 use serde::Serialize;
@@ -148,6 +148,12 @@ impl Alarms {
         }
     }
 
+    /// The keys of what this topic says of the alarm and could not be decoded, as they were written.
+    pub(super) fn unread_keys(&self, kind: Kind, name: &str) -> Vec<Bytes> {
+        let about = self.unread.iter().filter(|(of, unread)| *of == kind && unread.name == name);
+        about.filter_map(|(_, unread)| unread.key.clone()).collect()
+    }
+
     /// The names of those that fit, in order.
     pub(super) fn names(&self, fits: impl Fn(&Known) -> bool) -> Vec<String> {
         let found = self.all.iter().filter(|(_, known)| fits(known));
@@ -282,6 +288,29 @@ pub(super) mod tests {
         assert_eq!(take("AckEPICS", message(&[("ack", "NO_ACK")])), Some(State::Active));
         assert_eq!(take("AckEPICS", message(&[("ack", "MAJOR_ACK")])), Some(State::Acknowledged));
         assert_eq!(take("AlarmingEPICS", message(&[("sevr", "NO_ALARM")])), None);
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_found_by_the_alarm_and_removed_by_its_own_key() {
+        let mut alarms = Alarms::default();
+        let unread = |name: &str, key: Option<&'static [u8]>| Unread {
+            topic: "t".into(),
+            partition: 0,
+            offset: 0,
+            name: name.into(),
+            why: "why".into(),
+            key: key.map(Bytes::from_static),
+        };
+        alarms.unread = vec![
+            (Kind::Active, unread("a", Some(b"\0\0\0\0\x07\x02a\x04"))),
+            (Kind::Active, unread("a", Some(b"\0\0\0\0\x07\x02a\x06"))),
+            (Kind::Active, unread("no key", None)),
+            (Kind::Shelved, unread("a", Some(b"a"))),
+        ];
+        let keys = alarms.unread_keys(Kind::Active, "a");
+        assert_eq!(keys, [&b"\0\0\0\0\x07\x02a\x04"[..], b"\0\0\0\0\x07\x02a\x06"]);
+        assert!(alarms.unread_keys(Kind::Active, "no key").is_empty());
+        assert!(alarms.readable(Kind::Active, "a").is_err() && alarms.readable(Kind::Registered, "a").is_ok());
     }
 
     #[test]
