@@ -190,8 +190,10 @@ impl Model {
     }
 
     fn key(&mut self, key: KeyEvent, alarms: &Alarms, now: i64) -> Wish {
-        if key.modifiers.contains(KeyModifiers::CONTROL) && matches!(key.code, KeyCode::Char('c' | 'd')) {
-            return Wish::End;
+        if let KeyCode::Char(letter) = key.code
+            && key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SUPER)
+        {
+            return self.combination(letter.to_ascii_lowercase(), key.modifiers);
         }
         match mem::replace(&mut self.mode, Mode::Browse) {
             Mode::Browse => self.browse(key.code, alarms, now),
@@ -244,6 +246,26 @@ impl Model {
                 }
             },
         }
+    }
+
+    /// What follows from a letter that is pressed with Ctrl or Alt: not what the letter alone does.
+    fn combination(&mut self, letter: char, modifiers: KeyModifiers) -> Wish {
+        if modifiers != KeyModifiers::CONTROL {
+            return Wish::Nothing;
+        }
+        let typed = match &mut self.mode {
+            Mode::Filter => Some(&mut self.filter),
+            Mode::Time(_, text) | Mode::Reason(_, _, text) => Some(text),
+            Mode::Browse | Mode::Detail | Mode::Help => None,
+        };
+        match (letter, typed) {
+            ('c' | 'd', _) => return Wish::End,
+            ('u', Some(text)) => text.clear(),
+            // Some terminals send it for the backspace.
+            ('h', Some(text)) => drop(text.pop()),
+            _ => {}
+        }
+        Wish::Nothing
     }
 
     fn browse(&mut self, code: KeyCode, alarms: &Alarms, now: i64) -> Wish {

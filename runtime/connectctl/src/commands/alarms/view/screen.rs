@@ -130,7 +130,9 @@ fn draw_rows(frame: &mut Frame<'_>, area: Rect, model: &mut Model, rows: &[(&str
     // Only what can be seen is made into cells.
     let chosen = model.table.selected().unwrap_or(0);
     let page = model.page.max(1);
-    let first = (*model.table.offset_mut()).min(chosen).max((chosen + 1).saturating_sub(page)).min(rows.len());
+    let first = (*model.table.offset_mut()).min(chosen).max((chosen + 1).saturating_sub(page));
+    // No room stays empty below while there are rows above, as when the terminal has grown.
+    let first = first.min(rows.len().saturating_sub(page));
     *model.table.offset_mut() = first;
     let shown = &rows[first..rows.len().min(first + page)];
     let made = shown.iter().map(|(name, known)| {
@@ -245,11 +247,15 @@ mod tests {
     }
 
     fn screen(model: &mut Model, alarms: &Alarms, columns: u16) -> Vec<String> {
-        let mut terminal = Terminal::new(TestBackend::new(columns, 8)).expect("terminal");
+        sized(model, alarms, columns, 8)
+    }
+
+    fn sized(model: &mut Model, alarms: &Alarms, columns: u16, rows: u16) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).expect("terminal");
         terminal.draw(|frame| draw(frame, model, alarms, NOW)).expect("drawn");
         let buffer = terminal.backend().buffer().clone();
         let row = |y: u16| (0..columns).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
-        (0..8).map(row).collect()
+        (0..rows).map(row).collect()
     }
 
     fn press(model: &mut Model, alarms: &Alarms, code: KeyCode) -> Wish {
@@ -323,6 +329,55 @@ mod tests {
         press(&mut model, &alarms, KeyCode::Char('z'));
         let wish = press(&mut model, &alarms, KeyCode::Enter);
         assert_eq!(wish, Wish::Shelve(vec!["door".into()], Some(3_600_000), "z".into()));
+    }
+
+    #[test]
+    fn letters_with_ctrl_or_alt_do_not_what_the_letters_do() {
+        let (mut model, alarms) = (Model::new(false), alarms());
+        screen(&mut model, &alarms, 60);
+        let with = |model: &mut Model, letter: char, modifiers: KeyModifiers| {
+            model.take(&Event::Key(KeyEvent::new(KeyCode::Char(letter), modifiers)), &alarms, NOW)
+        };
+        let before = format!("{model:?}");
+        for letter in ['a', 's', 'u', 'q', 'r', 'o', 'h', 'g', 'k', 'j', ' ', '/', '?', '3', 'G'] {
+            for modifiers in [KeyModifiers::CONTROL, KeyModifiers::ALT, KeyModifiers::CONTROL | KeyModifiers::ALT] {
+                assert_eq!(with(&mut model, letter, modifiers), Wish::Nothing, "{letter}");
+                assert_eq!(format!("{model:?}"), before, "{letter}");
+            }
+        }
+        press(&mut model, &alarms, KeyCode::Char('?'));
+        with(&mut model, 'a', KeyModifiers::CONTROL);
+        assert_eq!(model.mode, Mode::Help, "nor does it close anything");
+        press(&mut model, &alarms, KeyCode::Esc);
+        for key in ['/', 'l', 'o', 'w'] {
+            press(&mut model, &alarms, KeyCode::Char(key));
+        }
+        with(&mut model, 'a', KeyModifiers::CONTROL);
+        assert_eq!(model.filter, "low");
+        with(&mut model, 'h', KeyModifiers::CONTROL);
+        assert_eq!(model.filter, "lo");
+        with(&mut model, 'u', KeyModifiers::CONTROL);
+        assert_eq!((model.filter.as_str(), &model.mode), ("", &Mode::Filter));
+        // Capitals are letters.
+        with(&mut model, 'X', KeyModifiers::SHIFT);
+        assert_eq!(model.filter, "X");
+        assert_eq!(with(&mut model, 'c', KeyModifiers::CONTROL), Wish::End);
+    }
+
+    #[test]
+    fn a_terminal_that_grows_shows_the_rows_above() {
+        let (mut model, mut alarms) = (Model::new(false), alarms());
+        let pump = alarms.get("pump").cloned().expect("pump");
+        for number in 10..22 {
+            alarms.all.insert(format!("pump-{number}").into(), pump.clone());
+        }
+        press(&mut model, &alarms, KeyCode::End);
+        let shown = screen(&mut model, &alarms, 60);
+        assert!(shown[2].contains("pump-18") && shown[5].contains("pump-21"), "{shown:?}");
+        let shown = sized(&mut model, &alarms, 60, 30);
+        assert!(shown[2].contains("door") && shown[15].contains("pump-21"), "{shown:?}");
+        let shown = sized(&mut model, &alarms, 60, 10);
+        assert!(shown[2].contains("pump-16") && shown[7].contains("pump-21"), "{shown:?}");
     }
 
     #[test]
