@@ -22,22 +22,30 @@ pub struct Column {
     title: &'static str,
     right: bool,
     optional: bool,
+    /// To how many columns it may be cut before others go.
+    cut: Option<usize>,
 }
 
 impl Column {
     /// A column of texts.
     pub fn text(title: &'static str) -> Self {
-        Self { title, right: false, optional: false }
+        Self { title, right: false, optional: false, cut: None }
     }
 
     /// A column of numbers.
     pub fn number(title: &'static str) -> Self {
-        Self { title, right: true, optional: false }
+        Self { title, right: true, optional: false, cut: None }
     }
 
     /// A column that is left out where the terminal is too narrow.
     pub fn optional(self) -> Self {
         Self { optional: true, ..self }
+    }
+
+    /// A column that is cut where the terminal is too narrow, and does not go: to so many columns before optional ones go,
+    /// and at last further.
+    pub fn cut(self, wanted: usize) -> Self {
+        Self { cut: Some(wanted), ..self }
     }
 }
 
@@ -73,30 +81,40 @@ impl Table {
         }
     }
 
-    /// The text, at most as wide as given: first cells of the first column that are longer than half of that are cut, then
-    /// optional columns go, from the right, then the first column is cut further, then further columns go, and at last the
-    /// last column is cut.
+    /// The text, at most as wide as given: first columns that may be cut are, and cells of the first column that are longer
+    /// than half of that, then optional columns go, from the right, then the first column is cut further, then further
+    /// columns go, and at last the last column is cut.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut longest = usize::MAX;
         let mut widths = self.widths(&shown, longest);
-        if let Some(w) = width.filter(|w| total(&widths) > *w) {
+        if let Some(w) = width.filter(|w| self.needed(&shown, &widths, usize::MAX) > *w) {
             longest = LONG.max(w / 2);
             widths = self.widths(&shown, longest);
         }
-        while width.is_some_and(|w| total(&widths) > w) {
-            if let Some(last) = shown.iter().rposition(|i| self.columns[*i].optional) {
+        while let Some(w) = width {
+            let optional = shown.iter().rposition(|i| self.columns[*i].optional);
+            let wanted = if optional.is_some() { usize::MAX } else { SHORTEST };
+            if self.needed(&shown, &widths, wanted) <= w {
+                break;
+            }
+            if let Some(last) = optional {
                 shown.remove(last);
             } else if longest > SHORTEST {
                 let first = widths.first().copied().unwrap_or_default();
                 longest = longest.min(first).saturating_sub(1).max(SHORTEST);
             } else if shown.len() > MINIMUM {
-                shown.pop();
+                let last = shown.iter().rposition(|i| self.columns[*i].cut.is_none()).filter(|place| *place > 0);
+                shown.remove(last.unwrap_or(shown.len() - 1));
                 longest = usize::MAX;
             } else {
                 break;
             }
             widths = self.widths(&shown, longest);
+        }
+        for place in (0..widths.len()).rev().filter(|place| self.columns[shown[*place]].cut.is_some()) {
+            let over = width.map_or(0, |w| total(&widths).saturating_sub(w));
+            widths[place] = widths[place].min(widths[place].saturating_sub(over).max(SHORTEST));
         }
         if let (Some(w), Some(last)) = (width, widths.len().checked_sub(1)) {
             let others = total(&widths) - widths[last];
@@ -127,6 +145,16 @@ impl Table {
             if place == 0 { widest.min(longest) } else { widest }
         };
         shown.iter().enumerate().map(width).collect()
+    }
+
+    /// How wide they are together where those that may be cut are: to what they want, or to `most` if that is less.
+    fn needed(&self, shown: &[usize], widths: &[usize], most: usize) -> usize {
+        let least = |(column, width): (&usize, &usize)| match self.columns[*column].cut {
+            Some(wanted) => (*width).min(wanted.min(most)),
+            None => *width,
+        };
+        let least: Vec<usize> = shown.iter().zip(widths).map(least).collect();
+        total(&least)
     }
 
     fn line(&self, cells: &[&str], shown: &[usize], widths: &[usize], painted: bool) -> String {
@@ -276,6 +304,32 @@ b             1000
         let text = plain(&t, Some(40));
         assert!(text.lines().all(|l| l.width() <= 40), "{text}");
         assert!(text.contains("\n名前  y\n"), "{text}");
+    }
+
+    #[test]
+    fn a_column_that_may_be_cut_does_not_go() {
+        let columns = [
+            Column::text("NAME"),
+            Column::text("STATE"),
+            Column::text("HOST").optional(),
+            Column::text("USER"),
+            Column::text("MESSAGE").cut(20),
+        ];
+        let mut t = Table::new(columns);
+        t.row(["pump".into(), "active".into(), "127.0.0.1".into(), "alice".into(), "m".repeat(300)]);
+        t.row(["b".into(), "normal".into(), "h".into(), "u".into(), "short".into()]);
+        let row = |width| plain(&t, width).lines().nth(1).map(str::to_owned).unwrap_or_default();
+        assert!(row(None).ends_with(&"m".repeat(300)));
+        assert_eq!(row(Some(80)), format!("pump  active  127.0.0.1  alice  {}…", "m".repeat(47)));
+        assert_eq!(row(Some(52)), format!("pump  active  127.0.0.1  alice  {}…", "m".repeat(19)));
+        assert_eq!(row(Some(51)), format!("pump  active  alice  {}…", "m".repeat(29)), "then optional ones go");
+        assert_eq!(row(Some(33)), format!("pump  active  alice  {}…", "m".repeat(11)));
+        assert_eq!(row(Some(32)), format!("pump  active  {}…", "m".repeat(17)), "then others");
+        for width in 26..100 {
+            let text = plain(&t, Some(width));
+            assert!(text.starts_with("NAME") && text.contains("MESSAGE"), "{width}: {text}");
+            assert!(text.lines().all(|line| line.width() <= width), "{width}: {text}");
+        }
     }
 
     #[test]

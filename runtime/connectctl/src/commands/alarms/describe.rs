@@ -123,7 +123,7 @@ fn table(records: &Records, view: View) -> String {
     if view.wide {
         columns.extend(["TOPIC", "OFFSET"].map(Column::text));
     }
-    columns.push(Column::text("DETAIL"));
+    columns.push(Column::text("DETAIL").cut(24));
     let mut table = Table::new(columns);
     for (kind, entry) in records {
         let (said, written) = (Said::of(*kind, entry), Written::of(&entry.raw));

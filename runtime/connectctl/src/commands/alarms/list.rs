@@ -205,7 +205,7 @@ fn table(rows: &[(&str, &Known)], view: View, now: i64) -> String {
             ["SOURCE", "SEVERITY", "STATUS", "VALUE", "LABELS", "LOCATION", "CATEGORY", "USER", "PRODUCER", "HOST"];
         columns.extend(more.map(Column::text));
     }
-    columns.push(Column::text("MESSAGE").optional());
+    columns.push(Column::text("MESSAGE").cut(20));
     let mut table = Table::new(columns);
     for (name, known) in rows {
         let mut cells = vec![
@@ -298,6 +298,7 @@ pump  active        P2_PROPERTY   2h05m  (latched) pressure is low
         assert!(shown(Sort::Name, None).lines().nth(3).is_some_and(|l| l.starts_with("pump")));
         assert!(shown(Sort::Raised, None).lines().nth(1).is_some_and(|l| l.starts_with("fan")));
         assert!(shown(Sort::State, None).lines().nth(3).is_some_and(|l| l.starts_with("fan")));
+        assert!(shown(Sort::Priority, Some(60)).contains("(latched) pressure…"));
         let narrow = shown(Sort::Priority, Some(45));
         assert!(narrow.lines().all(|line| line.chars().count() <= 45), "{narrow}");
     }
