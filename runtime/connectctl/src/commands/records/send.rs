@@ -1,13 +1,13 @@
 //! Sends records and waits until Kafka has acknowledged each.
 
 use std::{
-    env, fs,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use connect_api::{Bytes, Error};
 use connect_kafka::{BatchRefused, Delivery, Outgoing, Producer, Role, producer_defaults, refused_with_others};
+use connector_alarm::Audit;
 use tokio::time::Instant;
 
 use crate::{error::Failure, places::kafka::Kafka};
@@ -183,14 +183,10 @@ fn is_too_large(e: &Error) -> bool {
 }
 
 /// Who sends: the user, and the machine where that is known.
+/// Who sends: the account and the machine, as the headers of alarms have them.
 pub(crate) fn who() -> String {
-    let set = |name: &str| env::var(name).ok().filter(|text| !text.trim().is_empty());
-    let user = set("USER").or_else(|| set("LOGNAME")).or_else(|| set("USERNAME")).unwrap_or_else(|| "unknown".into());
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| set("HOSTNAME"));
-    match host.as_deref().map(str::trim).filter(|h| !h.is_empty()) {
-        Some(host) => format!("{user}@{host}"),
-        None => user,
-    }
+    let Audit { user, host, .. } = Audit::of_process("connectctl".into(), None);
+    format!("{user}@{host}")
 }
 
 #[cfg(test)]
