@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn accounts_are_found_by_their_ids() {
-        let accounts = "root:x:0:0:root:/root:/bin/sh\n\nbroken\n+nis:x:7:7::/:\nops:x:7:7:Operator:/home/ops:/bin/sh\n";
+        let accounts =
+            "root:x:0:0:root:/root:/bin/sh\n\nbroken\n+nis:x:7:7::/:\nops:x:7:7:Operator:/home/ops:/bin/sh\n";
         assert_eq!(name_of(accounts, 0).as_deref(), Some("root"));
         assert_eq!(name_of(accounts, 7).as_deref(), Some("ops"));
         assert_eq!(name_of(accounts, 1), None);

@@ -68,7 +68,7 @@ impl Topics {
     /// Refuses places that are not in Kafka: other topics and partitions than there are, and offsets outside of a partition.
     /// One without a leader cannot be judged.
     pub(super) async fn check(&self, wanted: &[PartitionOffset]) -> Result<(), Failure> {
-        let all = self.positions.topics(self.limit).await.map_err(|e| self.kafka.failure(e))?;
+        let all = self.all().await?;
         let asked = format!("asked was Kafka at {}", self.kafka.brokers());
         for TopicPartition { topic, partition } in wanted.iter().map(|w| &w.partition) {
             let Some((_, numbers)) = all.iter().find(|(name, _)| **name == **topic) else {
@@ -84,7 +84,7 @@ impl Topics {
             }
         }
         let partitions: Vec<TopicPartition> = wanted.iter().map(|w| w.partition.clone()).collect();
-        let spans = self.positions.known_spans(&partitions, self.limit).await.map_err(|e| self.kafka.failure(e))?;
+        let spans = self.known_spans(&partitions).await?;
         let wrong = wanted.iter().zip(&spans).find_map(|(w, span)| outside(w, span.as_ref()?));
         wrong.map_or(Ok(()), |text| Err(Failure::Failed(text)))
     }
@@ -113,6 +113,8 @@ fn partitions(all: &[(String, Vec<i32>)], wanted: impl Fn(&str) -> bool) -> Vec<
         numbers.iter().map(|n| TopicPartition { topic: name.as_str().into(), partition: *n }).collect()
     };
     wanted.flat_map(of).collect()
+}
+
 /// What is wrong with an offset that is not within its partition; the end is.
 fn outside(wanted: &PartitionOffset, span: &Span) -> Option<String> {
     let Span { partition: TopicPartition { topic, partition }, first, end } = span;

@@ -182,7 +182,6 @@ fn is_too_large(e: &Error) -> bool {
     BatchRefused::find(e).is_some() || e.exception_class() == "org.apache.kafka.common.errors.RecordTooLargeException"
 }
 
-/// Who sends: the user, and the machine where that is known.
 /// Who sends: the account and the machine, as the headers of alarms have them.
 pub(crate) fn who() -> String {
     let Audit { user, host, .. } = Audit::of_process("connectctl".into(), None);
