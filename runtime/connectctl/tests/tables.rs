@@ -229,6 +229,7 @@ async fn a_sink_that_was_stopped_for_its_offsets_runs_again_whatever_came_of_the
 #[tokio::test]
 async fn offsets_are_set_of_a_connector_that_is_there_only() {
     let server = plant().await;
+    answer(&server, "GET", "/connectors/slakc", 404, error(404, "Connector slakc not found")).await;
     let run = ctl(&server.uri(), &["offsets", "set", "slakc", "t:0=1"]).run().await;
     assert_eq!((run.code, run.err.as_str()), (1, "connectctl: connector slakc not found; did you mean slack?\n"));
     answer(&server, "GET", "/", 200, json!({ "version": "4.1.0", "commit": "c", "kafka_cluster_id": null })).await;
