@@ -3,10 +3,12 @@
 //! Each piece is known by the names that the generations have for it. A schema is filled by its fields' names: what it lacks is
 //! told, and what nobody said takes the field's default.
 
+use std::str::FromStr;
+
 use connect_api::{Schema, Struct, Type, Value, json::to_json, logical, time};
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Alarm, RegisteredAlarm, ShelvedAlarm, model::branch};
+use crate::{Alarm, Priority, RegisteredAlarm, ShelvedAlarm, model::branch};
 
 /// What a union is in Connect, by the convention of Confluent's converter.
 const UNION: &str = "io.confluent.connect.avro.Union";
@@ -156,6 +158,17 @@ impl Content {
         };
         let user = if schema.field("user").is_some() { Json::from(user) } else { Json::Null };
         Self::of([(first, end), (second, reason), (&["user"], user)])
+    }
+
+    /// With the priority of what another writer said before, where that is none of ours and the alarm has therefore got the
+    /// lowest.
+    pub fn with_priority_of(mut self, before: &Value) -> Self {
+        let written = before.get("priority").and_then(Value::as_str).filter(|text| Priority::from_str(text).is_err());
+        let member = self.members.iter_mut().find(|m| m.names.iter().any(|name| name == "priority"));
+        if let (Some(written), Some(member)) = (written, member) {
+            member.value = written.into();
+        }
+        self
     }
 
     /// With what another writer said before, and is not said here.

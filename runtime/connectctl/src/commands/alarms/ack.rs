@@ -10,7 +10,7 @@ use super::{
     super::{Context, Outcome, Outcomes},
     entry::Decoder,
     pick::{name, named, not_there},
-    replay::{Replay, warn_unread},
+    replay::{Replay, warn_unread_of},
     set::{Told, tell, tombstone},
     state::Alarms,
     topics::{Topics, Writes},
@@ -45,8 +45,7 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         }
     }
     outcomes.print(context)?;
-    warn_unread(&alarms, context);
-    Ok(())
+    warn_unread_of(&args.names, &alarms, context)
 }
 
 /// Acknowledges one that is active.
@@ -84,7 +83,9 @@ pub(super) async fn one(
                 return Ok((outcome("unchanged"), None));
             }
         };
-        let content = |_: &connect_api::Schema| Content::active(&alarm).with_others(&current.origin.value);
+        let content = |_: &connect_api::Schema| {
+            Content::active(&alarm).with_priority_of(&current.origin.value).with_others(&current.origin.value)
+        };
         let encoded = writing.encode(Kind::Active, alarms, Some(&current.origin), &content).await?;
         let sent = writing.send(Kind::Active, key.clone(), Some(encoded.bytes)).await?;
         let done = (outcome("acknowledged"), encoded.left_out);

@@ -8,7 +8,7 @@ use super::{
     super::Context,
     entry::{Entry, Unread, Written},
     list::{priority_of, shelf_of, span},
-    pick::{name, named, not_there},
+    pick::{is_meant, name, named, not_there},
     replay::Replay,
     said::{Said, who},
     state::Known,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::Failure,
+    names::is_pattern,
     output::View,
     page::Page,
     paint,
@@ -90,6 +91,13 @@ pub(super) async fn describe(args: &DescribeArgs, context: &Context<'_>) -> Resu
         page.text
     };
     context.output.result(&data, || names.clone(), text)?;
+    for (_, one) in &alarms.unread {
+        // Plain names have their records told, the latest among them.
+        if !unread.contains(one) && args.names.iter().any(|written| is_pattern(written) && is_meant(written, &one.name))
+        {
+            unread.push(one.clone());
+        }
+    }
     tell(&unread, context)
 }
 

@@ -49,7 +49,7 @@ pub(super) fn of(name: &str, known: &Known) -> Json {
     if let Some(active) = &known.active {
         let alarm = &active.alarm;
         let active = json!({
-            "priority": active.priority.map(Priority::name), "acknowledged": alarm.acknowledged, "source": alarm.source,
+            "priority": known.priority(), "acknowledged": alarm.acknowledged, "source": alarm.source,
             "severity": alarm.severity, "status": alarm.status, "message": alarm.message, "value": alarm.value,
             "raised": alarm.raised.map(time::rfc3339), "latched": alarm.latched, "labels": alarm.labels,
         });

@@ -54,6 +54,7 @@ pub(super) struct Unread {
 impl std::fmt::Display for Unread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { topic, partition, offset, name, why, .. } = self;
+        let name = if name.is_empty() { "(an empty key)" } else { name };
         write!(f, "{name}: the record at {topic}:{partition}:{offset} cannot be decoded: {why}")
     }
 }

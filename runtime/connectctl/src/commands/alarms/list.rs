@@ -160,9 +160,9 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
-/// The priority; nothing of alarms that have none.
-pub(super) fn priority_of(known: &Known) -> &'static str {
-    known.active.as_ref().map_or("-", |a| a.priority.map_or("-", Priority::name))
+/// The priority, as it is written; nothing of alarms that have none.
+pub(super) fn priority_of(known: &Known) -> &str {
+    known.priority().unwrap_or("-")
 }
 
 /// What a person should read in one line.

@@ -41,6 +41,13 @@ pub(super) fn named(written: &[String], alarms: &Alarms, fits: impl Fn(&Known) -
     matching(written, &known, "alarm", "connectctl alarms list --all shows those that exist")
 }
 
+/// Whether a name or a pattern means this alarm.
+pub(super) fn is_meant(written: &str, name: &str) -> bool {
+    let this = [name.to_owned()];
+    // A pattern that does not match this one is no mistake.
+    matching(&[written.to_owned()], &this, "alarm", "").is_ok_and(|found| found.contains(&this[0]))
+}
+
 /// What to say of an alarm that is not as it has to be, such as active.
 pub(super) fn not_there(what: &str, name: &str, alarms: &Alarms, fits: impl Fn(&Known) -> bool) -> String {
     let known = alarms.names(fits);

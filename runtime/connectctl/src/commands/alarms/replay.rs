@@ -12,10 +12,11 @@ use connector_alarm::Kind;
 use super::{
     super::{Context, dlq::queue::Reading},
     entry::{Decoder, Entry, Unread},
+    pick::is_meant,
     state::Alarms,
     topics::Topics,
 };
-use crate::error::Failure;
+use crate::{error::Failure, names::is_pattern};
 
 /// A topic, and how far it has been read.
 #[derive(Debug, Clone)]
@@ -202,6 +203,18 @@ pub(super) fn warn_unread(alarms: &Alarms, context: &Context<'_>) {
     }
 }
 
+/// Says what could not be decoded; a failure where a pattern may have meant it. Plain names have been told as such.
+pub(super) fn warn_unread_of(written: &[String], alarms: &Alarms, context: &Context<'_>) -> Result<(), Failure> {
+    warn_unread(alarms, context);
+    if is_missed(written, alarms) { Err(Failure::Reported) } else { Ok(()) }
+}
+
+/// Whether a pattern means what could not be decoded.
+fn is_missed(written: &[String], alarms: &Alarms) -> bool {
+    let mut patterns = written.iter().filter(|text| is_pattern(text));
+    patterns.any(|pattern| alarms.unread.iter().any(|(_, unread)| is_meant(pattern, &unread.name)))
+}
+
 /// Says what could not be decoded and is therefore missing in what was shown.
 pub(super) fn tell_unread(alarms: &Alarms, context: &Context<'_>) -> Result<(), Failure> {
     warn_unread(alarms, context);
@@ -213,6 +226,24 @@ mod tests {
     use connect_api::TimestampType;
 
     use super::*;
+
+    #[test]
+    fn a_pattern_means_what_cannot_be_decoded_too() {
+        let unread = |name: &str| Unread {
+            topic: "t".into(),
+            partition: 0,
+            offset: 7,
+            name: name.into(),
+            why: "why".into(),
+            key: None,
+        };
+        let mut alarms = Alarms::default();
+        alarms.unread = vec![(Kind::Active, unread("vac-3")), (Kind::Active, unread(""))];
+        let missed = |text: &str| is_missed(&[text.to_owned()], &alarms);
+        assert!(missed("vac-*") && missed("/3$/"));
+        assert!(!missed("rf-*") && !missed("vac-3"), "a plain name is told as such");
+        assert_eq!(alarms.unread[1].1.to_string(), "(an empty key): the record at t:0:7 cannot be decoded: why");
+    }
 
     #[test]
     fn within_a_partition_the_offset_counts_and_else_the_time() {

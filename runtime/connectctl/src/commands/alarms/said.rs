@@ -4,7 +4,10 @@ use connect_api::time;
 use connector_alarm::{Alarm, Kind, RegisteredAlarm, ShelvedAlarm};
 use serde_json::{Value as Json, json};
 
-use super::entry::{Entry, Written};
+use super::{
+    entry::{Entry, Written},
+    state::written_priority,
+};
 
 /// What a record says: a word, and more about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +33,7 @@ impl Said {
             Kind::Active if acknowledges => said("acknowledged", String::new()),
             Kind::Active => {
                 let alarm = Alarm::from_value(value);
-                let priority = value.get("priority").map(|_| alarm.priority.name()).unwrap_or_default();
+                let priority = written_priority(value).unwrap_or_default();
                 let word = match &alarm {
                     alarm if alarm.cleared => "cleared",
                     alarm if alarm.latched => "latched",
@@ -101,6 +104,7 @@ mod tests {
                 "acknowledged P1_LIFE too hot",
             ),
             (Kind::Active, None, Some(Alarm { cleared: true, ..alarm }.to_value()), "cleared P1_LIFE too hot"),
+            (Kind::Active, None, Some(Value::map([("priority", Value::from("P7"))])), "active P7"),
             (Kind::Active, None, None, "cleared"),
             (Kind::Active, Some("AlarmingEPICS"), Some(message.clone()), "active MAJOR"),
             (Kind::Active, Some("Ack"), Some(message), "acknowledged"),

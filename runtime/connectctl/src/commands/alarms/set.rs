@@ -9,7 +9,7 @@ use connector_alarm::{
 use super::{
     super::{Context, Outcome, Outcomes},
     pick::{label, name, named, priority},
-    replay::{Replay, warn_unread},
+    replay::{Replay, warn_unread, warn_unread_of},
     state::{Active, Alarms, Known},
     topics::{Topics, Writes},
     write::{Writing, alarming},
@@ -192,7 +192,8 @@ async fn raise(
             _ => return Ok((outcome("unchanged"), None)),
         },
     };
-    let left_out = write(writing, name, current, &alarm, alarms).await?;
+    let asked = current.map(|active| Active { priority: args.priority.or(active.priority), ..active.clone() });
+    let left_out = write(writing, name, asked.as_ref(), &alarm, alarms).await?;
     Ok((outcome(done), left_out))
 }
 
@@ -207,6 +208,12 @@ pub(super) async fn write(
     let origin = current.map(|active| &active.origin);
     let make = |_: &connect_api::Schema| {
         let content = Content::active(alarm);
+        // A priority that is none of ours is not made another, unless that is asked for.
+        let kept = |active: &&Active| active.priority.is_none() && active.alarm.priority == alarm.priority;
+        let content = match current.filter(kept) {
+            Some(active) => content.with_priority_of(&active.origin.value),
+            None => content,
+        };
         match origin {
             Some(origin) => content.with_others(&origin.value),
             None => content,
@@ -235,8 +242,7 @@ pub(super) async fn unset(args: &UnsetArgs, context: &Context<'_>) -> Result<(),
         }
     }
     outcomes.print(context)?;
-    warn_unread(&alarms, context);
-    Ok(())
+    warn_unread_of(&args.names, &alarms, context)
 }
 
 async fn clear(writing: &mut Writing<'_, '_>, name: &str, alarms: &Alarms, force: bool) -> Result<Told, Failure> {

@@ -7,7 +7,7 @@ use super::{
     super::{Context, Outcome, Outcomes},
     list::span,
     pick::{name, named},
-    replay::{Replay, warn_unread},
+    replay::{Replay, warn_unread_of},
     set::{Told, tell},
     state::{Alarms, Known},
     topics::{Topics, Writes},
@@ -25,7 +25,7 @@ pub(super) struct ShelveArgs {
     #[command(flatten)]
     end: End,
 
-    /// Why; needed with --forever.
+    /// Why; needed where it is for ever. With it and without an end it is for ever, as --forever says.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
@@ -37,13 +37,13 @@ pub(super) struct ShelveArgs {
 
 /// Until when.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct End {
     /// For so long: 90s, 30m, 2h, 7d.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     time: Option<i64>,
 
-    /// Until then: 2026-12-01T06:00:00Z, or milliseconds since 1970.
+    /// Until then: 2026-12-01T06:00:00Z, or milliseconds since 1970; 0 is no end.
     #[arg(long, visible_alias = "expiration", value_name = "TIME", value_parser = until)]
     until: Option<i64>,
 
@@ -91,6 +91,10 @@ pub(super) fn duration(text: &str) -> Result<i64, String> {
 
 fn until(text: &str) -> Result<i64, String> {
     let text = text.trim();
+    // JLab's scripts say it of what has no end.
+    if text == "0" {
+        return Ok(0);
+    }
     let wrong = || "expected a time as 2026-12-01T06:00:00Z, or milliseconds since 1970".to_owned();
     let ms = time::parse_rfc3339(text).or_else(|| text.parse().ok()).ok_or_else(wrong)?;
     if ms <= time::now_ms() { Err("the time is over already".into()) } else { Ok(ms) }
@@ -100,7 +104,7 @@ impl End {
     /// When it is over; none if never.
     fn at(&self, now: i64) -> Option<i64> {
         let later = self.time.or(self.seconds.map(|seconds| i64::from(seconds) * 1000)).map(|ms| now + ms);
-        later.or(self.until)
+        later.or(self.until.filter(|end| *end > 0))
     }
 }
 
@@ -110,8 +114,13 @@ pub(super) async fn shelve(args: &ShelveArgs, context: &Context<'_>) -> Result<(
         return take_off(&args.names, &args.topics, &args.writes, context).await;
     }
     let reason = args.reason.as_deref().map(str::trim).unwrap_or_default();
-    if args.end.forever && reason.is_empty() {
-        return Err(Failure::Usage("what is on the shelf for ever needs a reason; say --reason TEXT".into()));
+    if args.end.at(time::now_ms()).is_none() && reason.is_empty() {
+        let what = "what is on the shelf for ever needs a reason; say --reason TEXT";
+        return Err(Failure::Usage(if args.end.forever {
+            what.into()
+        } else {
+            format!("{what}, or an end: --for <TIME>, --until <TIME>; --forever is as without an end")
+        }));
     }
     let mut replay = Replay::new(context, &args.topics, &Kind::ALL).await?;
     let alarms = replay.read().await?;
@@ -126,8 +135,7 @@ pub(super) async fn shelve(args: &ShelveArgs, context: &Context<'_>) -> Result<(
         }
     }
     outcomes.print(context)?;
-    warn_unread(&alarms, context);
-    Ok(())
+    warn_unread_of(&args.names, &alarms, context)
 }
 
 /// Puts one on the shelf.
@@ -175,18 +183,17 @@ pub(super) async fn unshelve(args: &UnshelveArgs, context: &Context<'_>) -> Resu
 async fn take_off(names: &[String], topics: &Topics, writes: &Writes, context: &Context<'_>) -> Result<(), Failure> {
     let mut replay = Replay::new(context, topics, &Kind::ALL).await?;
     let alarms = replay.read().await?;
-    let names = named(names, &alarms, |known| known.shelf.is_some()).map_err(Failure::Failed)?;
+    let meant = named(names, &alarms, |known| known.shelf.is_some()).map_err(Failure::Failed)?;
     let mut writing = Writing::new(&replay, writes);
     let mut outcomes = Outcomes::default();
-    for name in &names {
+    for name in &meant {
         let outcome = off(&mut writing, name, &alarms).await;
         if !outcomes.add(context, name, outcome) {
             break;
         }
     }
     outcomes.print(context)?;
-    warn_unread(&alarms, context);
-    Ok(())
+    warn_unread_of(names, &alarms, context)
 }
 
 /// Takes one off the shelf.
@@ -211,6 +218,7 @@ mod tests {
         for wrong in ["", "h", "0h", "2", "-2h", "2w", "2ä"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(until("0"), Ok(0));
         assert!(until("2020-01-01T00:00:00Z").is_err() && until("1").is_err() && until("x").is_err());
         assert!(until("2999-01-01T00:00:00Z").is_ok());
     }

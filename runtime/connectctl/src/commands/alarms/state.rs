@@ -89,6 +89,11 @@ impl Known {
         self.registered.as_ref().is_some_and(|(alarm, _)| alarm.latching)
     }
 
+    /// The priority as it is written, also one that is none of ours; none of alarms that have none.
+    pub(super) fn priority(&self) -> Option<&str> {
+        written_priority(&self.active.as_ref()?.origin.value)
+    }
+
     /// What raises it, by its record or its registration.
     pub(super) fn source(&self) -> &str {
         let active = self.active.as_ref().map(|a| a.alarm.source.as_str()).filter(|s| !s.is_empty());
@@ -101,7 +106,7 @@ impl Known {
         let active = self.active.as_ref().map(|a| {
             let alarm = &a.alarm;
             json!({
-                "priority": a.priority.map(Priority::name), "acknowledged": alarm.acknowledged, "source": alarm.source,
+                "priority": self.priority(), "acknowledged": alarm.acknowledged, "source": alarm.source,
                 "severity": alarm.severity, "status": alarm.status, "message": alarm.message, "value": alarm.value,
                 "raised": time(self.raised()), "latched": alarm.latched, "labels": alarm.labels,
                 "written": Written::of(&a.origin.raw),
@@ -210,6 +215,11 @@ fn active(origin: Origin) -> Option<Active> {
     Some(Active { alarm, priority, origin, ack: None })
 }
 
+/// The priority that a record says, as it says it.
+pub(super) fn written_priority(value: &Value) -> Option<&str> {
+    value.get("priority").and_then(Value::as_str)
+}
+
 /// Whether a message of JLab's last generation has this member with that text.
 fn says(value: &Value, member: &str, text: &str) -> bool {
     let Some(message) = value.get("msg") else { return false };
@@ -288,6 +298,21 @@ pub(super) mod tests {
         assert_eq!(take("AckEPICS", message(&[("ack", "NO_ACK")])), Some(State::Active));
         assert_eq!(take("AckEPICS", message(&[("ack", "MAJOR_ACK")])), Some(State::Acknowledged));
         assert_eq!(take("AlarmingEPICS", message(&[("sevr", "NO_ALARM")])), None);
+    }
+
+    #[test]
+    fn a_priority_that_is_none_of_ours_is_shown_as_it_is_written() {
+        let mut alarms = Alarms::default();
+        let value = Value::map([("priority", Value::from("P7")), ("message", Value::from("odd"))]);
+        alarms.apply(Kind::Active, entry("a", None, 0, Some(value)));
+        let known = alarms.get("a").expect("known");
+        let active = known.active.as_ref().expect("active");
+        assert_eq!((known.priority(), active.priority), (Some("P7"), None));
+        assert_eq!(known.to_json("a", 0)["active"]["priority"], "P7");
+        assert_eq!(super::super::list::priority_of(known), "P7");
+        assert_eq!(super::super::document::of("a", known)["active"]["priority"], "P7");
+        let again = connector_alarm::Content::active(&active.alarm).with_priority_of(&active.origin.value);
+        assert_eq!(again.to_json()["priority"], "P7", "what is acknowledged is not made another");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     super::Context,
     entry::{Entry, Written},
     list::{Sort, sort},
-    pick::{Filter, named},
+    pick::{Filter, is_meant, named},
     replay::Replay,
     said::{Said, who},
     state::{Alarms, Known},
@@ -91,13 +91,7 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
 }
 
 fn is_named(written: &[String], name: &str) -> bool {
-    let this = [name.to_owned()];
-    // Patterns that do not match this one are no mistake.
-    let meant = |text: &String| {
-        crate::names::matching(std::slice::from_ref(text), &this, "alarm", "")
-            .is_ok_and(|found| found.contains(&this[0]))
-    };
-    written.is_empty() || written.iter().any(meant)
+    written.is_empty() || written.iter().any(|text| is_meant(text, name))
 }
 
 fn initial(args: &Args, alarms: &Alarms, context: &Context<'_>) -> Result<Output, Failure> {

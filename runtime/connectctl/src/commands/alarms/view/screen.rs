@@ -140,7 +140,7 @@ fn draw_rows(frame: &mut Frame<'_>, area: Rect, model: &mut Model, rows: &[(&str
         let priority = priority_of(known);
         let mark = if model.marked.contains(*name) { "*" } else { "" };
         let short = if medium { priority } else { priority.get(..2).unwrap_or(priority) };
-        let mut cells = vec![mark.to_owned(), visible(name), short.to_owned(), ago(known.raised(), now)];
+        let mut cells = vec![mark.to_owned(), visible(name), visible(short), ago(known.raised(), now)];
         if wide {
             cells.push(visible(alarm.map_or("", |a| &a.severity)));
             cells.push(visible(known.source()));
