@@ -110,7 +110,8 @@ impl Content {
         let mut labels = alarm.labels.clone();
         // Ours has no fields of their own for these.
         let elsewhere = |names: &[&str]| !names.iter().any(|name| schema.field(name).is_some());
-        if let Some(screen) = details.screen.as_ref().filter(|_| elsewhere(&["edmpath", "edmPath"])) {
+        let screen = details.screen.as_ref().filter(|screen| !screen.is_empty());
+        if let Some(screen) = screen.filter(|_| elsewhere(&["edmpath", "edmPath"])) {
             labels.insert("edmpath".into(), screen.clone());
         }
         if let Some(seconds) = details.longest_shelved.filter(|_| elsewhere(&["maxshelvedduration"])) {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use connect_api::Value;
 use connector_alarm::{Content, Details, Kind, RegisteredAlarm};
 
 use super::{
@@ -153,12 +154,22 @@ pub(super) async fn put(
         }
     };
     let encoded = writing.encode(Kind::Registered, alarms, before.map(|(_, origin)| origin), &make).await?;
+    // What has another place in the schema, or none, is no difference.
+    if before.is_some_and(|(_, origin)| says_the_same(&origin.value, &encoded.value)) {
+        return Ok((outcome("unchanged"), encoded.left_out));
+    }
     let key = match before.and_then(|(_, origin)| origin.raw.key.clone()) {
         Some(key) => key,
         None => writing.key(name, None).await?,
     };
     writing.send(Kind::Registered, key, Some(encoded.bytes)).await?;
     Ok((outcome(if before.is_some() { "changed" } else { "registered" }), encoded.left_out))
+}
+
+/// Whether two values register the same, whatever their schemas are.
+fn says_the_same(one: &Value, other: &Value) -> bool {
+    RegisteredAlarm::from_value(one) == RegisteredAlarm::from_value(other)
+        && Details::from_value(one) == Details::from_value(other)
 }
 
 async fn remove(writing: &mut Writing<'_, '_>, name: &str, known: Option<&Known>) -> Result<Told, Failure> {
@@ -169,4 +180,38 @@ async fn remove(writing: &mut Writing<'_, '_>, name: &str, known: Option<&Known>
     };
     writing.send(Kind::Registered, origin.raw.key.clone().unwrap_or_default(), None).await?;
     Ok((outcome("unregistered"), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_api::Schema;
+    use connect_converters::connect_schema_from_avro;
+    use connector_alarm::{Generation, generations::schema_text};
+
+    use super::*;
+
+    #[test]
+    fn a_definition_that_is_fitted_again_says_the_same() {
+        let alarm = RegisteredAlarm {
+            source: "T:ai0".into(),
+            location: "NL".into(),
+            category: "RF".into(),
+            documentation: "http://docs".into(),
+            ..Default::default()
+        };
+        for screen in ["/x.edl", ""] {
+            let details = Details { screen: Some(screen.into()), ..Default::default() };
+            for generation in Generation::ALL {
+                let schema: Schema =
+                    connect_schema_from_avro(schema_text(Kind::Registered, generation).expect("text")).expect("schema");
+                let fit = |alarm: &RegisteredAlarm| Content::registered(alarm, &details, &schema).fit(&schema);
+                let (written, again) = (fit(&alarm).expect("it fits"), fit(&alarm).expect("it fits"));
+                assert!(says_the_same(&written, &again), "{generation:?}");
+                let other = RegisteredAlarm { location: "INJ".into(), ..alarm.clone() };
+                assert!(!says_the_same(&written, &fit(&other).expect("it fits")), "{generation:?}");
+                let read = RegisteredAlarm::from_value(&written);
+                assert_eq!(read == alarm, generation != Generation::Generic || screen.is_empty(), "{generation:?}");
+            }
+        }
+    }
 }

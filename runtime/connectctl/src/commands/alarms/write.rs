@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connect_api::{Bytes, Converter, Error, Role, Schema, Step, Topic, Value};
+use connect_api::{Bytes, Converter, Error, Role, Schema, Step, Topic, Value, json::from_json};
 use connect_converters::{AvroConverter, connect_schema_from_avro};
 use connect_kafka::{Admin, Role as Client, TopicSpec};
 use connector_alarm::{Audit, Content, Generation, Kind, generations::schema_text};
@@ -27,6 +27,8 @@ pub(super) type Make<'m> = &'m (dyn Fn(&Schema) -> Content + Sync);
 #[derive(Debug, Clone)]
 pub(super) struct Encoded {
     pub(super) bytes: Bytes,
+    /// The value, as a reader will see it.
+    pub(super) value: Value,
     /// What was to be said and has no place in the schema.
     pub(super) left_out: Option<String>,
 }
@@ -150,8 +152,8 @@ impl<'a, 'r> Writing<'a, 'r> {
         let json = own.map_or(alarms.is_json(kind), |origin| origin.form == Form::Json);
         if json {
             let ours = schema_text(kind, Generation::Generic).unwrap_or_default();
-            let bytes = make(&schema(ours)?).to_json().to_string();
-            return Ok(Encoded { bytes: bytes.into(), left_out: None });
+            let tree = make(&schema(ours)?).to_json();
+            return Ok(Encoded { bytes: tree.to_string().into(), value: from_json(&tree), left_out: None });
         }
         let topic = self.topic(kind);
         let (mut second_best, mut problem) = (None, None);
@@ -162,7 +164,7 @@ impl<'a, 'r> Writing<'a, 'r> {
             match content.fit(&schema) {
                 Ok(value) if left_out.is_empty() => {
                     let bytes = self.serialize(&topic, Role::Value, &schema, &value).await?;
-                    return Ok(Encoded { bytes, left_out: None });
+                    return Ok(Encoded { bytes, value, left_out: None });
                 }
                 Ok(value) => drop(second_best.get_or_insert((schema, value, left_out))),
                 Err(why) => drop(problem.get_or_insert((why, schema.name().unwrap_or_default().to_owned()))),
@@ -173,7 +175,7 @@ impl<'a, 'r> Writing<'a, 'r> {
             let name = schema.name().unwrap_or("the schema");
             let left_out =
                 Some(format!("left out, because {name} of subject {topic}-value has no place for it: {left_out}"));
-            return Ok(Encoded { bytes, left_out });
+            return Ok(Encoded { bytes, value, left_out });
         }
         let (why, name) = problem.unwrap_or_default();
         Err(Failure::Failed(format!("it does not fit {name} of subject {topic}-value: {why}")))
