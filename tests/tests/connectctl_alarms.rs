@@ -335,12 +335,23 @@ fn registrations_are_written_described_and_carried_over() {
         }
         assert_eq!(plant.alarms(&[&["export", "-o", format][..], &elsewhere].concat()), exported);
     }
+    // A file with a mistake is not written in part, one that says nothing new is not written at all.
+    let half = "window|T:ai2|NL|RF|http://docs|x.edl\ngate|T:ai3|Bath|RF|http://docs|x.edl\n";
+    let refused = plant.ctl.fed(&["alarms", "register", "--file", "-"], half).expect(1);
+    assert!(refused.err.contains("<stdin>:2: gate: ") && refused.err.contains("Bath is none of"), "{refused:?}");
+    assert!(refused.err.contains("1 of 2 alarms cannot be written, so none was"), "{refused:?}");
+    plant.refused(&["describe", "window"], 1, "not found");
+    let elsewhere = ["--registered-topic", "ours"];
+    for result in ["created: registered", "unchanged"] {
+        let told = plant.ctl.fed(&[&["alarms", "register", "--file", "-"][..], &elsewhere].concat(), definitions);
+        assert_eq!(told.expect(0).out, format!("door {result}\n"));
+    }
     let many: String = (0..1200).map(|n| format!("many-{n}|T:ai{n}|NL|RF|http://docs|x.edl\n")).collect();
     let told = plant.ctl.fed(&["alarms", "import", "-f", "-", "-o", "name"], &many).expect(0);
     assert_eq!(told.out.lines().count(), 1200);
     assert_eq!(plant.names(&["many-*", "--registered"]).len(), 1200);
     let wrong = plant.ctl.fed(&["alarms", "import", "-f", "-"], "name: a\nactive: { prio: P1 }\n").expect(1);
-    assert!(wrong.err.contains("<stdin>:1: active has no prio"), "{wrong:?}");
+    assert!(wrong.err.contains("<stdin>:1: a: active has no prio"), "{wrong:?}");
     assert_eq!(plant.alarms(&["export", "--only", "shelved"]), "");
     assert_eq!(plant.alarms(&["register", "door", "--unset"]), "door unregistered\n");
     assert_eq!(plant.last("registered-alarms").value, None);

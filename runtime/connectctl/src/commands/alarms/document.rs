@@ -12,6 +12,8 @@ use super::{pick::priority, state::Known};
 /// What a document says of one alarm; what it does not mention stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Document {
+    /// Where it is: file and line.
+    pub(super) place: String,
     pub(super) name: String,
     pub(super) active: Option<Alarm>,
     pub(super) shelved: Option<ShelvedAlarm>,
@@ -62,50 +64,59 @@ pub(super) fn of(name: &str, known: &Known) -> Json {
     Json::Object(all)
 }
 
-/// The documents of a text: JSON lines, YAML, or definitions of JLab's console. A mistake is told with its place.
-pub(super) fn read(file: &str, text: &str) -> Result<Vec<Document>, String> {
+/// The documents of a text: JSON lines, YAML, or definitions of JLab's console. All mistakes are told, with place and alarm.
+pub(super) fn read(file: &str, text: &str) -> Result<Vec<Document>, Vec<String>> {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
-    let trees: Vec<(String, Json)> = if first.starts_with('{') && serde_json::from_str::<Json>(first).is_ok() {
+    let trees: Vec<Result<(String, Json), String>> = if first.starts_with('{')
+        && serde_json::from_str::<Json>(first).is_ok()
+    {
         let line = |(number, line): (usize, &str)| {
             let place = format!("{file}:{}", number + 1);
             serde_json::from_str(line).map(|tree| (place.clone(), tree)).map_err(|e| format!("{place}: {e}"))
         };
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        lines.map(line).collect::<Result<_, _>>()?
+        lines.map(line).collect()
     } else if first.contains('|') && !first.ends_with('|') && !first.contains(": ") {
         let lines = text.lines().enumerate().map(|(n, line)| (n, line.trim()));
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         lines
             .map(|(n, line)| {
-                definition(line)
-                    .map(|tree| (format!("{file}:{}", n + 1), tree))
-                    .map_err(|e| format!("{file}:{}: {e}", n + 1))
+                let (place, name) = (format!("{file}:{}", n + 1), line.split('|').next().unwrap_or_default().trim());
+                definition(line).map_err(|e| format!("{place}: {name}: {e}")).map(|tree| (place, tree))
             })
-            .collect::<Result<_, _>>()?
+            .collect()
     } else {
-        let documents = connect_files::read_text("alarms.yaml", text).map_err(|e| format!("{file}: {e}"))?;
+        let documents = connect_files::read_text("alarms.yaml", text).map_err(|e| vec![format!("{file}: {e}")])?;
         let mut all = Vec::new();
         for document in &documents {
             let place = format!("{file}:{}", document.position.line);
             match flatten::json(document, false) {
-                Json::Array(items) => all
-                    .extend(items.into_iter().enumerate().map(|(n, item)| (format!("{place}: item {}", n + 1), item))),
+                Json::Array(items) => all.extend(
+                    items.into_iter().enumerate().map(|(n, item)| Ok((format!("{place}: item {}", n + 1), item))),
+                ),
                 Json::Null => {}
-                tree => all.push((place, tree)),
+                tree => all.push(Ok((place, tree))),
             }
         }
         all
     };
     let mut found: BTreeMap<String, String> = BTreeMap::new();
-    let mut documents = Vec::with_capacity(trees.len());
-    for (place, tree) in trees {
-        let document = document(&tree).map_err(|e| format!("{place}: {e}"))?;
-        if let Some(before) = found.insert(document.name.clone(), place.clone()) {
-            return Err(format!("{place}: {} is there already, at {before}", document.name));
+    let (mut documents, mut mistakes) = (Vec::with_capacity(trees.len()), Vec::new());
+    for tree in trees {
+        let read = tree.and_then(|(place, tree)| {
+            let about = tree.get("name").and_then(Json::as_str).map(|name| format!("{name}: ")).unwrap_or_default();
+            let document = document(&tree).map_err(|e| format!("{place}: {about}{e}"))?;
+            if let Some(before) = found.insert(document.name.clone(), place.clone()) {
+                return Err(format!("{place}: {} is there already, at {before}", document.name));
+            }
+            Ok(Document { place, ..document })
+        });
+        match read {
+            Ok(document) => documents.push(document),
+            Err(mistake) => mistakes.push(mistake),
         }
-        documents.push(document);
     }
-    Ok(documents)
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
 }
 
 /// `NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH`
@@ -242,7 +253,11 @@ mod tests {
 {"name":"door","shelved":{"reason":"broken"}}
 "#;
         let documents = read("a.yaml", YAML).expect("yaml");
-        assert_eq!(documents, read("a.json", lines).expect("json"));
+        let places = |documents: &[Document]| documents.iter().map(|d| d.place.clone()).collect::<Vec<_>>();
+        let mut of_lines = read("a.json", lines).expect("json");
+        assert_eq!(places(&of_lines), ["a.json:1", "a.json:3"]);
+        of_lines.iter_mut().zip(&documents).for_each(|(one, other)| one.place.clone_from(&other.place));
+        assert_eq!(documents, of_lines);
         let pump = &documents[0];
         let active = pump.active.as_ref().expect("active");
         assert_eq!((active.priority, active.value.as_deref()), (Priority::Life, Some("95.50")));
@@ -258,23 +273,26 @@ mod tests {
         assert_eq!((&*alarm.source, &*alarm.category, details.screen.as_deref()), ("T:ai0", "RF", Some("/x.edl")));
         assert_eq!(documents[1].name, "alarm2");
         assert_eq!(
-            read("d", "a|b|c\n"),
-            Err("d:1: expected NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH, found 3 parts".into())
+            read("d", "a|b|c\nok|T:ai0|NL|RF||\nb|c\n"),
+            Err(vec![
+                "d:1: a: expected NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH, found 3 parts".into(),
+                "d:3: b: expected NAME|PV|LOCATION|CATEGORY|DOCURL|EDMPATH, found 2 parts".into(),
+            ])
         );
     }
 
     #[test]
     fn mistakes_are_told_with_their_place() {
         for (text, problem) in [
-            ("name: a\nactive: { priority: P9 }\n", "f:1: P9 is none of the priorities"),
-            ("name: a\nactive: { prioritty: P1 }\n", "f:1: active has no prioritty"),
+            ("name: a\nactive: { priority: P9 }\n", "f:1: a: P9 is none of the priorities"),
+            ("name: a\nactive: { prioritty: P1 }\n", "f:1: a: active has no prioritty"),
             ("active: { priority: P1 }\n", "f:1: it has no name"),
-            ("name: a\nshelved: { expiration: soon }\n", "f:1: shelved.expiration is no time"),
+            ("name: a\nshelved: { expiration: soon }\n", "f:1: a: shelved.expiration is no time"),
             ("name: a\n---\nname: a\n", "is there already, at f:1"),
             ("{\"name\":\"a\"}\n{\n", "f:2: EOF"),
-            ("name: a\nlatching: yes\n", "f:1: the document has no latching"),
+            ("name: a\nlatching: yes\n", "f:1: a: the document has no latching"),
         ] {
-            let told = read("f", text).expect_err(text);
+            let told = read("f", text).expect_err(text).join("\n");
             assert!(told.contains(problem), "{told}");
         }
         assert_eq!(read("f", ""), Ok(Vec::new()));

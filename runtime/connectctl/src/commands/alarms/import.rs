@@ -48,6 +48,12 @@ pub(super) async fn from_file(
     let documents = documents(file)?;
     let mut replay = Replay::new(context, topics, &Kind::ALL).await?;
     let alarms = replay.read().await?;
+    let wrong = mistakes(&documents, &replay, writes, &alarms).await?;
+    if !wrong.is_empty() {
+        wrong.iter().for_each(|mistake| context.output.problem(mistake));
+        let (wrong, all) = (wrong.len(), documents.len());
+        return Err(Failure::Failed(format!("{wrong} of {all} alarms cannot be written, so none was")));
+    }
     let mut writing = Writing::new(&replay, writes);
     let mut outcomes = Outcomes::default();
     writing.gather();
@@ -55,7 +61,7 @@ pub(super) async fn from_file(
         let mut told = Vec::with_capacity(some.len());
         for document in some {
             let first = writing.waiting();
-            let outcome = take(&mut writing, document, &alarms, context).await;
+            let outcome = take(&mut writing, document, &alarms, Some(context)).await;
             told.push((document, outcome, first..writing.waiting()));
         }
         let sent = writing.flush().await;
@@ -83,20 +89,43 @@ fn documents(file: &Path) -> Result<Vec<Document>, Failure> {
         std::fs::read_to_string(file).map(|read| text = read)
     };
     read.map_err(|e| Failure::Failed(format!("{shown}: cannot be read: {e}")))?;
-    document::read(&shown, &text).map_err(Failure::Failed)
+    document::read(&shown, &text).map_err(|mistakes| Failure::Failed(mistakes.join("\n")))
 }
 
-/// Writes what differs; the outcome names what did.
+/// Which of them cannot be written, and why: all of a file is tried before any of it is written.
+async fn mistakes(
+    documents: &[Document],
+    replay: &Replay<'_>,
+    writes: &Writes,
+    alarms: &Alarms,
+) -> Result<Vec<String>, Failure> {
+    let mut trial = Writing::new(replay, writes);
+    trial.dry_run = true;
+    let mut found = Vec::new();
+    for document in documents {
+        match take(&mut trial, document, alarms, None).await {
+            Ok(_) => {}
+            Err(e @ Failure::Unreachable(_)) => return Err(e),
+            Err(e) => found.push(format!("{}: {}: {e}", document.place, document.name)),
+        }
+    }
+    Ok(found)
+}
+
+/// Writes what differs; the outcome names what did. Remarks are said where there is a context.
 async fn take(
     writing: &mut Writing<'_, '_>,
     document: &Document,
     alarms: &Alarms,
-    context: &Context<'_>,
+    context: Option<&Context<'_>>,
 ) -> Result<Outcome, Failure> {
     let (name, dry_run) = (document.name.as_str(), writing.dry_run);
     let mut done: Vec<String> = Vec::new();
     let mut note = |what: Kind, told: Told| {
-        let outcome = tell(told, context);
+        let outcome = match context {
+            Some(context) => tell(told, context),
+            None => told.0,
+        };
         if outcome.result != "unchanged" {
             done.push(what.word().to_owned());
         }
