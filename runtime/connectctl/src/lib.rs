@@ -41,7 +41,7 @@ pub mod yaml;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, error::ContextKind};
 
 use crate::{
     args::{Cli, Command},
@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
         Err(e) if e.use_stderr() && std::env::args().any(|a| a == "--nagios") => {
             return unknown(e.to_string().lines().next().unwrap_or_default());
         }
-        Err(e) => e.exit(),
+        Err(e) => without_environment(e).exit(),
     };
     let output = Output::new(cli.global.output);
     let is_plugin = matches!(&cli.command, Command::Doctor(args) if args.is_nagios());
@@ -75,6 +75,19 @@ pub fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// The usage below an error lists all that was given, and to clap what the environment says is given, too. It reads as if that
+/// were required, so the usage is taken from what clap says without those variables.
+fn without_environment(mut error: clap::Error) -> clap::Error {
+    let bare = Cli::command().mut_args(|arg| arg.env(None::<&str>));
+    if let Err(other) = bare.try_get_matches_from(std::env::args_os())
+        && other.kind() == error.kind()
+        && let Some(usage) = other.get(ContextKind::Usage)
+    {
+        error.insert(ContextKind::Usage, usage.clone());
+    }
+    error
 }
 
 /// Monitoring systems read standard output, and take the exit codes of ordinary failures for states.

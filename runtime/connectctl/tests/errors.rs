@@ -51,7 +51,7 @@ const EVERY: &[&[&str]] = &[
     &["loggers", "set", "root", "INFO"],
     &["info"],
     &["plugins", "x"],
-    &["create", "influxdb-sink", "--influxdb", "h", "t"],
+    &["create", "influxdb-sink", "--influxdb", "http://h", "t"],
 ];
 
 #[tokio::test]
@@ -176,6 +176,10 @@ async fn wrong_usage_has_its_own_exit_code() {
     ] {
         assert_eq!(bare(arguments).run().await.code, 2, "{arguments:?}");
     }
+    // What the environment says is no part of what has to be written.
+    let run = bare(&["pause"]).env("CONNECT_URL", "http://h").env("BOOTSTRAP_SERVERS", "h:1").run().await;
+    assert!(run.code == 2 && run.err.contains("Usage: connectctl pause"), "{run:?}");
+    assert!(!run.err.contains("--url") && !run.err.contains("--bootstrap-servers"), "{run:?}");
     let near = bare(&["statsu"]).run().await;
     assert!(near.err.contains("'status'"), "{near:?}");
     let help = bare(&["--help"]).run().await;
