@@ -118,6 +118,8 @@ fn configured(ctl: &Ctl) {
     assert!(bad.err.contains("retention.ms") && bad.err.contains("soon"), "the broker's words are told: {bad:?}");
     let bad = ctl.run(&["topics", "config", "set", "telemetry", "retention.ms=soon", "--dry-run"]).expect(1);
     assert!(bad.err.contains("soon"), "{bad:?}");
+    let bad = ctl.run(&["topics", "create", "unborn", "-c", "retention.ms=7", "-c", "cleanup.policy=bogus"]).expect(1);
+    assert!(bad.err.contains("unborn: cleanup.policy=bogus: ") && !bad.err.contains("telemetry"), "{bad:?}");
     let typo = ctl.run(&["topics", "config", "set", "telemetry", "retention.sm=1"]).expect(1);
     assert!(typo.err.contains("telemetry has no setting retention.sm; did you mean retention.ms?"), "{typo:?}");
     let unset = ctl.out(&["topics", "config", "unset", "telemetry", "retention.ms"]);

@@ -1,6 +1,6 @@
 //! `connectctl topics create`
 
-use connect_kafka::{Cluster, TopicSpec, TopicState};
+use connect_kafka::{Cluster, Resource, TopicSpec, TopicState};
 
 use super::super::{Context, Outcome, Outcomes};
 use crate::{
@@ -93,13 +93,37 @@ impl Args {
         } else {
             asking.admin.create_topic(&spec).await
         };
-        if !asking.answer(created)? {
+        let created = match asking.answer(created) {
+            Err(Failure::Failed(text)) => return Err(Failure::Failed(self.why(text, cluster, asking).await)),
+            other => other?,
+        };
+        if !created {
             // It was created since the list was made.
             let found = asking.cluster().await?;
             let none = TopicState { name: name.to_owned(), partitions: Vec::new(), problem: None };
             return self.exists(found.topics.iter().find(|t| t.name == name).unwrap_or(&none), context);
         }
         Ok(Outcome { dry_run, ..Outcome::new(name, "created") })
+    }
+
+    /// Why the settings are refused, in the broker's words if it has any. Of a topic that is to be created it only tells that
+    /// something is wrong; of settings of a topic that there is, which and why. None is changed by that.
+    async fn why(&self, refused: String, cluster: &Cluster, asking: &Asking) -> String {
+        let Some(any) = cluster.topics.iter().find(|t| t.problem.is_none()) else { return refused };
+        let of = Resource::Topic(any.name.clone());
+        for (key, value) in &self.settings {
+            let change = [(key.clone(), Some(value.clone()))];
+            if let Err(e) = asking.admin.alter(&of, &change, true, asking.limit).await
+                && e.class() == connect_api::ErrorClass::Fatal
+                && !connect_kafka::not_permitted(&e)
+            {
+                let words = e.message();
+                // What it was asked of is no matter of this topic.
+                let words = words.strip_prefix(&format!("changing settings of {of}: ")).unwrap_or(words);
+                return format!("{key}={value}: {words}");
+            }
+        }
+        refused
     }
 
     fn exists(&self, found: &TopicState, context: &Context<'_>) -> Result<Outcome, Failure> {
