@@ -42,9 +42,15 @@ use crate::{
 
 /// What `alarms` takes.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[group(skip)]
 pub struct Args {
     #[command(subcommand)]
     action: Option<Action>,
+
+    /// Without a command it is the view.
+    #[command(flatten)]
+    view: view::Args,
 }
 
 const LIST: &str = "\
@@ -162,7 +168,7 @@ pub async fn names(client: &Client, places: &Places, timeout: Duration) -> Resul
 /// Runs the action.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let Some(action) = &args.action else {
-        return view::run(&view::Args::plain(), context).await;
+        return view::run(&args.view, context).await;
     };
     match action {
         Action::View(args) => view::run(args, context).await,
