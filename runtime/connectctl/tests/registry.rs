@@ -63,3 +63,22 @@ async fn the_registry_is_the_first_that_is_named() {
     let e = subjects(&contexts, dead).await.expect_err("nobody is there");
     assert!(matches!(&e, Failure::Unreachable(text) if text.contains("http://127.0.0.1:1 (from --registry")), "{e}");
 }
+
+#[tokio::test]
+async fn a_schema_of_a_subject_that_does_not_exist_yet_could_be_its_first_version() {
+    let server = registry().await;
+    let missing = json!({ "error_code": 40401, "message": "Subject 'b-value' not found." });
+    answer(&server, "POST", "/compatibility/subjects/b-value/versions/latest", 404, missing).await;
+    let folder = tempfile::tempdir().expect("folder");
+    let test = async |schema: &str| {
+        let file = folder.path().join("s.avsc");
+        std::fs::write(&file, schema).expect("file");
+        let file = file.to_string_lossy();
+        support::bare(&["--registry", &server.uri(), "registry", "test", "b-value", &file]).run().await
+    };
+    let run = test("{\"type\": \"int\"}").await;
+    let expected = "b-value: there is no such subject yet; it could be registered as the first version\n";
+    assert_eq!((run.code, run.out.as_str()), (0, expected), "{run:?}");
+    let run = test("{\"type\": \"record\", \"name\": \"R\"}").await;
+    assert!(run.code == 1 && run.err.contains("b-value: "), "{run:?}");
+}

@@ -105,6 +105,8 @@ struct Tested {
     subject: String,
     version: String,
     compatible: bool,
+    /// Whether there is no such subject yet, so that there is nothing to be compatible with.
+    first: bool,
     messages: Vec<String>,
 }
 
@@ -114,7 +116,21 @@ impl TestArgs {
         let subject = &self.source.subject;
         let against = (self.version != "all").then_some(self.version.as_str());
         let answer = registry.answer(registry.client.compatible(subject, against, &read.text, read.kind).await)?;
-        let known = registry.answer(registry.client.subjects().await)?.contains(subject);
+        let subjects = registry.answer(registry.client.subjects().await)?;
+        let known = subjects.contains(subject);
+        if !known && matches!(self.version.as_str(), "all" | "latest") {
+            // Against nothing everything is compatible, also what is no schema.
+            if read.kind == "AVRO" {
+                connect_converters::connect_schema_from_avro(&read.text)
+                    .map_err(|e| Failure::Failed(format!("{subject}: {}", e.one_line())))?;
+            }
+            if let Some(near) = crate::check::nearest(subject, subjects.iter().map(String::as_str)) {
+                context.output.say(&format!("subject {subject} not found; did you mean {near}?"));
+            }
+            let (subject, version) = (subject.clone(), self.version.clone());
+            let first = Tested { subject, version, compatible: true, first: true, messages: Vec::new() };
+            return context.output.result(&first, || vec![first.subject.clone()], |view| first.text(view.width));
+        }
         let Some(found) = answer.filter(|_| known) else {
             return Err(if known {
                 Failure::Failed(format!("subject {subject} has no version {}", self.version))
@@ -126,6 +142,7 @@ impl TestArgs {
             subject: subject.clone(),
             version: self.version.clone(),
             compatible: found.is_compatible,
+            first: false,
             messages: found.messages,
         };
         let names = || if tested.compatible { vec![subject.clone()] } else { Vec::new() };
@@ -136,6 +153,12 @@ impl TestArgs {
 
 impl Tested {
     fn text(&self, width: Option<usize>) -> String {
+        if self.first {
+            return format!(
+                "{}: there is no such subject yet; it could be registered as the first version\n",
+                self.subject
+            );
+        }
         let version = match self.version.as_str() {
             "all" => "all versions that count".to_owned(),
             "latest" => "the latest version".to_owned(),
@@ -273,6 +296,7 @@ mod tests {
             subject: "s".into(),
             version: "latest".into(),
             compatible,
+            first: false,
             messages: vec!["field x has no default".into()],
         };
         assert_eq!(tested(true).text(None), "s: compatible with the latest version\n");
