@@ -439,8 +439,8 @@ async fn logs_are_only_advised_where_the_worker_keeps_them() {
 #[tokio::test]
 async fn a_metric_that_is_not_there_is_a_failure_however_it_is_written() {
     let server = worker().await;
-    let page =
-        wiremock::ResponseTemplate::new(200).set_body_raw("up 1\nrecords_total{connector=\"alpha\"} 3\n", "text/plain");
+    let page = wiremock::ResponseTemplate::new(200)
+        .set_body_raw("# TYPE up gauge\nup 1\nrecords_total{connector=\"alpha\"} 3\n", "text/plain");
     wiremock::Mock::given(wiremock::matchers::path("/metrics")).respond_with(page).mount(&server).await;
     for (metric, said) in [
         ("nosuch", "metric nosuch not found; connectctl metrics lists them"),
