@@ -52,7 +52,7 @@ fn created(ctl: &Ctl, reader: &Reader) {
     let wrong = ctl.run(&["topics", "create", "a b"]).expect(2);
     assert!(wrong.err.contains("1 to 249 of the characters"), "{wrong:?}");
     let value = ctl.run(&["topics", "create", "more", "--config", "cleanup.policy=shred"]).expect(1);
-    assert!(value.err.contains("more: creating topic more"), "{value:?}");
+    assert!(value.err.contains("more: cleanup.policy=shred: Invalid value shred"), "{value:?}");
 }
 
 fn listed(ctl: &Ctl, reader: &Reader) {
