@@ -184,7 +184,7 @@ fn brokers(ctl: &Ctl, kafka: &Kafka) {
     assert_eq!(ctl.out(&["brokers", "list", "-o", "name"]), format!("{id}\n"));
     let text = ctl.out(&["brokers", "describe", &id]);
     assert!(text.contains(&format!("broker {id} at {}", kafka.bootstrap())), "{text}");
-    assert!(text.contains("\n  roles         ") && text.contains("\n  version       not told"), "{text}");
+    assert!(text.contains("\n  roles         ") && text.contains("\n  version       4.0 or newer"), "{text}");
     let none = ctl.run(&["brokers", "describe", "77"]).expect(1);
     assert!(
         none.err.contains("broker 77 not found") && none.err.contains(&format!("has the brokers {id}")),

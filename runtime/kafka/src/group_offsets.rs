@@ -32,7 +32,7 @@ use crate::{
     admin::Admin,
     client::Context,
     error::{code_of, kafka_error, not_created},
-    owned::Owned,
+    owned::{Owned, ask, failed},
     settings::{ClientSettings, Role},
 };
 
@@ -234,45 +234,40 @@ impl Request {
         let group = CString::new(group)?;
         let partitions = self.partitions()?;
         let list = partitions.as_ref().map_or(ptr::null(), |p| p.ptr().cast_const());
-        let rk = client.client().native_ptr();
-        // SAFETY: `rk` is the pointer of a client that lives to the end of this function, `group` and `list` do, too,
-        // `list` is null only where librdkafka takes that for all partitions, and is never empty. Each pointer that
-        // comes back goes into an `Owned` with the function that frees its type. Default options are null.
-        let answer = unsafe {
-            let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
-            match self {
-                Self::List => {
-                    let made = c::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), list);
-                    let request = Owned::new(made, c::rd_kafka_ListConsumerGroupOffsets_destroy)?;
-                    c::rd_kafka_ListConsumerGroupOffsets(rk, &mut request.get(), 1, ptr::null(), queue.get());
-                }
-                Self::Alter(_) => {
-                    let made = c::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), list);
-                    let request = Owned::new(made, c::rd_kafka_AlterConsumerGroupOffsets_destroy)?;
-                    c::rd_kafka_AlterConsumerGroupOffsets(rk, &mut request.get(), 1, ptr::null(), queue.get());
-                }
-                Self::Delete(_) => {
-                    let made = c::rd_kafka_DeleteConsumerGroupOffsets_new(group.as_ptr(), list);
-                    let request = Owned::new(made, c::rd_kafka_DeleteConsumerGroupOffsets_destroy)?;
-                    c::rd_kafka_DeleteConsumerGroupOffsets(rk, &mut request.get(), 1, ptr::null(), queue.get());
+        let answer = ask(client.client(), None, |rk, options, queue| {
+            // SAFETY: `group` and `list` live to the end of this function, `list` is null only where librdkafka takes that for
+            // all partitions, and is never empty. Each pointer that comes back goes into an `Owned` with the function that
+            // frees its type. Default options are null. The rest `ask` answers for.
+            unsafe {
+                match self {
+                    Self::List => {
+                        let made = c::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), list);
+                        let request = Owned::new(made, c::rd_kafka_ListConsumerGroupOffsets_destroy)?;
+                        c::rd_kafka_ListConsumerGroupOffsets(rk, &mut request.get(), 1, options, queue);
+                    }
+                    Self::Alter(_) => {
+                        let made = c::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), list);
+                        let request = Owned::new(made, c::rd_kafka_AlterConsumerGroupOffsets_destroy)?;
+                        c::rd_kafka_AlterConsumerGroupOffsets(rk, &mut request.get(), 1, options, queue);
+                    }
+                    Self::Delete(_) => {
+                        let made = c::rd_kafka_DeleteConsumerGroupOffsets_new(group.as_ptr(), list);
+                        let request = Owned::new(made, c::rd_kafka_DeleteConsumerGroupOffsets_destroy)?;
+                        c::rd_kafka_DeleteConsumerGroupOffsets(rk, &mut request.get(), 1, options, queue);
+                    }
                 }
             }
-            Owned::new(c::rd_kafka_queue_poll(queue.get(), -1), c::rd_kafka_event_destroy)?
-        };
+            Ok(())
+        })?;
         self.read(&answer)
     }
 
     fn read(&self, answer: &Owned<c::rd_kafka_event_t>) -> Result<Vec<(TopicPartition, i64)>, KafkaError> {
-        let failed = |code| match Code::from(code) {
-            Code::NoError => Ok(()),
-            code => Err(KafkaError::AdminOp(code)),
-        };
         let mut count = 0;
         // SAFETY: `answer` is an event that lives to the end of this function. Of an event of another kind the result is
         // null, which is looked for. What is read belongs to the event and is copied; the arrays have as many elements
         // as librdkafka says, and names are C strings.
         unsafe {
-            failed(c::rd_kafka_event_error(answer.get()))?;
             let groups = match self {
                 Self::List => match c::rd_kafka_event_ListConsumerGroupOffsets_result(answer.get()) {
                     result if result.is_null() => ptr::null_mut(),

@@ -6,8 +6,7 @@
 #![allow(unsafe_code, reason = "calls of librdkafka that the rdkafka crate lacks")]
 
 use std::{
-    ffi::{CStr, CString, c_char},
-    ptr,
+    ffi::{CString, c_char},
     time::Duration,
 };
 
@@ -18,7 +17,12 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use crate::{admin::Admin, client::Context, error::kafka_error, owned::Owned};
+use crate::{
+    admin::Admin,
+    client::Context,
+    error::kafka_error,
+    owned::{Answer, ask, failed, text},
+};
 
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,13 +81,12 @@ impl Admin {
     }
 }
 
-type Answer<T> = std::result::Result<T, KafkaError>;
-
 fn list(client: &AdminClient<Context>, limit: Duration) -> Answer<Vec<String>> {
     let kind = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS;
-    // SAFETY: the caller's closure only passes on what it is given, which `ask` answers for.
-    let answer = ask(client, kind, limit, |rk, options, queue| unsafe {
-        c::rd_kafka_ListConsumerGroups(rk, options, queue);
+    let answer = ask(client.inner(), Some((kind, limit)), |rk, options, queue| {
+        // SAFETY: the call passes on what `ask` answers for.
+        unsafe { c::rd_kafka_ListConsumerGroups(rk, options, queue) };
+        Ok(())
     })?;
     let mut count = 0;
     // SAFETY: `answer` is an event that lives to the end of this function. Of an event of another kind the result is null,
@@ -112,9 +115,10 @@ fn describe(client: &AdminClient<Context>, names: &[String], limit: Duration) ->
     let names: Vec<CString> = names.iter().map(|name| CString::new(name.as_str())).collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let kind = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-    // SAFETY: `names` and `pointers` live to the end of this function; librdkafka copies them. The rest `ask` answers for.
-    let answer = ask(client, kind, limit, |rk, options, queue| unsafe {
-        c::rd_kafka_DescribeConsumerGroups(rk, pointers.as_mut_ptr(), pointers.len(), options, queue);
+    let answer = ask(client.inner(), Some((kind, limit)), |rk, options, queue| {
+        // SAFETY: `names` and `pointers` live to the end of this function; librdkafka copies them. The rest `ask` answers for.
+        unsafe { c::rd_kafka_DescribeConsumerGroups(rk, pointers.as_mut_ptr(), pointers.len(), options, queue) };
+        Ok(())
     })?;
     let mut count = 0;
     // SAFETY: as in `list`; strings are C strings or null, members are asked for by numbers below their count.
@@ -189,43 +193,5 @@ unsafe fn member(member: *const c::rd_kafka_MemberDescription_t) -> GroupMember 
             instance: text(c::rd_kafka_MemberDescription_group_instance_id(member)).filter(|id| !id.is_empty()),
             partitions: elements.iter().map(partition).collect(),
         }
-    }
-}
-
-/// Sends a request and waits for its answer, which librdkafka gives within the limit in any case.
-fn ask(
-    client: &AdminClient<Context>,
-    kind: c::rd_kafka_admin_op_t,
-    limit: Duration,
-    send: impl FnOnce(*mut c::rd_kafka_t, *const c::rd_kafka_AdminOptions_t, *mut c::rd_kafka_queue_t),
-) -> Answer<Owned<c::rd_kafka_event_t>> {
-    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-    let rk = client.inner().native_ptr();
-    // SAFETY: `rk` is the pointer of a client that lives to the end of this function. Each pointer that comes back goes into
-    // an `Owned` with the function that frees its type; a text for what is wrong with a limit is not asked for.
-    let answer = unsafe {
-        let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
-        let options = Owned::new(c::rd_kafka_AdminOptions_new(rk, kind), c::rd_kafka_AdminOptions_destroy)?;
-        failed(c::rd_kafka_AdminOptions_set_request_timeout(options.get(), limit, ptr::null_mut(), 0))?;
-        send(rk, options.get(), queue.get());
-        Owned::new(c::rd_kafka_queue_poll(queue.get(), -1), c::rd_kafka_event_destroy)?
-    };
-    // SAFETY: `answer` is an event.
-    failed(unsafe { c::rd_kafka_event_error(answer.get()) })?;
-    Ok(answer)
-}
-
-/// # Safety
-///
-/// Unless null, the pointer must be that of a C string that lives during the call.
-unsafe fn text(pointer: *const c_char) -> Option<String> {
-    // SAFETY: by the contract of this function.
-    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
-}
-
-fn failed(code: c::rd_kafka_resp_err_t) -> Answer<()> {
-    match Code::from(code) {
-        Code::NoError => Ok(()),
-        code => Err(KafkaError::AdminOp(code)),
     }
 }

@@ -66,3 +66,4 @@ pub use resource::{Resource, ResourceSetting};
 pub use seat::Seat;
 pub use settings::{ClientSettings, Role, translate};
 pub use stretch::stretch;
+pub use version::version_told_by;

@@ -5,11 +5,7 @@
 //! what librdkafka hands out is held by `Owned`, what it is given is copied during the call, and answers are copied.
 #![allow(unsafe_code, reason = "calls of librdkafka that the rdkafka crate lacks")]
 
-use std::{
-    ffi::{CStr, CString, c_char},
-    ptr,
-    time::Duration,
-};
+use std::{ffi::CString, ptr, time::Duration};
 
 use connect_api::{Error, ErrorClass, Result};
 use rdkafka::{
@@ -18,7 +14,12 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use crate::{admin::Admin, client::Context, error::kafka_error, owned::Owned};
+use crate::{
+    admin::Admin,
+    client::Context,
+    error::kafka_error,
+    owned::{Answer, Owned, ask, failed, text},
+};
 
 /// What has settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +172,7 @@ fn send(
     changes: &[(String, Option<String>)],
     validate: bool,
     limit: Duration,
-) -> std::result::Result<Option<(Code, String)>, KafkaError> {
+) -> Answer<Option<(Code, String)>> {
     let (kind, name) = match resource {
         Resource::Topic(name) => (c::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, CString::new(name.as_str())?),
         Resource::Broker(id) => (c::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_BROKER, CString::new(id.to_string())?),
@@ -180,38 +181,34 @@ fn send(
     for (key, value) in changes {
         texts.push((CString::new(key.as_str())?, value.as_deref().map(CString::new).transpose()?));
     }
-    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-    let rk = client.inner().native_ptr();
-    // SAFETY: `rk` is the pointer of a client that lives to the end of this function, `name` and `texts` do, too, and are
-    // copied by librdkafka. Each pointer that comes back goes into an `Owned` with the function that frees its type; texts
-    // for what is wrong with options are not asked for. The array has one element, which the call does not keep.
-    let answer = unsafe {
-        let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
-        let made = c::rd_kafka_AdminOptions_new(rk, c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS);
-        let options = Owned::new(made, c::rd_kafka_AdminOptions_destroy)?;
-        failed(c::rd_kafka_AdminOptions_set_request_timeout(options.get(), limit, ptr::null_mut(), 0))?;
-        failed(c::rd_kafka_AdminOptions_set_validate_only(options.get(), validate.into(), ptr::null_mut(), 0))?;
-        let made = c::rd_kafka_ConfigResource_new(kind, name.as_ptr());
-        let wanted = Owned::new(made, c::rd_kafka_ConfigResource_destroy)?;
-        for (key, value) in &texts {
-            let (kind, value) = match value {
-                Some(value) => (c::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, value.as_ptr()),
-                None => (c::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE, ptr::null()),
-            };
-            let error = c::rd_kafka_ConfigResource_add_incremental_config(wanted.get(), key.as_ptr(), kind, value);
-            if let Ok(error) = Owned::new(error, c::rd_kafka_error_destroy) {
-                failed(c::rd_kafka_error_code(error.get()))?;
+    let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS;
+    let answer = ask(client.inner(), Some((operation, limit)), |rk, options, queue| {
+        // SAFETY: `name` and `texts` live to the end of this function and are copied by librdkafka. Each pointer that comes
+        // back goes into an `Owned` with the function that frees its type; texts for what is wrong with options are not asked
+        // for. The array has one element, which the call does not keep. The rest `ask` answers for.
+        unsafe {
+            failed(c::rd_kafka_AdminOptions_set_validate_only(options, validate.into(), ptr::null_mut(), 0))?;
+            let made = c::rd_kafka_ConfigResource_new(kind, name.as_ptr());
+            let wanted = Owned::new(made, c::rd_kafka_ConfigResource_destroy)?;
+            for (key, value) in &texts {
+                let (kind, value) = match value {
+                    Some(value) => (c::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, value.as_ptr()),
+                    None => (c::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_DELETE, ptr::null()),
+                };
+                let error = c::rd_kafka_ConfigResource_add_incremental_config(wanted.get(), key.as_ptr(), kind, value);
+                if let Ok(error) = Owned::new(error, c::rd_kafka_error_destroy) {
+                    failed(c::rd_kafka_error_code(error.get()))?;
+                }
             }
+            c::rd_kafka_IncrementalAlterConfigs(rk, &mut wanted.get(), 1, options, queue);
         }
-        c::rd_kafka_IncrementalAlterConfigs(rk, &mut wanted.get(), 1, options.get(), queue.get());
-        Owned::new(c::rd_kafka_queue_poll(queue.get(), -1), c::rd_kafka_event_destroy)?
-    };
+        Ok(())
+    })?;
     let mut count = 0;
     // SAFETY: `answer` is an event that lives to the end of this function. Of an event of another kind the result is null,
     // which is looked for. What is read belongs to the event and is copied; the array has as many elements as librdkafka
     // says.
     unsafe {
-        failed(c::rd_kafka_event_error(answer.get()))?;
         let result = c::rd_kafka_event_IncrementalAlterConfigs_result(answer.get());
         if result.is_null() {
             return Err(KafkaError::AdminOp(Code::BadMessage));
@@ -223,25 +220,11 @@ fn send(
         let code = c::rd_kafka_ConfigResource_error(*resources);
         Ok(match Code::from(code) {
             Code::NoError => None,
-            code => Some((code, text(c::rd_kafka_ConfigResource_error_string(*resources)))),
+            code => {
+                let why = text(c::rd_kafka_ConfigResource_error_string(*resources));
+                let why = why.unwrap_or_else(|| "the broker does not say why".into());
+                Some((code, why.trim_end_matches('.').to_owned()))
+            }
         })
-    }
-}
-
-/// # Safety
-///
-/// Unless null, the pointer must be that of a C string that lives during the call.
-unsafe fn text(pointer: *const c_char) -> String {
-    if pointer.is_null() {
-        return "the broker does not say why".into();
-    }
-    // SAFETY: by the contract of this function.
-    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().trim_end_matches('.').to_owned()
-}
-
-fn failed(code: c::rd_kafka_resp_err_t) -> std::result::Result<(), KafkaError> {
-    match Code::from(code) {
-        Code::NoError => Ok(()),
-        code => Err(KafkaError::AdminOp(code)),
     }
 }

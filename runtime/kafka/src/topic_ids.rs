@@ -8,7 +8,6 @@
 use std::{
     collections::BTreeMap,
     ffi::{CStr, CString, c_char},
-    ptr,
     sync::Arc,
     time::Duration,
 };
@@ -20,52 +19,43 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use crate::{client::Context, owned::Owned};
+use crate::{
+    client::Context,
+    owned::{Answer, Owned, ask},
+};
 
 /// Asks for the ids of these topics. Those that do not exist, and those of brokers that give none, are left out. Blocks.
 pub(crate) fn topic_ids(
     client: &BaseConsumer<Context>,
     topics: &[Topic],
     limit: Duration,
-) -> Result<BTreeMap<Topic, Arc<str>>, KafkaError> {
+) -> Answer<BTreeMap<Topic, Arc<str>>> {
     if topics.is_empty() {
         return Ok(BTreeMap::new());
     }
     let names: Vec<CString> = topics.iter().map(|topic| CString::new(&**topic)).collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
-    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-    let rk = client.client().native_ptr();
-    // SAFETY: `rk` is the pointer of a client that lives to the end of this function, as `names` do, which librdkafka
-    // copies. Each pointer that comes back goes into an `Owned` with the function that frees its type; a text for what is
-    // wrong with a limit is not asked for.
-    let answer = unsafe {
-        let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
-        let made = c::rd_kafka_AdminOptions_new(rk, c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-        let options = Owned::new(made, c::rd_kafka_AdminOptions_destroy)?;
-        failed(c::rd_kafka_AdminOptions_set_request_timeout(options.get(), limit, ptr::null_mut(), 0))?;
-        let made = c::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        let wanted = Owned::new(made, c::rd_kafka_TopicCollection_destroy)?;
-        c::rd_kafka_DescribeTopics(rk, wanted.get(), options.get(), queue.get());
-        Owned::new(c::rd_kafka_queue_poll(queue.get(), -1), c::rd_kafka_event_destroy)?
-    };
+    let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    let answer = ask(client.client(), Some((operation, limit)), |rk, options, queue| {
+        // SAFETY: `names` and `pointers` live to the end of this function; librdkafka copies them. The pointer that comes back
+        // goes into an `Owned` with the function that frees its type. The rest `ask` answers for.
+        unsafe {
+            let made = c::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+            let wanted = Owned::new(made, c::rd_kafka_TopicCollection_destroy)?;
+            c::rd_kafka_DescribeTopics(rk, wanted.get(), options, queue);
+        }
+        Ok(())
+    })?;
     read(&answer)
 }
 
-fn failed(code: c::rd_kafka_resp_err_t) -> Result<(), KafkaError> {
-    match Code::from(code) {
-        Code::NoError => Ok(()),
-        code => Err(KafkaError::AdminOp(code)),
-    }
-}
-
-fn read(answer: &Owned<c::rd_kafka_event_t>) -> Result<BTreeMap<Topic, Arc<str>>, KafkaError> {
+fn read(answer: &Owned<c::rd_kafka_event_t>) -> Answer<BTreeMap<Topic, Arc<str>>> {
     let mut all = BTreeMap::new();
     let mut count = 0;
     // SAFETY: `answer` is an event that lives to the end of this function. Of an event of another kind the result is null,
     // which is looked for. What is read belongs to the event and is copied; the array has as many elements as librdkafka
     // says, and names are C strings.
     unsafe {
-        failed(c::rd_kafka_event_error(answer.get()))?;
         let result = c::rd_kafka_event_DescribeTopics_result(answer.get());
         if result.is_null() {
             return Err(KafkaError::AdminOp(Code::BadMessage));

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use connect_api::{Error, Result};
-use rdkafka::{
-    admin::{AdminOptions, ResourceSpecifier},
-    error::KafkaError,
-};
+use connect_api::Result;
 
-use crate::{admin::Admin, error::kafka_error};
+use crate::{
+    admin::Admin,
+    resource::{Resource, ResourceSetting},
+};
 
 impl Admin {
     /// What a broker's settings say of its version, in words; `None` where they say nothing.
@@ -16,18 +15,16 @@ impl Admin {
     /// Kafka's protocol has no request for it. Brokers before 4.0 have `inter.broker.protocol.version`, whose default is the
     /// newest that they know; 4.0 removed it.
     pub async fn version(&self, broker: i32, limit: Duration) -> Result<Option<String>> {
-        let options = AdminOptions::new().request_timeout(Some(limit));
-        let results = self.client().describe_configs([&ResourceSpecifier::Broker(broker)], &options).await;
-        let doing = || format!("describing the settings of broker {broker}");
-        let results = results.map_err(|e| kafka_error(doing(), e))?;
-        let found = match results.into_iter().next() {
-            Some(Ok(found)) => found,
-            Some(Err(code)) => return Err(kafka_error(doing(), KafkaError::AdminOp(code))),
-            None => return Err(Error::retriable(doing())),
-        };
-        let setting = |key: &str| found.get(key).and_then(|entry| entry.value.clone());
-        Ok(version_of(setting("inter.broker.protocol.version").as_deref(), setting("process.roles").as_deref()))
+        let all = self.settings(&[Resource::Broker(broker)], limit).await?;
+        let found = all.into_iter().next().transpose()?.unwrap_or_default();
+        Ok(version_told_by(&found))
     }
+}
+
+/// As [`Admin::version`], of settings that are there already.
+pub fn version_told_by(settings: &[ResourceSetting]) -> Option<String> {
+    let setting = |key: &str| settings.iter().find(|s| s.key == key)?.value.as_deref();
+    version_of(setting("inter.broker.protocol.version"), setting("process.roles"))
 }
 
 /// `roles` is a setting that every broker without ZooKeeper has.

@@ -36,8 +36,8 @@ enum Action {
     List(show::ListArgs),
     /// Show what is known of brokers: address, roles, version, and the settings that were made.
     ///
-    /// Brokers do not tell their version to clients. Those before Kafka 4 have inter.broker.protocol.version, which is that of
-    /// the oldest broker as a rule.
+    /// Brokers do not tell their version to clients; it is told as far as their settings show it. Those before Kafka 4 have
+    /// inter.broker.protocol.version, which is that of the oldest broker as a rule.
     Describe(show::DescribeArgs),
     /// Show or change settings of brokers.
     Config(ConfigArgs),

@@ -1,7 +1,7 @@
 //! `connectctl brokers list` and `describe`
 
 use connect_api::ErrorClass;
-use connect_kafka::{Cluster, ResourceSetting, resource::Origin};
+use connect_kafka::{Cluster, ResourceSetting, resource::Origin, version_told_by};
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -116,7 +116,7 @@ struct Described {
     rack: Option<String>,
     /// Null where the broker has no such setting, as with ZooKeeper.
     roles: Option<String>,
-    /// What it says of its version, which those from Kafka 4 on do not.
+    /// What its settings say of its version.
     version: Option<String>,
     /// Settings that were made; null where the principal may not see them. Null values are secrets.
     settings: Option<IndexMap<String, Option<String>>>,
@@ -134,7 +134,7 @@ impl Described {
             cluster,
             rack: value("broker.rack"),
             roles: value("process.roles"),
-            version: value("inter.broker.protocol.version"),
+            version: settings.and_then(version_told_by),
             settings: settings.map(made),
         }
     }
@@ -154,7 +154,7 @@ impl Described {
         if let Some(rack) = &self.rack {
             page.entry("rack", rack);
         }
-        page.entry("version", self.version.as_deref().unwrap_or("not told, as by all from Kafka 4 on"));
+        page.entry("version", self.version.as_deref().unwrap_or("not told"));
         page.entry("partitions", &format!("leads {leads}, has {has}, {out_of_sync} of them out of sync"));
         match &self.settings {
             None => page.entry("settings", "not known: the broker does not tell, or you may not see them"),
@@ -242,7 +242,7 @@ broker 1 at kafka:9092
   cluster       abc
   controller    it takes requests for it
   rack          r1
-  version       not told, as by all from Kafka 4 on
+  version       not told
   partitions    leads 2, has 2, 0 of them out of sync
   setting       broker.rack = r1
   setting       ssl.key.password = [hidden]
