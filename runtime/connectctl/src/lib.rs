@@ -6,6 +6,7 @@
 //! - [`args`] is the grammar; [`commands`] has a file per command
 //! - [`places`] says where worker, Kafka and registry are; [`client`] is the REST API with typed methods
 //! - [`cluster`] asks Kafka itself; [`resources`]: settings of its topics and brokers
+//! - [`reading`] reads Kafka beside everybody else; [`cluster`] and [`resources`] administer it
 //! - [`names`], [`watch`], [`wait`], [`fail_on`], [`consent`]: what several commands take
 //! - [`changes`]: how settings differ; [`document`]: a connector as a file has it
 //! - [`declared`] reads connector files and knows each key's line; [`check`] has them validated by the worker
@@ -32,6 +33,7 @@ pub mod page;
 pub mod paint;
 pub mod places;
 pub mod private;
+pub mod reading;
 pub mod reference;
 pub mod resources;
 pub mod table;

@@ -10,13 +10,13 @@ use connect_kafka::{RawRecord, Span};
 use connector_alarm::Kind;
 
 use super::{
-    super::{Context, dlq::queue::Reading},
+    super::Context,
     entry::{Decoder, Entry, Unread},
     pick::is_meant,
     state::Alarms,
     topics::Topics,
 };
-use crate::{error::Failure, names::is_pattern};
+use crate::{error::Failure, names::is_pattern, reading::Reading};
 
 /// A topic, and how far it has been read.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl<'a> Replay<'a> {
         for kind in kinds {
             let topic: Topic = topics.of(*kind, |topic| found.contains_key(topic)).as_str().into();
             let spans = match found.get(&*topic) {
-                Some(numbers) => reading.spans_of(&topic, numbers).await?,
+                Some(numbers) => reading.numbered(&topic, numbers).await?,
                 None => Vec::new(),
             };
             books.push(Book { kind: *kind, topic, spans });
@@ -164,11 +164,11 @@ impl<'a> Replay<'a> {
             let now = if numbers.is_empty() {
                 // It may have been created since.
                 match self.reading.topics().await?.get(&*book.topic) {
-                    Some(numbers) => self.reading.spans_of(&book.topic, numbers).await?,
+                    Some(numbers) => self.reading.numbered(&book.topic, numbers).await?,
                     None => continue,
                 }
             } else {
-                self.reading.spans_of(&book.topic, &numbers).await?
+                self.reading.numbered(&book.topic, &numbers).await?
             };
             let read =
                 |span: &Span| book.spans.iter().find(|b| b.partition == span.partition).map_or(span.first, |b| b.end);

@@ -9,16 +9,13 @@ use connector_alarm::{Audit, Content, Generation, Kind, generations::schema_text
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::{
-        dlq::queue::Reading,
-        records::send::{Record, Sender},
-    },
+    super::records::send::{Record, Sender},
     entry::Form,
     replay::Replay,
     state::{Alarms, Origin},
     topics::Writes,
 };
-use crate::{error::Failure, places::registry::Registry};
+use crate::{error::Failure, places::registry::Registry, reading::Reading};
 
 /// What is to be written: made for the schema that it will have.
 pub(super) type Make<'m> = &'m (dyn Fn(&Schema) -> Content + Sync);

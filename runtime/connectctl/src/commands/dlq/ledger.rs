@@ -14,11 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Place,
     letter::Letter,
-    queue::Reading,
     reason::Origin,
     send::{Record, Sender},
 };
-use crate::error::Failure;
+use crate::{error::Failure, reading::Reading};
 
 /// Where it is recorded unless another topic is named.
 const TOPIC: &str = "connectctl-dlq-replayed";
@@ -86,7 +85,7 @@ fn place_of(key: &[u8], queue: &str) -> Option<Place> {
 /// The id of the queue's topic; none of brokers that do not tell, where time stamps have to do.
 async fn queue_id(reading: &Reading, queue: &Topic) -> Result<Option<Arc<str>>, Failure> {
     const LIMIT: Duration = Duration::from_secs(5);
-    match reading.positions.topic_ids(std::slice::from_ref(queue), reading.limit.min(LIMIT)).await {
+    match reading.topic_ids(std::slice::from_ref(queue), LIMIT).await {
         // Kafka has just answered something else.
         Err(e) if e.class() == ErrorClass::Retriable => Ok(None),
         answer => Ok(reading.answer(answer)?.remove(queue)),
@@ -105,7 +104,7 @@ impl Ledger {
         let mut ledger = Self { topic, queue: queue.clone(), queue_id: None, exists, entries: HashMap::new() };
         let Some(numbers) = numbers else { return Ok(ledger) };
         ledger.queue_id = queue_id(reading, queue).await?;
-        let spans = reading.spans_of(&ledger.topic, &numbers).await?;
+        let spans = reading.numbered(&ledger.topic, &numbers).await?;
         let mut letters = reading.letters(&ledger.topic, &spans)?;
         while let Some(batch) = letters.next().await? {
             for record in batch {

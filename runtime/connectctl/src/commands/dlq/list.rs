@@ -10,13 +10,14 @@ use super::{
     Place,
     ledger::{Ledger, LedgerArgs},
     letter::Letter,
-    queue::{Reading, infos, queue_of, without_queue},
+    queue::{infos, queue_of, without_queue},
     reason::short,
 };
 use crate::{
     error::Failure,
     names::{expand, is_pattern},
     output::View,
+    reading::Reading,
     table::{Column, Table},
     watch::Watch,
 };
@@ -102,8 +103,8 @@ impl Args {
                     continue;
                 };
                 if !read.contains_key(&topic) {
-                    let spans = reading.spans_of(&topic, numbers).await?;
-                    let newest = reading.newest(&topic, self.newest as usize).await?;
+                    let spans = reading.numbered(&topic, numbers).await?;
+                    let newest = reading.newest_letters(&topic, self.newest as usize).await?;
                     let replayed = Ledger::read(&reading, &self.ledger, &topic).await?.count(&spans);
                     read.insert(topic.clone(), (spans, newest, replayed));
                 }

@@ -9,7 +9,7 @@ use super::{
     filter::Which,
     ledger::{Ledger, LedgerArgs},
     letter::{Letter, counted},
-    queue::{Queue, Reading},
+    queue::Queue,
     send::Sender,
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     consent::{Consent, DryRun, listed},
     error::Failure,
     output::View,
+    reading::Reading,
     table::{Column, Table},
 };
 
@@ -84,7 +85,7 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         )));
     }
     let reading = Reading::new(context).await?;
-    let spans = reading.spans(topic).await?;
+    let spans = reading.all_of(topic).await?;
     let mut ledger = Ledger::read(&reading, &args.ledger, topic).await?;
     let cuts = cuts(args.what, &queue, &spans, &reading, &ledger).await?;
     let done = Done { topic: topic.to_string(), dry_run: args.dry_run.dry_run, partitions: cuts };

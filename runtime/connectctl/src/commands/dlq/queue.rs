@@ -1,19 +1,19 @@
 //! Dead letter queues: which connectors have one, and reading it.
 
-use std::{collections::HashMap, time::Duration};
-
-use connect_api::{Result as KafkaResult, Topic, TopicPartition};
-use connect_kafka::{ClientSettings, Positions, RawRecord, Role, Span, newest, stretch};
+use connect_api::{Topic, TopicPartition};
+use connect_kafka::Span;
 use connect_rest_model::ConnectorInfo;
 use indexmap::IndexMap;
-use tokio::sync::mpsc;
 
 use super::{
     super::{Context, missing},
     filter::{Filter, Which},
     letter::Letter,
 };
-use crate::{error::Failure, names::not_found, places::kafka::Kafka};
+use crate::{
+    error::Failure,
+    reading::{Batches, Reading},
+};
 
 /// The setting that names a connector's queue.
 const QUEUE: &str = "errors.deadletterqueue.topic.name";
@@ -80,55 +80,7 @@ impl Queue {
     }
 }
 
-/// Reads queues.
-pub(in crate::commands) struct Reading {
-    /// Kafka.
-    pub(in crate::commands) kafka: Kafka,
-    /// Asks for places in it.
-    pub(in crate::commands) positions: Positions,
-    settings: ClientSettings,
-    /// How long an answer may take.
-    pub(in crate::commands) limit: Duration,
-}
-
 impl Reading {
-    pub(in crate::commands) async fn new(context: &Context<'_>) -> Result<Self, Failure> {
-        let kafka = context.kafka().await?;
-        let settings = kafka.client(Role::Consumer)?;
-        Ok(Self { positions: Positions::new(&settings)?, settings, kafka, limit: context.timeout })
-    }
-
-    /// What Kafka answered.
-    pub(in crate::commands) fn answer<T>(&self, answer: KafkaResult<T>) -> Result<T, Failure> {
-        answer.map_err(|e| self.kafka.failure(e))
-    }
-
-    /// All topics with the numbers of their partitions.
-    pub(in crate::commands) async fn topics(&self) -> Result<HashMap<String, Vec<i32>>, Failure> {
-        Ok(self.answer(self.positions.topics(self.limit).await)?.into_iter().collect())
-    }
-
-    /// The partitions of a topic that there is.
-    pub(in crate::commands) async fn spans(&self, topic: &Topic) -> Result<Vec<Span>, Failure> {
-        let topics = self.topics().await?;
-        match topics.get(&**topic) {
-            Some(numbers) => self.spans_of(topic, numbers).await,
-            None => {
-                let hint = format!("asked was Kafka at {}", self.kafka.brokers());
-                let known: Vec<String> = topics.into_keys().collect();
-                Err(Failure::Failed(not_found("topic", topic, &known, &hint)))
-            }
-        }
-    }
-
-    /// As [`Reading::spans`], of these partitions.
-    pub(in crate::commands) async fn spans_of(&self, topic: &Topic, numbers: &[i32]) -> Result<Vec<Span>, Failure> {
-        let partition = |number: &i32| TopicPartition { topic: topic.clone(), partition: *number };
-        let mut partitions: Vec<TopicPartition> = numbers.iter().map(partition).collect();
-        partitions.sort();
-        self.answer(self.positions.spans(&partitions, self.limit).await)
-    }
-
     /// The parts of a queue in which there may be letters that are meant.
     pub(super) async fn narrow(&self, spans: Vec<Span>, filter: &Filter) -> Result<Vec<Span>, Failure> {
         let mut spans = spans;
@@ -145,7 +97,7 @@ impl Reading {
         if let Some(since) = filter.since {
             // All in front of that are older; behind it there may be older ones, too.
             let partitions: Vec<TopicPartition> = spans.iter().map(|s| s.partition.clone()).collect();
-            let found = self.answer(self.positions.at(&partitions, since.ms, self.limit).await)?;
+            let found = self.at(&partitions, since.ms).await?;
             for (span, at) in spans.iter_mut().zip(found) {
                 span.first = span.first.max(at.offset);
             }
@@ -158,15 +110,9 @@ impl Reading {
         Ok(Letters { reading: self, batches: self.records(topic, spans)? })
     }
 
-    /// The records of these stretches, in order per partition.
-    pub(in crate::commands) fn records(&self, topic: &Topic, spans: &[Span]) -> Result<Batches, Failure> {
-        self.answer(stretch(&self.settings, topic, spans, self.limit))
-    }
-
     /// So many of the newest letters, oldest first.
-    pub(super) async fn newest(&self, topic: &Topic, count: usize) -> Result<Vec<Letter>, Failure> {
-        let found = newest(&self.settings, &[topic.to_string()], count, self.limit).await;
-        let found = self.answer(found)?;
+    pub(super) async fn newest_letters(&self, topic: &Topic, count: usize) -> Result<Vec<Letter>, Failure> {
+        let found = self.newest(topic, count).await?;
         if found.cut_short && found.records.is_empty() {
             let text = format!("reading topic {topic}: Kafka at {} gave nothing in time", self.kafka.brokers());
             return Err(Failure::Unreachable(text));
@@ -174,8 +120,6 @@ impl Reading {
         Ok(found.records.into_iter().map(Letter::new).collect())
     }
 }
-
-pub(in crate::commands) type Batches = mpsc::Receiver<KafkaResult<Vec<RawRecord>>>;
 
 /// Letters being read.
 pub(super) struct Letters<'a> {

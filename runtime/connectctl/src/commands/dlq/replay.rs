@@ -1,7 +1,6 @@
 //! `connectctl dlq replay`
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use super::{
     filter::{Filter, Which},
     ledger::{Ledger, LedgerArgs, Replayed},
     letter::{Letter, counted},
-    queue::{Queue, Reading},
+    queue::Queue,
     reason::{Origin, REPLAY, is_own},
     send::{Pace, Record, Sender, who},
 };
@@ -25,6 +24,7 @@ use crate::{
     error::Failure,
     output::{Output, View},
     page::Page,
+    reading::{Reading, Topics},
 };
 
 /// So many letters are under way at most.
@@ -143,7 +143,7 @@ async fn replay(
     done: &mut Done,
     output: &Output,
 ) -> Result<(), Failure> {
-    let all = reading.spans(&queue.topic).await?;
+    let all = reading.all_of(&queue.topic).await?;
     let topics = reading.topics().await?;
     let mut ledger = Ledger::read(reading, &args.ledger, &queue.topic).await?;
     let sender = if done.dry_run { None } else { Some(Sender::new(&reading.kafka, reading.limit)?) };
@@ -236,7 +236,7 @@ fn record(letter: &Letter, topic: String, partition: Option<i32>, by: &str) -> R
 
 /// Letters that are sent together.
 struct Window {
-    topics: HashMap<String, Vec<i32>>,
+    topics: Topics,
     sender: Option<Sender>,
     pace: Option<Pace>,
     most: usize,
@@ -247,7 +247,7 @@ struct Window {
 }
 
 impl Window {
-    fn new(args: &Args, topics: HashMap<String, Vec<i32>>, sender: Option<Sender>) -> Self {
+    fn new(args: &Args, topics: Topics, sender: Option<Sender>) -> Self {
         // At a slow pace what was sent is recorded about every second.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 1 and 200")]
         let most = args.rate.map_or(WINDOW, |rate| rate.ceil().clamp(1.0, WINDOW as f64) as usize);
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_sent_is_found_out_before() {
-        let topics = HashMap::from([("alarms".to_owned(), vec![0, 1]), ("dead-alarms".to_owned(), vec![0])]);
+        let topics = Topics::from([("alarms".to_owned(), vec![0, 1]), ("dead-alarms".to_owned(), vec![0])]);
         let mut window = Window::new(&args(&["--rate", "2/s"]), topics, None);
         assert_eq!(window.most, 2);
         let mut add = |topic: &str, partition| {

@@ -8,9 +8,9 @@ use super::{
     ledger::{Ledger, LedgerArgs},
     letter::{Letter, Shown},
     payload::Decoder,
-    queue::{Queue, Reading},
+    queue::Queue,
 };
-use crate::{error::Failure, output::View, page::Page};
+use crate::{error::Failure, output::View, page::Page, reading::Reading};
 
 /// What `dlq show` takes.
 #[derive(Debug, clap::Args)]
@@ -49,10 +49,10 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
 
 /// The newest letters that are meant, in the order of the queue.
 async fn find(args: &Args, queue: &Queue, reading: &Reading) -> Result<Vec<Letter>, Failure> {
-    let all = reading.spans(&queue.topic).await?;
+    let all = reading.all_of(&queue.topic).await?;
     let limit = args.limit as usize;
     if args.filter.is_empty() && queue.others.is_empty() {
-        let mut found = reading.newest(&queue.topic, limit).await?;
+        let mut found = reading.newest_letters(&queue.topic, limit).await?;
         found.retain(|letter| args.filter.matches(letter, queue.connector.as_deref()));
         // All may be of connectors that there are not any more.
         if !found.is_empty() {

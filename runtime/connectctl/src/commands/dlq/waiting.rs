@@ -6,9 +6,8 @@ use connect_kafka::Span;
 use super::{
     super::Context,
     ledger::{Ledger, LedgerArgs},
-    queue::Reading,
 };
-use crate::error::Failure;
+use crate::{error::Failure, reading::Reading};
 
 pub(in super::super) use super::queue::queue_of;
 
@@ -41,7 +40,7 @@ pub(in super::super) async fn waiting(
 }
 
 async fn look(reading: &Reading, topic: &Topic, numbers: &[i32]) -> Result<Waiting, Failure> {
-    let spans = reading.spans_of(topic, numbers).await?;
+    let spans = reading.numbered(topic, numbers).await?;
     let letters: i64 = spans.iter().map(|s| (s.end - s.first).max(0)).sum();
     if letters == 0 {
         return Ok(Waiting::default());
@@ -54,6 +53,6 @@ async fn look(reading: &Reading, topic: &Topic, numbers: &[i32]) -> Result<Waiti
     while let Some(batch) = read.next().await? {
         oldest = batch.iter().filter_map(|l| l.raw.timestamp).chain(oldest).min();
     }
-    let newest = reading.newest(topic, 1).await?.last().and_then(|l| l.raw.timestamp);
+    let newest = reading.newest_letters(topic, 1).await?.last().and_then(|l| l.raw.timestamp);
     Ok(Waiting { letters, oldest, newest })
 }

@@ -14,12 +14,10 @@ use super::{
     finding::{Check, Finding, Found, Level, Number},
 };
 use crate::{
-    commands::{
-        offsets::kafka::{Topics, partition},
-        status::advice::shell_word,
-    },
+    commands::{offsets::kafka::partition, status::advice::shell_word},
     consent::listed,
     error::Failure,
+    reading::{Reading, Topics},
 };
 
 /// A sink, and how far it is behind.
@@ -93,19 +91,19 @@ pub(super) async fn ask(sinks: &mut [Sink], all: &[Known], context: &Context<'_>
     if open.is_empty() {
         return Ok(());
     }
-    let topics = Topics::new(context).await?;
-    let there = topics.all().await?;
+    let reading = Reading::new(context).await?;
+    let there = reading.topics().await?;
     let mut offsets = Vec::with_capacity(open.len());
     for some in open.chunks(AT_ONCE) {
         offsets.extend(join_all(some.iter().map(|s| context.client.offsets(&s.name))).await);
     }
-    let asked: Vec<Result<Reading<'_>, Why>> =
-        open.iter().zip(offsets).map(|(sink, offsets)| Reading::new(&sink.name, offsets, all, &there)).collect();
+    let asked: Vec<Result<Asked<'_>, Why>> =
+        open.iter().zip(offsets).map(|(sink, offsets)| Asked::new(&sink.name, offsets, all, &there)).collect();
     let mut partitions: Vec<TopicPartition> =
         asked.iter().flatten().flat_map(|r| r.partitions.iter().cloned()).collect();
     partitions.sort();
     partitions.dedup();
-    let spans = topics.known_spans(&partitions).await?.into_iter().flatten();
+    let spans = reading.known_spans(&partitions).await?.into_iter().flatten();
     let spans: BTreeMap<TopicPartition, Span> = spans.map(|s| (s.partition.clone(), s)).collect();
     for (sink, reading) in open.iter_mut().zip(asked) {
         sink.lag = reading.map_or_else(Lag::Unknown, |r| r.lag(&spans));
@@ -114,18 +112,18 @@ pub(super) async fn ask(sinks: &mut [Sink], all: &[Known], context: &Context<'_>
 }
 
 /// What a sink reads, and where it is.
-struct Reading<'a> {
+struct Asked<'a> {
     info: &'a ConnectorInfo,
     partitions: Vec<TopicPartition>,
     committed: BTreeMap<TopicPartition, i64>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> Asked<'a> {
     fn new(
         name: &str,
         offsets: Result<ConnectorOffsets, Failure>,
         all: &'a [Known],
-        there: &[(String, Vec<i32>)],
+        there: &Topics,
     ) -> Result<Self, Why> {
         let offsets = offsets.map_err(|e| Why::failed(format!("the worker does not tell its offsets: {e}")))?;
         let info = all.iter().find(|k| k.name == name).and_then(|k| k.info.as_ref());
@@ -133,7 +131,7 @@ impl<'a> Reading<'a> {
         if ["topics", "topics.regex"].iter().any(|key| info.config.get(*key).is_some_and(|v| v.contains("${"))) {
             return Err(Why::unasked("what its topics are, only the worker knows"));
         }
-        let partitions = Topics::read_by(info, there);
+        let partitions = Reading::read_by(info, there);
         let partitions = partitions.ok_or_else(|| Why::unasked("its topics.regex cannot be evaluated here"))?;
         let at = |one: &ConnectorOffset| {
             let offset = one.offset.as_ref()?.get("kafka_offset")?.as_i64()?;
@@ -320,7 +318,7 @@ mod tests {
             let info = json!({ "name": "a", "type": "sink", "tasks": [], "config": config });
             [Known { name: "a".into(), status: None, info: Some(serde_json::from_value(info).expect("info")) }]
         };
-        let there = [("t".to_owned(), vec![0, 1]), ("u".to_owned(), vec![0])];
+        let there = Topics::from([("t".to_owned(), vec![0, 1]), ("u".to_owned(), vec![0])]);
         let span = |topic: &str, partition, first, end| {
             let partition = TopicPartition { topic: topic.into(), partition };
             (partition.clone(), Span { partition, first, end })
@@ -331,7 +329,7 @@ mod tests {
             let offsets = json!({ "offsets": committed.iter().map(entry).collect::<Vec<_>>() });
             let offsets = serde_json::from_value(offsets).expect("offsets");
             let all = known(config);
-            Reading::new("a", Ok(offsets), &all, &there).map_or_else(Lag::Unknown, |r| r.lag(&spans))
+            Asked::new("a", Ok(offsets), &all, &there).map_or_else(Lag::Unknown, |r| r.lag(&spans))
         };
         let plain = || json!({ "topics": "t, gone" });
         assert_eq!(lag(plain(), &[]), Lag::Records(25), "it starts at the beginning");
@@ -350,7 +348,7 @@ mod tests {
         assert_eq!(text(lag(latest(), &[(0, 30)])), (Level::Skipped, nothing.into()));
         assert_eq!(text(lag(json!({ "topics": "u" }), &[])).0, Level::Warn);
         assert_eq!(text(lag(json!({ "topics": "${env:T}" }), &[])).0, Level::Skipped);
-        let refused = Reading::new("a", Err(Failure::Failed("no".into())), &known(plain()), &there).err().expect("no");
+        let refused = Asked::new("a", Err(Failure::Failed("no".into())), &known(plain()), &there).err().expect("no");
         assert_eq!(refused, Why::failed("the worker does not tell its offsets: no"));
     }
 }

@@ -14,13 +14,14 @@ use serde_json::Value as Json;
 
 use super::{
     super::{Context, Outcome},
-    kafka::{Topics, entry, partition},
+    kafka::{entry, partition},
     line,
 };
 use crate::{
     consent::{Consent, DryRun, listed},
     error::Failure,
     names::{Names, expand, name},
+    reading::Reading,
     wait::{Goal, Wait},
 };
 
@@ -177,7 +178,7 @@ async fn check(info: &ConnectorInfo, wanted: &[ConnectorOffset], context: &Conte
         return Ok(());
     }
     let unchecked = |why: &str| context.output.say(&format!("whether Kafka has such offsets is not looked at: {why}"));
-    let topics = match Topics::new(context).await {
+    let topics = match Reading::new(context).await {
         Ok(topics) => topics,
         Err(e @ Failure::Unreachable(_)) => return Err(e),
         Err(e) => {
@@ -210,7 +211,7 @@ pub(super) async fn reset(args: &ResetArgs, context: &Context<'_>) -> Result<(),
         };
         args.change.consent.ask(&format!("reset the offsets of {}{where_to}", listed(&names)))?;
     }
-    let topics = if anywhere { None } else { Some(Topics::new(context).await?) };
+    let topics = if anywhere { None } else { Some(Reading::new(context).await?) };
     let act = async |name: &str| {
         let offsets = match &topics {
             Some(topics) => Some(ConnectorOffsets { offsets: positions(args, name, topics, context).await? }),
@@ -225,7 +226,7 @@ pub(super) async fn reset(args: &ResetArgs, context: &Context<'_>) -> Result<(),
 async fn positions(
     args: &ResetArgs,
     name: &str,
-    topics: &Topics,
+    topics: &Reading,
     context: &Context<'_>,
 ) -> Result<Vec<ConnectorOffset>, Failure> {
     let info: ConnectorInfo = context.client.info(name).await?;

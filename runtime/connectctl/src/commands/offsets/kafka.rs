@@ -1,38 +1,20 @@
 //! What Kafka knows of the partitions that a sink reads.
 
-use std::time::Duration;
-
 use connect_api::{PartitionOffset, TopicPartition};
-use connect_kafka::{Positions, Role, Span};
+use connect_kafka::Span;
 use connect_rest_model::{ConnectorInfo, ConnectorOffset};
 use regex::Regex;
 use serde_json::{Value as Json, json};
 
-use super::super::Context;
-use crate::{error::Failure, places::kafka::Kafka};
+use crate::{
+    error::Failure,
+    reading::{Reading, Topics},
+};
 
-/// Kafka, asked for positions.
-pub(in super::super) struct Topics {
-    kafka: Kafka,
-    positions: Positions,
-    limit: Duration,
-}
-
-impl Topics {
-    pub(in super::super) async fn new(context: &Context<'_>) -> Result<Self, Failure> {
-        let kafka = context.kafka().await?;
-        let positions = Positions::new(&kafka.client(Role::Consumer)?)?;
-        Ok(Self { kafka, positions, limit: context.timeout })
-    }
-
-    /// All topics with the numbers of their partitions.
-    pub(in super::super) async fn all(&self) -> Result<Vec<(String, Vec<i32>)>, Failure> {
-        self.positions.topics(self.limit).await.map_err(|e| self.kafka.failure(e))
-    }
-
+impl Reading {
     /// The partitions, among all that there are, of the topics that the sink reads; none where `topics.regex` is an
     /// expression that only Java evaluates.
-    pub(in super::super) fn read_by(info: &ConnectorInfo, all: &[(String, Vec<i32>)]) -> Option<Vec<TopicPartition>> {
+    pub(in super::super) fn read_by(info: &ConnectorInfo, all: &Topics) -> Option<Vec<TopicPartition>> {
         let setting = |key: &str| info.config.get(key).map(|v| v.trim()).filter(|v| !v.is_empty());
         let listed: Vec<&str> = setting("topics").into_iter().flat_map(|t| t.split(',').map(str::trim)).collect();
         let regex = setting("topics.regex").map(|text| Regex::new(&format!("^(?:{text})$"))).transpose().ok()?;
@@ -41,11 +23,9 @@ impl Topics {
 
     /// The partitions of the topics that the sink reads, or of those of them that are named.
     pub(super) async fn of_sink(&self, info: &ConnectorInfo, only: &[String]) -> Result<Vec<TopicPartition>, Failure> {
-        let all = self.all().await?;
-        if let Some(missing) = only.iter().find(|t| !all.iter().any(|(name, _)| name == *t)) {
-            let known: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
-            let hint = format!("asked was Kafka at {}", self.kafka.brokers());
-            return Err(Failure::Failed(crate::names::not_found("topic", missing, &known, &hint)));
+        let all = self.topics().await?;
+        if let Some(missing) = only.iter().find(|topic| !all.contains_key(*topic)) {
+            return Err(self.no_topic(missing, &all));
         }
         let found = match only {
             [] => Self::read_by(info, &all).ok_or_else(|| {
@@ -68,19 +48,15 @@ impl Topics {
     /// Refuses places that are not in Kafka: other topics and partitions than there are, and offsets outside of a partition.
     /// One without a leader cannot be judged.
     pub(super) async fn check(&self, wanted: &[PartitionOffset]) -> Result<(), Failure> {
-        let all = self.all().await?;
-        let asked = format!("asked was Kafka at {}", self.kafka.brokers());
+        let all = self.topics().await?;
         for TopicPartition { topic, partition } in wanted.iter().map(|w| &w.partition) {
-            let Some((_, numbers)) = all.iter().find(|(name, _)| **name == **topic) else {
-                let known: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
-                return Err(Failure::Failed(crate::names::not_found("topic", topic, &known, &asked)));
-            };
+            let numbers = all.get(&**topic).ok_or_else(|| self.no_topic(topic, &all))?;
             if !numbers.contains(partition) {
                 let text = match numbers.len() {
                     1 => format!("topic {topic} has no partition {partition}; its only one is {}", numbers[0]),
                     n => format!("topic {topic} has no partition {partition}; there are 0 to {}", n.saturating_sub(1)),
                 };
-                return Err(Failure::Failed(format!("{text} ({asked})")));
+                return Err(Failure::Failed(format!("{text} (asked was Kafka at {})", self.kafka.brokers())));
             }
         }
         let partitions: Vec<TopicPartition> = wanted.iter().map(|w| w.partition.clone()).collect();
@@ -88,28 +64,12 @@ impl Topics {
         let wrong = wanted.iter().zip(&spans).find_map(|(w, span)| outside(w, span.as_ref()?));
         wrong.map_or(Ok(()), |text| Err(Failure::Failed(text)))
     }
-
-    pub(super) async fn spans(&self, partitions: &[TopicPartition]) -> Result<Vec<Span>, Failure> {
-        self.positions.spans(partitions, self.limit).await.map_err(|e| self.kafka.failure(e))
-    }
-
-    /// As [`Topics::spans`], of many partitions at once; nothing of those that are not told.
-    pub(in super::super) async fn known_spans(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<Vec<Option<Span>>, Failure> {
-        self.positions.known_spans(partitions, self.limit).await.map_err(|e| self.kafka.failure(e))
-    }
-
-    pub(super) async fn at(&self, partitions: &[TopicPartition], time: i64) -> Result<Vec<PartitionOffset>, Failure> {
-        self.positions.at(partitions, time, self.limit).await.map_err(|e| self.kafka.failure(e))
-    }
 }
 
 /// The partitions of the topics that are wanted.
-fn partitions(all: &[(String, Vec<i32>)], wanted: impl Fn(&str) -> bool) -> Vec<TopicPartition> {
+fn partitions(all: &Topics, wanted: impl Fn(&str) -> bool) -> Vec<TopicPartition> {
     let wanted = all.iter().filter(|(name, _)| wanted(name));
-    let of = |(name, numbers): &(String, Vec<i32>)| -> Vec<TopicPartition> {
+    let of = |(name, numbers): (&String, &Vec<i32>)| -> Vec<TopicPartition> {
         numbers.iter().map(|n| TopicPartition { topic: name.as_str().into(), partition: *n }).collect()
     };
     wanted.flat_map(of).collect()

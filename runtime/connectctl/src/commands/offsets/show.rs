@@ -5,11 +5,12 @@ use std::time::Duration;
 use connect_rest_model::ConnectorOffset;
 use serde::Serialize;
 
-use super::{super::Context, kafka::Topics, kafka::partition, offset, place};
+use super::{super::Context, kafka::partition, offset, place};
 use crate::{
     error::Failure,
     names::{SomeNames, expand},
     output::View,
+    reading::Reading,
     table::{Column, Table},
     watch::Watch,
 };
@@ -76,7 +77,7 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
 /// Fills in where the partitions of sinks end.
 async fn ends(entries: &mut [Entry], context: &Context<'_>) -> Result<(), Failure> {
     let look = async {
-        let topics = Topics::new(context).await?;
+        let topics = Reading::new(context).await?;
         for one in entries.iter_mut().flat_map(|e| &mut e.offsets) {
             let Some(partition) = partition(&one.at) else { continue };
             let spans = topics.spans(std::slice::from_ref(&partition)).await?;
