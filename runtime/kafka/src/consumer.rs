@@ -2,7 +2,7 @@
 //! channel, and so does the [`handshake`](crate::handshake) of a rebalance.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use connect_api::{Error, PartitionOffset, Result, TopicPartition};
+use connect_api::{Error, PartitionOffset, Result, Topic, TopicPartition};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
@@ -32,6 +32,7 @@ use crate::{
     handshake::{Bridge, Event, Numbered},
     poll_loop::PollLoop,
     settings::{ClientSettings, Role},
+    topic_ids::topic_ids,
 };
 
 /// What to read, and how.
@@ -220,6 +221,11 @@ impl Consumer {
         self.inner.context().paused.store(paused, Ordering::Release);
     }
 
+    /// Whether the flow of records was stopped.
+    pub fn is_paused(&self) -> bool {
+        self.inner.context().paused.load(Ordering::Acquire)
+    }
+
     /// Stops or resumes the flow of records of these partitions, whether they are assigned now or later.
     pub fn hold(&self, partitions: Vec<TopicPartition>, held: bool) {
         let context = self.inner.context();
@@ -238,6 +244,28 @@ impl Consumer {
     pub fn deleted_unread(&self, of: Vec<Awaited>, limit: Duration) -> JoinHandle<Result<Vec<DeletedUnread>>> {
         let consumer = self.inner.clone();
         tokio::task::spawn_blocking(move || deleted_unread(&consumer, of, limit))
+    }
+
+    /// What tells each of these topics from others that have had its name, or will; as
+    /// [`Positions::topic_ids`](crate::Positions::topic_ids).
+    pub fn topic_ids(&self, topics: Vec<Topic>, limit: Duration) -> JoinHandle<Result<BTreeMap<Topic, Arc<str>>>> {
+        let consumer = self.inner.clone();
+        let ask =
+            move || topic_ids(&consumer, &topics, limit).map_err(|e| kafka_error("asking for the ids of topics", e));
+        tokio::task::spawn_blocking(ask)
+    }
+
+    /// The first offset that Kafka has of each of these partitions. Each is given that long.
+    pub fn beginnings(&self, of: Vec<TopicPartition>, limit: Duration) -> JoinHandle<Result<Vec<PartitionOffset>>> {
+        let consumer = self.inner.clone();
+        tokio::task::spawn_blocking(move || {
+            let first = |partition: TopicPartition| {
+                let bounds = consumer.fetch_watermarks(&partition.topic, partition.partition, limit);
+                let (offset, _) = bounds.map_err(|e| kafka_error("reading the bounds of a partition", e))?;
+                Ok(PartitionOffset { partition, offset })
+            };
+            of.into_iter().map(first).collect()
+        })
     }
 
     /// Assigned partitions that have not been read for at least this long although Kafka is there. librdkafka does not

@@ -1,7 +1,11 @@
 //! Records that Kafka deleted before they were read. Kafka itself passes over them: a reader that asks for an offset
 //! which is gone is set to another one, as `auto.offset.reset` says.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use connect_api::{Result, TopicPartition};
 use rdkafka::{
@@ -51,6 +55,8 @@ pub struct Sequence {
     next: BTreeMap<TopicPartition, i64>,
     /// Records that did not follow the one before; the first of each partition.
     gaps: BTreeMap<TopicPartition, Awaited>,
+    /// Since when each partition is read onward without a step back, and from which offset.
+    begun: BTreeMap<TopicPartition, (Instant, i64)>,
 }
 
 impl Sequence {
@@ -60,6 +66,9 @@ impl Sequence {
             let partition = TopicPartition { topic: run[0].topic.clone(), partition: run[0].partition };
             let mut next = self.next.get(&partition).copied();
             for record in run {
+                if next.is_none_or(|next| record.offset < next) {
+                    self.begun.insert(partition.clone(), (Instant::now(), record.offset));
+                }
                 if next.is_some_and(|next| next < record.offset) {
                     let gap = || Awaited { partition: partition.clone(), next, found: Some(record.offset) };
                     self.gaps.entry(partition.clone()).or_insert_with(gap);
@@ -73,12 +82,19 @@ impl Sequence {
     /// Reading goes on at that offset.
     pub fn sought(&mut self, partition: &TopicPartition, offset: i64) {
         self.next.insert(partition.clone(), offset);
+        self.begun.insert(partition.clone(), (Instant::now(), offset));
+    }
+
+    /// Since when the partition is read onward without a step back, and from which offset; none before its first record.
+    pub fn begun(&self, partition: &TopicPartition) -> Option<(Instant, i64)> {
+        self.begun.get(partition).copied()
     }
 
     /// The partition is read by somebody else.
     pub fn gave_up(&mut self, partition: &TopicPartition) {
         self.next.remove(partition);
         self.gaps.remove(partition);
+        self.begun.remove(partition);
     }
 
     /// Takes what did not follow, which has most often a good reason: transactions end with offsets without records,
@@ -152,7 +168,12 @@ mod tests {
         sequence.sought(&partition(1), 1);
         sequence.read(&[record(1, 3)]);
         assert_eq!(gaps(&sequence), [(0, 11, 14), (1, 1, 3)]);
+        let begun = |sequence: &Sequence| sequence.begun(&partition(0)).map(|(_, offset)| offset);
+        assert_eq!(begun(&sequence), Some(7));
+        sequence.read(&[record(0, 3), record(0, 4)]);
+        assert_eq!(begun(&sequence), Some(3), "it went back");
         sequence.gave_up(&partition(0));
+        assert_eq!(begun(&sequence), None);
         sequence.read(&[record(0, 50)]);
         assert_eq!(gaps(&sequence), [(1, 1, 3)]);
     }

@@ -15,18 +15,15 @@ use std::{
 use connect_api::Topic;
 use rdkafka::{
     bindings as c,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
-use crate::{
-    client::Context,
-    owned::{Answer, Owned, ask},
-};
+use crate::owned::{Answer, Owned, ask};
 
 /// Asks for the ids of these topics. Those that do not exist, and those of brokers that give none, are left out. Blocks.
-pub(crate) fn topic_ids(
-    client: &BaseConsumer<Context>,
+pub(crate) fn topic_ids<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
     topics: &[Topic],
     limit: Duration,
 ) -> Answer<BTreeMap<Topic, Arc<str>>> {

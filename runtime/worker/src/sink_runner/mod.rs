@@ -6,6 +6,7 @@ mod gathering;
 mod partitions;
 mod positions;
 mod puts;
+mod renewed;
 mod tries;
 
 use std::{
@@ -26,7 +27,7 @@ use self::{
     positions::{Positions, drop_of, list},
     puts::Waited,
 };
-pub use self::{gathering::Gathering, tries::Tries};
+pub use self::{gathering::Gathering, renewed::Renewed, tries::Tries};
 use crate::{
     active_topics::TaskTopics,
     pipeline::Pipeline,
@@ -72,6 +73,8 @@ pub struct SinkRunner {
     pub unassigned: Option<Instant>,
     /// The question whether records were deleted; made with none.
     pub looking: Option<JoinHandle<()>>,
+    /// Which topics are read; made with none.
+    pub renewed: Renewed,
 }
 
 const HEALTH: Duration = Duration::from_secs(1);
@@ -133,9 +136,9 @@ impl SinkRunner {
                     self.look_at_gaps(&mut positions.sequence);
                     let stalled = self.consumer.stalled(self.patience);
                     if !stalled.is_empty() {
-                        self.subscribe_again(&stalled, positions, &mut pending).await?;
-                        self.consumer.set_paused(paused);
+                        self.go_on(&stalled, positions, &mut pending).await?;
                     }
+                    self.look_for_new_topics(positions, &mut pending).await?;
                 }
                 answer = answered(&mut self.in_flight) => self.committed(answer, positions)?,
                 () = self.host.requested.notified() => self.carry_out(positions, &mut pending).await?,
@@ -206,6 +209,9 @@ impl SinkRunner {
             Some(Event::Assigned(partitions)) => {
                 self.unassigned = None;
                 tracing::info!("assigned {}", list(&partitions));
+                if !self.begin(&partitions, positions, pending).await? {
+                    return Ok(());
+                }
                 self.look_behind_committed(&partitions);
                 let _opening = self.status.doing(Activity::Opening);
                 self.task.open(&partitions).await.map_err(|e| e.context("opening partitions"))?;

@@ -7,33 +7,27 @@ use connect_kafka::{Handover, RawRecord};
 use tokio::time::Instant;
 
 use super::{
-    LEAVE, LONGEST_STALL, SinkRunner,
+    LEAVE, SinkRunner,
     positions::{Positions, list},
 };
 use crate::progress::Activity;
 
 impl SinkRunner {
-    /// Gives everything up and joins the group anew with another consumer.
+    /// Gives everything up and joins the group anew with another consumer. Offsets of the `lost` partitions are not
+    /// committed.
     pub(super) async fn subscribe_again(
         &mut self,
-        stalled: &[TopicPartition],
+        lost: &[TopicPartition],
         positions: &mut Positions,
         pending: &mut VecDeque<Vec<RawRecord>>,
     ) -> Result<()> {
-        tracing::warn!(
-            "not read for {} s although kafka is there, as happens when a topic is deleted and created again: {}; subscribing \
-             anew",
-            self.patience.as_secs(),
-            list(stalled)
-        );
-        self.patience = LONGEST_STALL.min(self.patience * 2);
         // What is under way may belong to a topic that is gone; it comes again where it does not. The old offsets of a
         // new topic are not committed: they might pass over what is in it.
         pending.clear();
         self.in_flight = None;
         // The task is flushed for all: records of a topic that is gone cannot come again.
         let flushed = self.flush(positions, None).await.map(|mut safe| {
-            safe.retain(|o| !stalled.contains(&o.partition));
+            safe.retain(|o| !lost.contains(&o.partition));
             safe
         });
         let committed = match flushed {
@@ -47,7 +41,9 @@ impl SinkRunner {
         self.task.close(&all).await.map_err(|e| e.context("closing partitions"))?;
         *positions = Positions::default();
         self.unassigned = Some(Instant::now());
-        let old = std::mem::replace(&mut self.consumer, (self.subscribe)()?);
+        let again = (self.subscribe)()?;
+        again.set_paused(self.consumer.is_paused());
+        let old = std::mem::replace(&mut self.consumer, again);
         old.close(LEAVE).await;
         Ok(())
     }
