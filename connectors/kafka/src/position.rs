@@ -7,6 +7,7 @@ const CLUSTER: &str = "cluster";
 const PARTITION: &str = "partition";
 const TOPIC: &str = "topic";
 const OFFSET: &str = "offset";
+const TOPIC_ID: &str = "topic_id";
 
 /// The source partition of a partition of the cluster with that alias.
 pub fn partition(cluster: &str, of: &TopicPartition) -> OffsetMap {
@@ -19,9 +20,21 @@ pub fn partition(cluster: &str, of: &TopicPartition) -> OffsetMap {
     .collect()
 }
 
-/// The source offset of a record: its own.
-pub fn offset(of: i64) -> OffsetMap {
-    [(OFFSET.to_owned(), of.into())].into_iter().collect()
+/// The source offset of a record: its own, and the id of the topic, if it is known: where the topic is deleted and created
+/// again, the offset is that of another record.
+pub fn offset(of: i64, topic_id: Option<&str>) -> OffsetMap {
+    let id = topic_id.map(|id| (TOPIC_ID.to_owned(), id.into()));
+    [(OFFSET.to_owned(), of.into())].into_iter().chain(id).collect()
+}
+
+/// Whether a source offset says which topic it is of.
+pub fn has_topic_id(offset: &OffsetMap) -> bool {
+    offset.contains_key(TOPIC_ID)
+}
+
+/// Whether a source offset is of a topic that had the name before the one with this id.
+pub fn is_of_another(offset: &OffsetMap, topic_id: &str) -> bool {
+    offset.get(TOPIC_ID).and_then(serde_json::Value::as_str).is_some_and(|id| id != topic_id)
 }
 
 /// Where to read on behind a source offset.
@@ -61,14 +74,17 @@ mod tests {
         let of = TopicPartition { topic: "t".into(), partition: 3 };
         let written = serde_json::Value::Object(partition("a", &of)).to_string();
         assert_eq!(written, r#"{"cluster":"a","partition":3,"topic":"t"}"#);
-        assert_eq!(next(&offset(41)).ok(), Some(42));
-        assert!(check(&[(partition("a", &of), Some(offset(-1))), (partition("a", &of), None)]).is_ok());
+        assert_eq!(next(&offset(41, None)).ok(), Some(42));
+        assert_eq!(next(&offset(41, Some("x"))).ok(), Some(42));
+        assert!(is_of_another(&offset(41, Some("x")), "y"));
+        assert!(!is_of_another(&offset(41, Some("x")), "x") && !is_of_another(&offset(41, None), "y"));
+        assert!(check(&[(partition("a", &of), Some(offset(-1, None))), (partition("a", &of), None)]).is_ok());
     }
 
     #[test]
     fn what_is_no_position_is_refused() {
         let of = partition("a", &TopicPartition { topic: "t".into(), partition: 3 });
-        assert!(check(&[(of.clone(), Some(offset(-2)))]).is_err());
+        assert!(check(&[(of.clone(), Some(offset(-2, None)))]).is_err());
         assert!(check(&[(of.clone(), Some(OffsetMap::new()))]).is_err());
         let without = |key: &str| {
             let mut some = of.clone();

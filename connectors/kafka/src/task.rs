@@ -1,7 +1,7 @@
 //! Reads the task's partitions, converts their records and hands them over.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -11,11 +11,11 @@ use connect_api::{
     SchemaAndValue, SourceBatch, SourceContext, SourceRecord, SourceTask, SourceTrial, Step, Topic, TopicPartition,
     async_trait,
 };
-use connect_kafka::{Assigned, DeletedUnread, RawRecord, Sequence, Start, translate};
+use connect_kafka::{Assigned, ClientSettings, DeletedUnread, Identities, Ids, RawRecord, Sequence, Start, translate};
 use serde_json::json;
 use tokio::{
     sync::mpsc,
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
     time::{Instant, sleep_until},
 };
 
@@ -35,6 +35,7 @@ pub struct KafkaTask {
     context: SourceContext,
     selection: Selection,
     converters: Converters,
+    client: ClientSettings,
     reader: Assigned,
     batches: mpsc::Receiver<Result<Vec<RawRecord>>>,
     /// Partitions that are read, with their source partitions.
@@ -45,6 +46,10 @@ pub struct KafkaTask {
     /// What was read, and the question whether what did not follow was deleted.
     sequence: Sequence,
     looking: Option<JoinHandle<Result<Vec<DeletedUnread>>>>,
+    /// Which topics are read, the question whether they are others now, and when to ask it.
+    identities: Identities,
+    identifying: Option<(Instant, JoinHandle<Result<Ids>>)>,
+    identify: Instant,
     /// Read, and not converted yet.
     raw: VecDeque<RawRecord>,
     /// Converted, and not handed over yet.
@@ -76,7 +81,7 @@ impl KafkaTask {
         // What was never committed is no record to copy.
         client.or_set("isolation.level", "read_committed");
         connect_kafka::consumer_defaults(&mut client);
-        let (reader, batches) = Assigned::new(&client, usize::try_from(config.batch_size).unwrap_or(1))?;
+        let (reader, batches) = Assigned::new(&client, most(&config))?;
         let patterns = |names: &[String]| Patterns::parse(names).map_err(Error::fatal);
         let selection = Selection {
             topics: patterns(&config.topics)?,
@@ -88,6 +93,7 @@ impl KafkaTask {
             context,
             selection,
             converters,
+            client,
             reader,
             batches,
             places: BTreeMap::new(),
@@ -95,6 +101,9 @@ impl KafkaTask {
             look: Instant::now(),
             sequence: Sequence::default(),
             looking: None,
+            identities: Identities::default(),
+            identifying: None,
+            identify: Instant::now(),
             raw: VecDeque::new(),
             ready: Vec::new(),
         })
@@ -124,10 +133,19 @@ impl KafkaTask {
         };
         let (topics, own) = self.selection.of(&all);
         let mut new = Vec::new();
+        let unknown = self.identify_new(&own).await.err();
         for partition in own.into_iter().filter(|p| !self.places.contains_key(p)) {
             let place = position::partition(&self.config.alias, &partition);
             let start = match (self.context.offset(&place).await?, &self.config.group, self.config.begin) {
-                (Some(offset), ..) => Start::At(position::next(&offset)?),
+                (Some(offset), ..) if self.is_of_another(&offset, &partition.topic) => {
+                    say_renewed(std::slice::from_ref(&partition));
+                    Start::Beginning
+                }
+                (Some(offset), ..) => match unknown.as_ref().filter(|_| position::has_topic_id(&offset)) {
+                    // Perhaps it is of another topic.
+                    Some(e) if self.identities.of(&partition.topic).is_none() => return self.later(e),
+                    _ => Start::At(position::next(&offset)?),
+                },
                 (None, Some(_), _) => Start::Group,
                 (None, None, Begin::Earliest) => Start::Beginning,
                 (None, None, Begin::Latest) => match self.reader.end(&partition).await {
@@ -151,6 +169,70 @@ impl KafkaTask {
         self.places.extend(new.into_iter().map(|(partition, _, place)| (partition, place)));
         self.context.note((topics == 0).then(|| self.nothing()));
         self.look = Instant::now() + Duration::from_secs(u64::from(self.config.refresh.unsigned_abs()));
+        Ok(())
+    }
+
+    fn is_of_another(&self, offset: &OffsetMap, topic: &Topic) -> bool {
+        self.identities.of(topic).is_some_and(|id| position::is_of_another(offset, id))
+    }
+
+    /// Asks for the ids of topics that have not been read before. Brokers before 2.8 and the embedded one know none.
+    async fn identify_new(&mut self, own: &[TopicPartition]) -> Result<()> {
+        let new: BTreeSet<&Topic> = own.iter().map(|p| &p.topic).filter(|t| self.identities.of(t).is_none()).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let asked = Instant::now().into_std();
+        let ids = answer(self.reader.topic_ids(new.into_iter().cloned().collect()).await)?;
+        // None of them is being read.
+        self.identities.told(ids, asked, &BTreeSet::new(), &self.sequence);
+        Ok(())
+    }
+
+    fn identify(&mut self) {
+        let topics: BTreeSet<&Topic> = self.places.keys().map(|p| &p.topic).collect();
+        self.identify = Instant::now() + Identities::pause(topics.len());
+        if !topics.is_empty() && self.identifying.is_none() {
+            let topics = topics.into_iter().cloned().collect();
+            self.identifying = Some((Instant::now(), self.reader.topic_ids(topics)));
+        }
+    }
+
+    /// Takes up which topics there are now, and reads those that are others from their beginning.
+    fn identified(&mut self, asked: Instant, ids: Result<Ids>) -> Result<()> {
+        self.identifying = None;
+        let ids = match ids {
+            Ok(ids) => ids,
+            Err(e) => {
+                tracing::debug!("{}", e.one_line());
+                return Ok(());
+            }
+        };
+        let reading = self.places.keys().cloned().collect();
+        let renewed = self.identities.told(ids, asked.into_std(), &reading, &self.sequence);
+        if renewed.is_empty() {
+            return Ok(());
+        }
+        say_renewed(&renewed);
+        // Where the new topic's leader has an earlier epoch than that of the old one, only another reader goes on.
+        (self.reader, self.batches) = Assigned::new(&self.client, most(&self.config))?;
+        let sequence = std::mem::take(&mut self.sequence);
+        let mut starts = Vec::new();
+        self.places.retain(|partition, _| {
+            let start = match sequence.next(partition) {
+                _ if renewed.contains(partition) => Start::Beginning,
+                Some(next) => Start::At(next),
+                // Nothing has been read of it: where it begins is found again.
+                None => return false,
+            };
+            if let Start::At(next) = start {
+                self.sequence.sought(partition, next);
+            }
+            starts.push((partition.clone(), start));
+            true
+        });
+        self.reader.add(starts);
+        self.look = Instant::now();
         Ok(())
     }
 
@@ -186,10 +268,10 @@ impl KafkaTask {
             }
             let run = match &mut run {
                 Some(run) => run,
-                none => none.insert(Run::of(raw, &self.places, &mut self.targets, &self.config)?),
+                none => none.insert(Run::of(raw, &self.places, &mut self.targets, &self.identities, &self.config)?),
             };
             let target = run.target.clone();
-            let source = Some((run.place.clone(), position::offset(raw.offset)));
+            let source = Some((run.place.clone(), position::offset(raw.offset, run.topic_id.as_deref())));
             match self.converters.read(raw, &target).await {
                 Ok(mut record) => {
                     record.partition = Some(raw.partition).filter(|_| self.config.keep_partition);
@@ -210,12 +292,36 @@ impl KafkaTask {
     }
 }
 
+fn say_renewed(partitions: &[TopicPartition]) {
+    let names: Vec<String> = partitions.iter().map(|p| format!("{}-{}", p.topic, p.partition)).collect();
+    tracing::warn!(
+        "the topic was deleted and created again: {}; read from the beginning of the new one",
+        names.join(", ")
+    );
+}
+
 /// The answer to the question; pending when there is none. Cancel-safe.
 async fn looked(question: &mut Option<JoinHandle<Result<Vec<DeletedUnread>>>>) -> Result<Vec<DeletedUnread>> {
     match question {
-        Some(asked) => asked.await.unwrap_or_else(|e| Err(Error::retriable("asking kafka").caused_by(e))),
+        Some(asked) => answer(asked.await),
         None => std::future::pending().await,
     }
+}
+
+/// The same of the question for ids, with when it was asked.
+async fn identified(question: &mut Option<(Instant, JoinHandle<Result<Ids>>)>) -> (Instant, Result<Ids>) {
+    match question {
+        Some((asked, ids)) => (*asked, answer(ids.await)),
+        None => std::future::pending().await,
+    }
+}
+
+fn answer<T>(answer: std::result::Result<Result<T>, JoinError>) -> Result<T> {
+    answer.unwrap_or_else(|e| Err(Error::retriable("asking kafka").caused_by(e)))
+}
+
+fn most(config: &KafkaSourceConfig) -> usize {
+    usize::try_from(config.batch_size).unwrap_or(1)
 }
 
 /// What records of one partition have in common.
@@ -223,6 +329,7 @@ struct Run {
     of: TopicPartition,
     place: Arc<OffsetMap>,
     target: Topic,
+    topic_id: Option<Arc<str>>,
 }
 
 impl Run {
@@ -230,12 +337,14 @@ impl Run {
         raw: &RawRecord,
         places: &BTreeMap<TopicPartition, Arc<OffsetMap>>,
         targets: &mut BTreeMap<Topic, Topic>,
+        identities: &Identities,
         config: &KafkaSourceConfig,
     ) -> Result<Self> {
         let of = TopicPartition { topic: raw.topic.clone(), partition: raw.partition };
         let place = places.get(&of).cloned();
         let place = place.ok_or_else(|| Error::fatal(format!("{}-{} was not asked for", raw.topic, raw.partition)))?;
-        Ok(Self { target: target(targets, config, &raw.topic)?, of, place })
+        let topic_id = identities.of(&raw.topic).cloned();
+        Ok(Self { target: target(targets, config, &raw.topic)?, of, place, topic_id })
     }
 
     fn has(&self, raw: &RawRecord) -> bool {
@@ -304,6 +413,8 @@ impl SourceTask for KafkaTask {
             }
             tokio::select! {
                 () = sleep_until(self.look) => self.look().await?,
+                () = sleep_until(self.identify) => self.identify(),
+                (asked, ids) = identified(&mut self.identifying) => self.identified(asked, ids)?,
                 deleted = looked(&mut self.looking) => self.say_deleted(deleted),
                 batch = self.batches.recv() => match batch {
                     Some(batch) => {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use connect_api::{Error, ErrorClass, Result, TopicPartition};
+use connect_api::{Error, ErrorClass, Result, Topic, TopicPartition};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
@@ -24,8 +24,10 @@ use crate::{
     client::{Context, LOOK_AT_BROKERS},
     deleted::{Awaited, DeletedUnread, deleted_unread},
     error::{class, kafka_error, not_created},
+    identities::Ids,
     record::Collector,
     settings::{ClientSettings, Role},
+    topic_ids::topic_ids_of,
 };
 
 /// Where reading a partition begins.
@@ -87,6 +89,12 @@ impl Assigned {
         let found = found.map_err(|e| self.failed("listing topics", e))?;
         let usable = found.topics().iter().filter(|t| t.error().is_none());
         Ok(usable.map(|t| (t.name().to_owned(), t.partitions().iter().map(|p| p.id()).collect())).collect())
+    }
+
+    /// What tells each of these topics from others that have had its name, or will; as
+    /// [`Positions::topic_ids`](crate::Positions::topic_ids).
+    pub fn topic_ids(&self, topics: Vec<Topic>) -> JoinHandle<Result<Ids>> {
+        topic_ids_of(&self.consumer, topics, METADATA)
     }
 
     /// Whether Kafka could not be reached when last tried.

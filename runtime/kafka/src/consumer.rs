@@ -2,7 +2,7 @@
 //! channel, and so does the [`handshake`](crate::handshake) of a rebalance.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -30,9 +30,10 @@ use crate::{
     deleted::{Awaited, DeletedUnread, deleted_unread},
     error::{kafka_error, not_created},
     handshake::{Bridge, Event, Numbered},
+    identities::Ids,
     poll_loop::PollLoop,
     settings::{ClientSettings, Role},
-    topic_ids::topic_ids,
+    topic_ids::topic_ids_of,
 };
 
 /// What to read, and how.
@@ -248,11 +249,8 @@ impl Consumer {
 
     /// What tells each of these topics from others that have had its name, or will; as
     /// [`Positions::topic_ids`](crate::Positions::topic_ids).
-    pub fn topic_ids(&self, topics: Vec<Topic>, limit: Duration) -> JoinHandle<Result<BTreeMap<Topic, Arc<str>>>> {
-        let consumer = self.inner.clone();
-        let ask =
-            move || topic_ids(&consumer, &topics, limit).map_err(|e| kafka_error("asking for the ids of topics", e));
-        tokio::task::spawn_blocking(ask)
+    pub fn topic_ids(&self, topics: Vec<Topic>, limit: Duration) -> JoinHandle<Result<Ids>> {
+        topic_ids_of(&self.inner, topics, limit)
     }
 
     /// The first offset that Kafka has of each of these partitions. Each is given that long.

@@ -85,6 +85,11 @@ impl Sequence {
         self.begun.insert(partition.clone(), (Instant::now(), offset));
     }
 
+    /// The offset that is to be read next; none before the first record of a partition where nobody has said it.
+    pub fn next(&self, partition: &TopicPartition) -> Option<i64> {
+        self.next.get(partition).copied()
+    }
+
     /// Since when the partition is read onward without a step back, and from which offset; none before its first record.
     pub fn begun(&self, partition: &TopicPartition) -> Option<(Instant, i64)> {
         self.begun.get(partition).copied()

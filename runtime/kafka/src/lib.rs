@@ -9,6 +9,7 @@
 //! - [`assigned`]: reads given partitions from given offsets on, without a group
 //! - [`positions`]: where partitions begin and end, which offset a time is, and the ids of topics
 //! - [`newest()`]: the newest records of topics, without a group; [`stretch()`]: all between given offsets
+//! - [`identities`]: tells topics from others that have had their names
 //! - [`compacted`]: follows a compacted topic from its beginning
 //! - [`group_offsets`]: offsets of groups, from outside; with [`groups`] (their members), `topic_ids`, `resource`, `cluster`, `owned`, and
 //!   `revival`, brokers that librdkafka has dropped, the files that have `unsafe` code
@@ -27,6 +28,7 @@ pub mod error;
 pub mod group_offsets;
 pub mod groups;
 pub mod handshake;
+pub mod identities;
 mod jaas;
 pub mod lease;
 mod newest;
@@ -57,6 +59,7 @@ pub use error::{kafka_error, not_permitted, not_supported, refused_with_others};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use groups::{Group, GroupMember};
 pub use handshake::{Event, Handover};
+pub use identities::{Identities, Ids};
 pub use lease::Lease;
 pub use newest::{Newest, newest};
 pub use positions::{Positions, Span};

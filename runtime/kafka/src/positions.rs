@@ -1,6 +1,6 @@
 //! Where partitions begin and end, which offset a time is, and the ids of topics, without a group.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use connect_api::{Error, PartitionOffset, Result, Topic, TopicPartition};
 use rdkafka::{
@@ -12,6 +12,7 @@ use rdkafka::{
 use crate::{
     client::Context,
     error::{kafka_error, not_created},
+    identities::Ids,
     settings::{ClientSettings, Role},
     topic_ids::topic_ids,
 };
@@ -124,7 +125,7 @@ impl Positions {
 
     /// What tells each of these topics from others that have had its name, or will; nothing of topics that do not exist,
     /// nor of brokers that give no ids (before 2.8).
-    pub async fn topic_ids(&self, topics: &[Topic], limit: Duration) -> Result<BTreeMap<Topic, Arc<str>>> {
+    pub async fn topic_ids(&self, topics: &[Topic], limit: Duration) -> Result<Ids> {
         let wanted = topics.to_vec();
         self.ask("asking for the ids of topics", move |c| topic_ids(c, &wanted, limit)).await
     }

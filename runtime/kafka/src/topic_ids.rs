@@ -6,7 +6,6 @@
 #![allow(unsafe_code, reason = "calls of librdkafka that the rdkafka crate lacks")]
 
 use std::{
-    collections::BTreeMap,
     ffi::{CStr, CString, c_char},
     sync::Arc,
     time::Duration,
@@ -18,17 +17,22 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
+use tokio::task::JoinHandle;
 
-use crate::owned::{Answer, Owned, ask};
+use crate::{
+    error::kafka_error,
+    identities::Ids,
+    owned::{Answer, Owned, ask},
+};
 
 /// Asks for the ids of these topics. Those that do not exist, and those of brokers that give none, are left out. Blocks.
 pub(crate) fn topic_ids<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topics: &[Topic],
     limit: Duration,
-) -> Answer<BTreeMap<Topic, Arc<str>>> {
+) -> Answer<Ids> {
     if topics.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Ids::new());
     }
     let names: Vec<CString> = topics.iter().map(|topic| CString::new(&**topic)).collect::<Result<_, _>>()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
@@ -46,8 +50,19 @@ pub(crate) fn topic_ids<C: ConsumerContext>(
     read(&answer)
 }
 
-fn read(answer: &Owned<c::rd_kafka_event_t>) -> Answer<BTreeMap<Topic, Arc<str>>> {
-    let mut all = BTreeMap::new();
+/// The same beside everything else.
+pub(crate) fn topic_ids_of<C: ConsumerContext + 'static>(
+    consumer: &Arc<BaseConsumer<C>>,
+    topics: Vec<Topic>,
+    limit: Duration,
+) -> JoinHandle<connect_api::Result<Ids>> {
+    let consumer = consumer.clone();
+    let ask = move || topic_ids(&consumer, &topics, limit).map_err(|e| kafka_error("asking for the ids of topics", e));
+    tokio::task::spawn_blocking(ask)
+}
+
+fn read(answer: &Owned<c::rd_kafka_event_t>) -> Answer<Ids> {
+    let mut all = Ids::new();
     let mut count = 0;
     // SAFETY: `answer` is an event that lives to the end of this function. Of an event of another kind the result is null,
     // which is looked for. What is read belongs to the event and is copied; the array has as many elements as librdkafka
