@@ -24,17 +24,19 @@ pub struct Column {
     optional: bool,
     /// To how many columns it may be cut before others go.
     cut: Option<usize>,
+    /// Nothing of it is ever left out: long cells go on below themselves.
+    whole: bool,
 }
 
 impl Column {
     /// A column of texts.
     pub fn text(title: &'static str) -> Self {
-        Self { title, right: false, optional: false, cut: None }
+        Self { title, right: false, optional: false, cut: None, whole: false }
     }
 
     /// A column of numbers.
     pub fn number(title: &'static str) -> Self {
-        Self { title, right: true, optional: false, cut: None }
+        Self { title, right: true, optional: false, cut: None, whole: false }
     }
 
     /// A column that is left out where the terminal is too narrow.
@@ -46,6 +48,12 @@ impl Column {
     /// and at last further.
     pub fn cut(self, wanted: usize) -> Self {
         Self { cut: Some(wanted), ..self }
+    }
+
+    /// A column that is needed to the last character, as what will be copied or cannot be told from others without its end:
+    /// it does not go, and cells for which the terminal is too narrow go on below themselves.
+    pub fn whole(self) -> Self {
+        Self { whole: true, cut: Some(usize::MAX), ..self }
     }
 }
 
@@ -82,8 +90,8 @@ impl Table {
     }
 
     /// The text, at most as wide as given: first columns that may be cut are, and cells of the first column that are longer
-    /// than half of that, then optional columns go, from the right, then the first column is cut further, then further
-    /// columns go, and at last the last column is cut.
+    /// than half of that, then optional columns go, from the right, then the first column is cut further and whole ones go on
+    /// below, then further columns go, and at last the last column is cut.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut longest = usize::MAX;
@@ -112,7 +120,10 @@ impl Table {
             }
             widths = self.widths(&shown, longest);
         }
-        for place in (0..widths.len()).rev().filter(|place| self.columns[shown[*place]].cut.is_some()) {
+        self.share(&shown, &mut widths, width);
+        let may_be_cut =
+            |place: &usize| self.columns[shown[*place]].cut.is_some() && !self.columns[shown[*place]].whole;
+        for place in (0..widths.len()).rev().filter(may_be_cut) {
             let over = width.map_or(0, |w| total(&widths).saturating_sub(w));
             widths[place] = widths[place].min(widths[place].saturating_sub(over).max(SHORTEST));
         }
@@ -123,10 +134,17 @@ impl Table {
         let titles: Vec<&str> = shown.iter().map(|i| self.columns[*i].title).collect();
         let mut text = paint(Tone::Strong, self.line(&titles, &shown, &widths, false).trim_end());
         text.push('\n');
+        let mut before = None;
         for row in &self.rows {
+            // Whose name it is has been said whole in the row above.
+            let again = before == row.cells.first();
+            before = row.cells.first();
             let cells: Vec<&str> = shown.iter().map(|i| row.cells.get(*i).map_or("", String::as_str)).collect();
-            text.push_str(self.line(&cells, &shown, &widths, true).trim_end());
-            text.push('\n');
+            for cells in self.lines(&cells, &shown, &widths, again) {
+                let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+                text.push_str(self.line(&cells, &shown, &widths, true).trim_end());
+                text.push('\n');
+            }
             for (indent, note) in &row.notes {
                 for line in wrap(note, *indent, width) {
                     text.push_str(&line);
@@ -142,9 +160,42 @@ impl Table {
         let width = |(place, column): (usize, &usize)| {
             let cells = self.rows.iter().filter_map(|row| row.cells.get(*column)).map(|cell| cell.width()).max();
             let widest = cells.unwrap_or_default().max(self.columns[*column].title.width());
-            if place == 0 { widest.min(longest) } else { widest }
+            if place == 0 && !self.columns[*column].whole { widest.min(longest) } else { widest }
         };
         shown.iter().enumerate().map(width).collect()
+    }
+
+    /// Whether each row fits in a line as it is.
+    pub fn fits(&self, width: Option<usize>) -> bool {
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        width.is_none_or(|most| total(&self.widths(&all, usize::MAX)) <= most)
+    }
+
+    /// Shares what room there is among whole columns: short ones get what they need, the others the same.
+    fn share(&self, shown: &[usize], widths: &mut [usize], width: Option<usize>) {
+        let Some(over) = width.and_then(|w| total(widths).checked_sub(w)) else { return };
+        let mut places: Vec<usize> = (0..widths.len()).filter(|place| self.columns[shown[*place]].whole).collect();
+        places.sort_by_key(|place| widths[*place]);
+        let mut room = places.iter().map(|place| widths[*place]).sum::<usize>().saturating_sub(over);
+        for (done, place) in places.iter().enumerate() {
+            let fair = room / (places.len() - done);
+            widths[*place] = widths[*place].min(fair.max(SHORTEST));
+            room = room.saturating_sub(widths[*place]);
+        }
+    }
+
+    /// A row as it is, or where a whole cell is wider than its column, in as many lines as that takes; not for a first cell
+    /// that is the one above `again`.
+    fn lines(&self, cells: &[&str], shown: &[usize], widths: &[usize], again: bool) -> Vec<Vec<String>> {
+        let whole = |place: usize| self.columns[shown[place]].whole && !(again && place == 0);
+        let pieces = |(place, cell): (usize, &&str)| match widths[place] {
+            width if whole(place) && cell.width() > width => wrap(cell, 0, Some(width)),
+            _ => vec![(*cell).to_owned()],
+        };
+        let pieces: Vec<Vec<String>> = cells.iter().enumerate().map(pieces).collect();
+        let count = pieces.iter().map(Vec::len).max().unwrap_or_default();
+        let piece = |line: usize| pieces.iter().map(|p| p.get(line).cloned().unwrap_or_default()).collect();
+        (0..count).map(piece).collect()
     }
 
     /// How wide they are together where those that may be cut are: to what they want, or to `most` if that is less.
@@ -216,20 +267,38 @@ pub fn wrap(text: &str, indent: usize, width: Option<usize>) -> Vec<String> {
                 line.push(' ');
             }
             let mut room = width.saturating_sub(columns(&line));
-            for c in word.chars() {
-                let wide = if is_mark(c) { 0 } else { c.width().unwrap_or(0) };
-                if wide > room {
-                    lines.push(std::mem::replace(&mut line, " ".repeat(indent + 2)));
-                    room = width - indent - 2;
-                }
-                room -= wide;
-                line.push(c);
+            let mut rest = word;
+            while columns(rest) > room {
+                let (piece, behind) = rest.split_at(break_at(rest, room));
+                line.push_str(piece);
+                lines.push(std::mem::replace(&mut line, " ".repeat(indent + 2)));
+                room = width - indent - 2;
+                rest = behind;
             }
+            line.push_str(rest);
             empty = false;
         }
         lines.push(line);
     }
     lines
+}
+
+/// Where a word is broken that is wider than so many columns: behind a mark of punctuation in the second half of what fits,
+/// else where it must be; marks of colours go with what they end.
+fn break_at(word: &str, room: usize) -> usize {
+    let (mut used, mut end, mut good) = (0, 0, None);
+    for (at, c) in word.char_indices() {
+        let wide = if is_mark(c) { 0 } else { c.width().unwrap_or(0) };
+        if used + wide > room {
+            break;
+        }
+        used += wide;
+        end = at + c.len_utf8();
+        if used * 2 > room && ".,:;/_-=&?|".contains(c) {
+            good = Some(end);
+        }
+    }
+    good.unwrap_or(end)
 }
 
 #[cfg(test)]
@@ -329,6 +398,39 @@ b             1000
             let text = plain(&t, Some(width));
             assert!(text.starts_with("NAME") && text.contains("MESSAGE"), "{width}: {text}");
             assert!(text.lines().all(|line| line.width() <= width), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn whole_columns_go_on_below_themselves_and_lose_nothing() {
+        let columns = [
+            Column::text("NAME").whole(),
+            Column::text("KEY").whole(),
+            Column::number("N"),
+            Column::text("HOST").optional(),
+        ];
+        let mut t = Table::new(columns);
+        let key = "errors.deadletterqueue.context.headers.enable";
+        t.row(["influxdb-sink-of-the-plant".into(), key.into(), "17".into(), "127.0.0.1".into()]);
+        t.row(["influxdb-sink-of-the-plant".into(), "topics".into(), "1".into(), "h".into()]);
+        t.row(["b".into(), "x".repeat(40), "2".into(), "h".into()]);
+        assert!(t.fits(None) && t.fits(Some(88)) && !t.fits(Some(87)));
+        let lines = |width: usize| plain(&t, Some(width)).lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines(88)[1], format!("influxdb-sink-of-the-plant  {key}  17  127.0.0.1"));
+        assert_eq!(lines(77)[1], format!("influxdb-sink-of-the-plant  {key}  17"), "optional ones go first");
+        let expected = [
+            "NAME                  KEY                    N",
+            "influxdb-sink-of-     errors.deadletterque  17",
+            "  the-plant             ue.context.",
+            "                        headers.enable",
+            "influxdb-sink-of-th…  topics                 1",
+            "b                     xxxxxxxxxxxxxxxxxxxx   2",
+        ];
+        assert_eq!(lines(46)[..6], expected);
+        for width in 30..90 {
+            let text = plain(&t, Some(width));
+            assert!(text.lines().all(|line| line.width() <= width), "{width}: {text}");
+            assert!(text.contains("17"), "{width}: {text}");
         }
     }
 

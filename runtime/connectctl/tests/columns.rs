@@ -53,6 +53,31 @@ async fn plant() -> MockServer {
     server
 }
 
+/// A worker whose settings and counts have long names.
+async fn verbose() -> MockServer {
+    let server = MockServer::start().await;
+    let names = ["influxdb-sink-of-the-whole-plant", "slack"];
+    answer(&server, "GET", "/connectors", 200, json!(names)).await;
+    for name in names {
+        let mut known = info(name);
+        known["config"] = json!({
+            "errors.deadletterqueue.context.headers.enable": "true",
+            "influxdb.url": "https://influxdb.plant.example.org:8086/telemetry-of-the-whole-plant?db=telemetry&rp=autogen",
+            "name": name,
+        });
+        answer(&server, "GET", &format!("/connectors/{name}"), 200, known).await;
+    }
+    let metrics = "\
+# TYPE kafka_connect_sink_task_put_batch_avg_time_ms gauge
+kafka_connect_worker_task_count 2
+kafka_connect_sink_task_put_batch_avg_time_ms{connector=\"influxdb-sink-of-the-whole-plant\",task=\"0\"} 17.25
+kafka_connect_connector_status{connector=\"influxdb-sink-of-the-whole-plant\",status=\"running\"} 1
+";
+    let response = ResponseTemplate::new(200).set_body_string(metrics);
+    Mock::given(matchers::path("/metrics")).respond_with(response).mount(&server).await;
+    server
+}
+
 /// What a command prints in a terminal of that width.
 async fn shown(server: &MockServer, arguments: &[&str], columns: usize) -> String {
     let url = server.uri();
@@ -118,9 +143,10 @@ influxdb-sink-of-the-whole-plant  active-alarms:0  7
         (
             &["plugins"],
             "\
-CLASS                           TYPE    VERSION
-org.apache.kafka.connect.file…  sink    4.1.0
-epics-source                    source  0.1.0
+CLASS                                                 TYPE
+org.apache.kafka.connect.file.                        sink
+  FileStreamSinkConnector
+epics-source                                          source
 ",
             "\
 CLASS                                                  TYPE    VERSION
@@ -158,6 +184,78 @@ lsst.sal.Dome_logevent_appliedSettingsMatchStart  1, 2      default (BACKWARD)
     for (arguments, narrow, wide) in cases {
         assert_eq!(shown(&server, arguments, 60).await, narrow, "{arguments:?} in 60 columns");
         assert_eq!(shown(&server, arguments, 200).await, wide, "{arguments:?} in 200 columns");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_whole_in_every_terminal() {
+    let server = verbose().await;
+    let narrow = "\
+KEY                            VALUE
+errors.deadletterqueue.        true
+  context.headers.enable
+influxdb.url                   https://influxdb.plant.
+                                 example.org:8086/telemetry-
+                                 of-the-whole-plant?db=
+                                 telemetry&rp=autogen
+name                           slack
+";
+    assert_eq!(shown(&server, &["get", "slack"], 60).await, narrow);
+    for columns in [80, 100] {
+        let text = shown(&server, &["get", "slack"], columns).await;
+        assert!(text.contains("https://influxdb.plant.example.org:"), "{text}");
+    }
+    let wide = "\
+KEY                                            VALUE
+errors.deadletterqueue.context.headers.enable  true
+influxdb.url                                   https://influxdb.plant.example.org:8086/telemetry-of-the-whole-plant?db=telemetry&rp=autogen
+name                                           slack
+";
+    assert_eq!(shown(&server, &["get", "slack"], 200).await, wide);
+    let narrow = "\
+NAME                KEY                  VALUE
+influxdb-sink-of-   errors.deadletterqu  true
+  the-whole-plant     eue.context.
+                      headers.enable
+influxdb-sink-of-…  name                 influxdb-sink-of-
+                                           the-whole-plant
+slack               errors.deadletterqu  true
+                      eue.context.
+                      headers.enable
+slack               name                 slack
+";
+    let keys = ["get", "*", "name", "errors.deadletterqueue.context.headers.enable"];
+    assert_eq!(shown(&server, &keys, 60).await, narrow);
+    let text = shown(&server, &keys, 100).await;
+    assert!(text.contains("\ninfluxdb-sink-of-the-whole-plant  errors.deadletterqueue."), "{text}");
+}
+
+#[tokio::test]
+async fn values_of_metrics_are_there_in_every_terminal() {
+    let server = verbose().await;
+    let of = |columns| shown(&server, &["metrics"], columns);
+    let narrow = "\
+METRIC                      CONNECTOR                  VALUE
+kafka_connect_worker_task_                                 2
+  count
+kafka_connect_sink_task_    influxdb-sink-of-the-      17.25
+  put_batch_avg_time_ms       whole-plant/0
+kafka_connect_connector_    influxdb-sink-of-the-          1
+  status                      whole-plant
+    status=running
+";
+    assert_eq!(of(60).await, narrow);
+    let wide = "\
+METRIC                                         CONNECTOR                           VALUE  LABELS
+kafka_connect_worker_task_count                                                        2
+kafka_connect_sink_task_put_batch_avg_time_ms  influxdb-sink-of-the-whole-plant/0  17.25
+kafka_connect_connector_status                 influxdb-sink-of-the-whole-plant        1  status=running
+";
+    assert_eq!(of(200).await, wide);
+    assert_eq!(of(105).await, wide);
+    for columns in [80, 100] {
+        let text = of(columns).await;
+        assert!(text.contains("  17.25\n") && text.contains("\n    status=running\n"), "{text}");
     }
 }
 

@@ -70,9 +70,9 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
             return shown(0, key, &one.config[key]);
         }
         let several = entries.len() > 1;
-        let mut columns = vec![Column::text("KEY"), Column::text("VALUE")];
+        let mut columns = vec![Column::text("KEY").whole(), Column::text("VALUE").whole()];
         if several {
-            columns.insert(0, Column::text("NAME"));
+            columns.insert(0, Column::text("NAME").whole());
         }
         let mut table = Table::new(columns);
         for (place, entry) in entries.iter().enumerate() {

@@ -82,18 +82,35 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     context.output.result(&samples, names, |view| table(&samples, view))
 }
 
+/// Labels tell samples apart. Where there is no room for them beside the values they stand below.
 fn table(samples: &[Sample], view: View) -> String {
-    let columns =
-        [Column::text("METRIC"), Column::text("CONNECTOR"), Column::number("VALUE"), Column::text("LABELS").optional()];
+    let beside = rows(samples, true);
+    if beside.fits(view.width) { beside.render(None) } else { rows(samples, false).render(view.width) }
+}
+
+fn rows(samples: &[Sample], labels_beside: bool) -> Table {
+    let mut columns = vec![Column::text("METRIC").whole(), Column::text("CONNECTOR").whole(), Column::number("VALUE")];
+    if labels_beside {
+        columns.push(Column::text("LABELS"));
+    }
     let mut table = Table::new(columns);
     for s in samples {
         let connector = s.labels.get("connector").cloned().unwrap_or_default();
         let task = s.labels.get("task").map(|t| format!("/{t}")).unwrap_or_default();
         let others = s.labels.iter().filter(|(key, _)| !matches!(key.as_str(), "connector" | "task"));
         let others: Vec<String> = others.map(|(key, value)| format!("{key}={value}")).collect();
-        table.row([s.metric.clone(), format!("{connector}{task}"), s.value.clone(), others.join(" ")]);
+        let others = others.join(" ");
+        let cells = [s.metric.clone(), format!("{connector}{task}"), s.value.clone()];
+        if labels_beside {
+            table.row(cells.into_iter().chain([others]));
+        } else {
+            table.row(cells);
+            if !others.is_empty() {
+                table.note(4, others);
+            }
+        }
     }
-    table.render(view.width)
+    table
 }
 
 /// A line that is no comment: `name{label="value",…} value`.

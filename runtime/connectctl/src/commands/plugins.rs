@@ -43,7 +43,8 @@ async fn list(pattern: Option<&String>, all: bool, context: &Context<'_>) -> Res
     }
     let names = || plugins.iter().map(|p| p.class.clone()).collect();
     context.output.result(&plugins, names, |view| {
-        let mut table = Table::new([Column::text("CLASS"), Column::text("TYPE"), Column::text("VERSION").optional()]);
+        let mut table =
+            Table::new([Column::text("CLASS").whole(), Column::text("TYPE"), Column::text("VERSION").optional()]);
         for p in &plugins {
             table.row([p.class.clone(), p.kind.clone(), p.version.clone().unwrap_or_else(|| "-".into())]);
         }

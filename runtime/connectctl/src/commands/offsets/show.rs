@@ -95,7 +95,8 @@ async fn ends(entries: &mut [Entry], context: &Context<'_>) -> Result<(), Failur
 
 fn table(entries: &[Entry], view: View) -> String {
     let ended = entries.iter().flat_map(|e| &e.offsets).any(|o| o.end.is_some());
-    let mut columns = vec![Column::text("NAME"), Column::text("PARTITION"), Column::text("OFFSET")];
+    let mut columns =
+        vec![Column::text("NAME").whole(), Column::text("PARTITION").whole(), Column::text("OFFSET").whole()];
     if ended {
         columns.extend([Column::number("END"), Column::number("LAG")]);
     }
@@ -111,4 +112,59 @@ fn table(entries: &[Entry], view: View) -> String {
         }
     }
     table.render(view.width)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::paint::resolve;
+
+    fn entries() -> Vec<Entry> {
+        let entry = |name: &str, partition, offset, ends: Option<(i64, i64)>| {
+            let at = serde_json::from_value(json!({ "partition": partition, "offset": offset })).expect("an offset");
+            let standing = Standing { at, end: ends.map(|(end, _)| end), lag: ends.map(|(_, lag)| lag) };
+            Entry { name: name.into(), offsets: vec![standing] }
+        };
+        let topic = "lsst.sal.Dome_logevent_appliedSettingsMatchStart";
+        vec![
+            entry(
+                "influxdb-sink-of-the-plant",
+                json!({ "kafka_topic": topic, "kafka_partition": 11 }),
+                json!({ "kafka_offset": 120_456_700 }),
+                Some((120_456_789, 89)),
+            ),
+            entry("files", json!({ "filename": "/data/in.txt" }), json!({ "position": 51, "inode": 10_051_731 }), None),
+        ]
+    }
+
+    #[test]
+    fn places_and_lags_are_there_in_every_terminal() {
+        let of = |width| resolve(&table(&entries(), View { width: Some(width), wide: false }), false);
+        let narrow = "\
+NAME           PARTITION       OFFSET               END  LAG
+influxdb-      lsst.sal.Dome_  120456700      120456789   89
+  sink-of-       logevent_
+  the-plant      appliedSetti
+                 ngsMatchStar
+                 t:11
+files          filename=/      position=51            -    -
+                 data/in.txt     inode=
+                                 10051731
+";
+        assert_eq!(of(60), narrow);
+        let wide = "\
+NAME                        PARTITION                                            OFFSET                            END  LAG
+influxdb-sink-of-the-plant  lsst.sal.Dome_logevent_appliedSettingsMatchStart:11  120456700                   120456789   89
+files                       filename=/data/in.txt                                position=51 inode=10051731          -    -
+";
+        assert_eq!(of(200), wide);
+        for width in [80, 100] {
+            let text = of(width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert!(text.lines().next().is_some_and(|l| l.ends_with("END  LAG")), "{text}");
+            assert!(text.contains("  120456700  ") && text.contains("  120456789   89\n"), "{text}");
+        }
+    }
 }
