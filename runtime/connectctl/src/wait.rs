@@ -6,7 +6,10 @@ use connect_rest_model::ConnectorStatus;
 
 use crate::{
     args::seconds,
-    commands::{Context, running},
+    commands::{
+        Context, running,
+        status::{advice::shell_word, trace::one_line},
+    },
     error::Failure,
 };
 
@@ -56,6 +59,8 @@ struct Waited<'a> {
     name: &'a str,
     goal: Goal,
     said: String,
+    /// What has FAILED of it, in one line.
+    error: Option<String>,
     doubtful: Option<(Standing, Instant)>,
 }
 
@@ -70,7 +75,7 @@ impl Wait {
         let goals: Vec<(String, Goal)> = goals.iter().map(waited).collect();
         let mut open: Vec<Waited<'_>> = goals
             .iter()
-            .map(|(name, goal)| Waited { name, goal: *goal, said: String::new(), doubtful: None })
+            .map(|(name, goal)| Waited { name, goal: *goal, said: String::new(), error: None, doubtful: None })
             .collect();
         let mut stuck = Vec::new();
         loop {
@@ -78,7 +83,7 @@ impl Wait {
             for mut one in open {
                 match one.look(context).await? {
                     Standing::There => {}
-                    Standing::Stuck => stuck.push(one.name),
+                    Standing::Stuck => stuck.push(one),
                     _ => left.push(one),
                 }
             }
@@ -87,9 +92,10 @@ impl Wait {
                 break;
             }
             if Instant::now() >= deadline {
-                let rest: Vec<String> = open.iter().map(|one| format!("{} is {}", one.name, one.said)).collect();
+                let rest: Vec<String> = open.iter().map(Waited::stands).collect();
+                let failed: String = stuck.iter().map(|one| format!("; {}", one.failed())).collect();
                 return Err(Failure::TimedOut(format!(
-                    "after {} s {}; connectctl status says more, --wait-timeout waits longer",
+                    "after {} s {}{failed}; connectctl status says more, --wait-timeout waits longer",
                     self.wait_timeout.as_secs_f64(),
                     rest.join(", ")
                 )));
@@ -98,19 +104,37 @@ impl Wait {
         }
         match stuck.as_slice() {
             [] => Ok(()),
-            names => Err(Failure::Failed(format!(
-                "{} FAILED; connectctl status {} says why",
-                names.join(", "),
-                names.join(" ")
+            some => Err(Failure::Failed(format!(
+                "{}; connectctl status {} says more",
+                some.iter().map(Waited::failed).collect::<Vec<_>>().join("; "),
+                some.iter().map(|one| shell_word(one.name)).collect::<Vec<_>>().join(" ")
             ))),
         }
     }
 }
 
 impl Waited<'_> {
+    /// That it has FAILED, and why.
+    fn failed(&self) -> String {
+        format!("{} FAILED{}", self.name, self.why())
+    }
+
+    /// Where it is, and what has failed of it.
+    fn stands(&self) -> String {
+        format!("{} is {}{}", self.name, self.said, self.why())
+    }
+
+    fn why(&self) -> String {
+        self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"))
+    }
+
     async fn look(&mut self, context: &Context<'_>) -> Result<Standing, Failure> {
+        self.error = None;
         let (standing, text) = match context.client.status(self.name).await {
-            Ok(status) => (stands(self.goal, &status), describe(&status)),
+            Ok(status) => {
+                self.error = error(&status);
+                (stands(self.goal, &status), describe(&status))
+            }
             Err(Failure::Refused { status: 404, .. }) if self.goal == Goal::Gone => {
                 (Standing::There, "gone".to_owned())
             }
@@ -148,6 +172,13 @@ fn describe(status: &ConnectorStatus) -> String {
         n => format!("{} of {n} tasks running", running(&status.tasks)),
     };
     format!("{}, {tasks}", status.connector.state)
+}
+
+/// The error of the connector, or else of the first task that has FAILED.
+fn error(status: &ConnectorStatus) -> Option<String> {
+    let own = status.connector.trace.as_deref().filter(|_| status.connector.state == "FAILED");
+    let of_task = || status.tasks.iter().find(|t| t.state == "FAILED")?.trace.as_deref();
+    own.or_else(of_task).map(one_line).filter(|line| !line.is_empty())
 }
 
 fn stands(goal: Goal, status: &ConnectorStatus) -> Standing {

@@ -361,9 +361,29 @@ async fn waiting_ends_when_it_has_come_to_pass_or_cannot() {
     answer(&server, "PUT", "/connectors/c/pause", 202, json!(null)).await;
     answer(&server, "GET", "/connectors/c/status", 200, status("c", "RUNNING", "FAILED")).await;
     let run = ctl(&server.uri(), &["resume", "c", "--wait"]).run().await;
-    assert!(run.code == 1 && run.err.contains("c FAILED; connectctl status c says why"), "{run:?}");
+    assert!(
+        run.code == 1 && run.err.contains("c FAILED: writing 2 points: timed out; connectctl status c says more"),
+        "{run:?}"
+    );
     let run = ctl(&server.uri(), &["pause", "c", "--wait", "--wait-timeout", "0.5"]).run().await;
     assert!(run.code == 5 && run.err.contains("after 0.5 s c is RUNNING, 0 of 1 tasks running"), "{run:?}");
+}
+
+#[tokio::test]
+async fn what_failed_is_told_beside_what_was_waited_for_in_vain() {
+    let server = MockServer::start().await;
+    for (name, task) in [("slow", "UNASSIGNED"), ("wrong", "FAILED")] {
+        answer(&server, "PUT", &format!("/connectors/{name}/resume"), 202, json!(null)).await;
+        answer(&server, "GET", &format!("/connectors/{name}/status"), 200, status(name, "RUNNING", task)).await;
+    }
+    // Both that have been FAILED for long, and those that have just become so.
+    for limit in ["5", "0.5"] {
+        let run = ctl(&server.uri(), &["resume", "slow", "wrong", "--wait", "--wait-timeout", limit]).run().await;
+        assert_eq!(run.code, 5, "{run:?}");
+        let last = run.err.lines().last().unwrap_or_default();
+        assert!(last.contains(&format!("after {limit} s slow is RUNNING, 0 of 1 tasks running")), "{run:?}");
+        assert!(last.contains("wrong") && last.contains(": writing 2 points: timed out; connectctl status"), "{run:?}");
+    }
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub(in super::super) fn advice(status: &ConnectorStatus, dead_letters: Option<&s
 }
 
 /// The name as it is written on a command line.
-pub(in super::super) fn shell_word(name: &str) -> String {
+pub(crate) fn shell_word(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:@%+=".contains(c);
     if !name.is_empty() && name.chars().all(plain) {
         name.to_owned()

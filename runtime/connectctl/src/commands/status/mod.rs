@@ -1,9 +1,9 @@
 //! `connectctl status`: a table of all or several connectors, or one in full.
 
-pub(super) mod advice;
+pub(crate) mod advice;
 pub(super) mod detail;
 pub(super) mod overview;
-pub(super) mod trace;
+pub(crate) mod trace;
 
 use connect_api::time;
 use connect_rest_model::{ConnectorInfo, ConnectorState, ConnectorStatus, ConnectorType};

@@ -11,7 +11,7 @@ pub(in super::super) fn causes(trace: &str) -> Vec<&str> {
 }
 
 /// Message and causes in one line; a cause that the text before it ends with already is not said twice.
-pub(in super::super) fn one_line(trace: &str) -> String {
+pub(crate) fn one_line(trace: &str) -> String {
     let mut line = String::new();
     for cause in causes(trace) {
         if line.is_empty() {
