@@ -387,6 +387,34 @@ async fn what_failed_is_told_beside_what_was_waited_for_in_vain() {
 }
 
 #[tokio::test]
+async fn settings_of_several_are_shown_of_those_that_have_them() {
+    let server = worker().await;
+    let config = |more: serde_json::Value| {
+        let mut known = info("gamma");
+        known["config"] = more;
+        known
+    };
+    answer(&server, "GET", "/connectors/gamma", 200, config(json!({ "name": "gamma", "topic": "b" }))).await;
+    let run = ctl(&server.uri(), &["get", "/a/", "file"]).run().await;
+    let table = "NAME   KEY   VALUE\nalpha  file  /tmp/x\nbeta   file  /tmp/x\n";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (1, table, "connectctl: gamma has no setting file\n"));
+    let run = ctl(&server.uri(), &["get", "*", "file", "topic", "-o", "json"]).run().await;
+    let keys: Vec<usize> =
+        run.json().as_array().expect("a list").iter().map(|e| e["config"].as_object().map_or(0, |c| c.len())).collect();
+    assert_eq!((run.code, keys), (1, vec![1, 1, 1]), "{run:?}");
+    let told = "connectctl: alpha, beta have no setting topic\nconnectctl: gamma has no setting file\n";
+    assert_eq!(run.err, told);
+    let run = ctl(&server.uri(), &["get", "*a", "flie"]).run().await;
+    let told = "connectctl: alpha, beta, gamma have no setting flie; did you mean file?\n";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (1, "", told));
+    // Where only one has it, it is told which.
+    let run = ctl(&server.uri(), &["get", "*", "topic"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (1, "NAME   KEY    VALUE\ngamma  topic  b\n"));
+    let run = ctl(&server.uri(), &["get", "gamma", "tpoic"]).run().await;
+    assert_eq!((run.code, run.err.as_str()), (1, "connectctl: gamma has no setting tpoic; did you mean topic?\n"));
+}
+
+#[tokio::test]
 async fn watching_goes_on_until_a_state_of_fail_on_comes() {
     let server = MockServer::start().await;
     let state = |task: &str| wiremock::ResponseTemplate::new(200).set_body_json(status("c", "RUNNING", task));
