@@ -55,12 +55,19 @@ pub struct Output {
     width: Option<usize>,
     colour: bool,
     clear: Cell<bool>,
+    clears: Cell<bool>,
 }
 
 impl Output {
     /// Prints in this format, tables as wide as the terminal.
     pub fn new(format: Format) -> Self {
-        Self { format, width: width(), colour: paint::wanted(&io::stdout()), clear: Cell::new(false) }
+        Self {
+            format,
+            width: width(),
+            colour: paint::wanted(&io::stdout()),
+            clear: Cell::new(false),
+            clears: Cell::new(false),
+        }
     }
 
     /// Prints a result. The table and the names are only made when they are wanted. Names are those of what was found,
@@ -85,6 +92,12 @@ impl Output {
     /// Has the next result begin on an empty screen, where it goes to a terminal.
     pub fn clear_first(&self) {
         self.clear.set(io::stdout().is_terminal());
+        self.clears.set(self.clear.get());
+    }
+
+    /// Whether results begin on an empty screen, so that what was said before is gone.
+    pub fn clears(&self) -> bool {
+        self.clears.get()
     }
 
     /// Writes text to standard output, in lines.

@@ -42,6 +42,11 @@ impl Reading {
         Ok(self.answer(self.positions.topics(self.limit).await)?.into_iter().collect())
     }
 
+    /// The cluster's id, where it has one.
+    pub async fn cluster_id(&self) -> Result<Option<String>, Failure> {
+        self.answer(self.positions.cluster_id(self.limit).await)
+    }
+
     /// What to say of a topic that is not among these.
     pub fn no_topic(&self, name: &str, topics: &Topics) -> Failure {
         let known: Vec<String> = topics.keys().cloned().collect();

@@ -55,6 +55,11 @@ impl Positions {
         Ok(usable.map(|t| (t.name().to_owned(), t.partitions().iter().map(|p| p.id()).collect())).collect())
     }
 
+    /// The cluster's id; `None` when no broker answered within the limit or the broker has none.
+    pub async fn cluster_id(&self, limit: Duration) -> Result<Option<String>> {
+        self.ask("asking for the cluster's id", move |c| Ok(c.client().fetch_cluster_id(limit))).await
+    }
+
     /// Where these partitions begin and end. Each is given that long.
     pub async fn spans(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Span>> {
         let wanted = partitions.to_vec();

@@ -1,10 +1,14 @@
 //! `connectctl describe`: everything about a connector.
 
 use connect_api::time;
-use connect_rest_model::{ConnectorInfo, ConnectorOffset, ConnectorStatus};
+use connect_rest_model::{ConnectorInfo, ConnectorOffset};
 use serde::Serialize;
 
-use super::{Context, status};
+use super::{
+    Context,
+    lag::Lags,
+    status::{self, Shown},
+};
 use crate::{
     changes::SecretKeys,
     error::Failure,
@@ -31,7 +35,7 @@ pub struct Args {
 struct Description {
     name: String,
     /// Null when there is none yet.
-    status: Option<ConnectorStatus>,
+    status: Option<Shown>,
     info: ConnectorInfo,
     /// Topics that it has used; null where the worker does not track them.
     topics: Option<Vec<String>>,
@@ -46,10 +50,11 @@ struct Description {
 
 /// Shows state, settings, topics and offsets of each connector.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    args.watch.run(context, async || look(args, context).await).await
+    let lags = Lags::default();
+    args.watch.run(context, async || look(args, &lags, context).await).await
 }
 
-async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+async fn look(args: &Args, lags: &Lags, context: &Context<'_>) -> Result<(), Failure> {
     let mut all = Vec::new();
     for name in expand(&args.names.names, &context.client).await? {
         let info = match context.client.info(&name).await {
@@ -61,7 +66,7 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         let status = context.client.status(&name).await.ok();
         all.push(Description {
             has_logs: status::advice::has_logs(status.iter(), context).await,
-            status,
+            status: status.map(|status| Shown { status, lag: None }),
             topics: context.client.topics(&name).await.ok(),
             offsets: context.client.offsets(&name).await.ok().map(|o| o.offsets),
             name,
@@ -69,9 +74,16 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
             secrets,
         });
     }
+    let statuses: Vec<_> = all.iter().filter_map(|d| Some(d.status.as_ref()?.status.clone())).collect();
+    let infos = all.iter().map(|d| (d.name.clone(), d.info.clone())).collect();
+    let known = lags.of(&statuses, &infos, context).await;
+    for d in &mut all {
+        d.status.iter_mut().for_each(|shown| shown.lag = known.get(&d.name).copied());
+    }
     let names = || all.iter().map(|d| d.name.clone()).collect();
     context.output.result(&all, names, |view| all.iter().map(|d| text(d, view)).collect::<Vec<_>>().join("\n"))?;
-    args.fail_on.judge(all.iter().filter_map(|d| d.status.as_ref()))
+    lags.explain(context);
+    args.fail_on.judge(all.iter().filter_map(|d| Some(&d.status.as_ref()?.status)))
 }
 
 fn text(d: &Description, view: View) -> String {
@@ -96,7 +108,7 @@ fn text(d: &Description, view: View) -> String {
             page.line(2, &super::offsets::line(one));
         }
     }
-    let traces = d.status.iter().flat_map(|s| {
+    let traces = d.status.iter().map(|shown| &shown.status).flat_map(|s| {
         let own = s.connector.trace.iter().map(|t| ("connector".to_owned(), t));
         own.chain(s.tasks.iter().filter_map(|t| Some((format!("task {}", t.id), t.trace.as_ref()?))))
     });

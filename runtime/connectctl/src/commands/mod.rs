@@ -18,6 +18,7 @@ pub mod get;
 pub mod groups;
 pub mod info;
 pub mod init;
+mod lag;
 pub mod list;
 pub mod loggers;
 pub mod logs;

@@ -3,10 +3,11 @@
 use std::{cmp::Reverse, io::IsTerminal, time::Duration};
 
 use connect_api::time;
-use connect_rest_model::ConnectorStatus;
+use connect_rest_model::{ConnectorInfo, ConnectorStatus, ConnectorType};
+use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{Context, status::overview::rate, task_count};
+use super::{Context, lag::Lags, status::overview::rate, task_count};
 use crate::{
     error::Failure,
     fail_on::FailOn,
@@ -62,11 +63,14 @@ enum Sort {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Row {
     name: String,
+    #[serde(rename = "type")]
+    kind: ConnectorType,
     state: String,
     tasks: String,
     // Null each where no task tells, as those of Kafka Connect's own workers.
     rate_in: Option<f64>,
     rate_out: Option<f64>,
+    /// Null where it is not known, of sources always.
     lag: Option<u64>,
     records_out: Option<u64>,
     records_bad: Option<u64>,
@@ -74,17 +78,17 @@ struct Row {
 }
 
 impl Row {
-    fn new(status: &ConnectorStatus) -> Self {
+    fn new(status: &ConnectorStatus, lag: Option<u64>) -> Self {
         let details = || status.tasks.iter().filter_map(|t| t.detail.as_ref());
         let failed = status.connector.state == "RUNNING" && status.tasks.iter().any(|t| t.state == "FAILED");
-        let lags: Vec<u64> = details().filter_map(|d| d.lag).collect();
         Self {
             name: status.name.clone(),
+            kind: status.kind,
             state: if failed { "FAILED".into() } else { status.connector.state.clone() },
             tasks: task_count(status),
             rate_in: details().map(|d| d.rate_in).reduce(|a, b| a + b),
             rate_out: details().map(|d| d.rate_out).reduce(|a, b| a + b),
-            lag: (!lags.is_empty()).then(|| lags.iter().sum()),
+            lag,
             records_out: details().map(|d| d.records_out).reduce(|a, b| a + b),
             records_bad: details().map(|d| d.records_bad).reduce(|a, b| a + b),
             last_record: details().filter_map(|d| d.last_record.clone()).max(),
@@ -107,10 +111,11 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     } else if watch.watch.is_none() && std::io::stdout().is_terminal() && context.output.is_table() {
         watch.watch = Some(Duration::from_secs(2));
     }
-    watch.run(context, async || look(args, context).await).await
+    let lags = Lags::default();
+    watch.run(context, async || look(args, &lags, context).await).await
 }
 
-async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+async fn look(args: &Args, lags: &Lags, context: &Context<'_>) -> Result<(), Failure> {
     let mut all = context.client.expanded().await?;
     if !args.names.names.is_empty() {
         let names = expand(&args.names.names, &context.client).await?;
@@ -119,12 +124,19 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         }
         all.retain(|name, _| names.contains(name));
     }
-    let statuses: Vec<ConnectorStatus> = all.into_values().filter_map(|found| found.status).collect();
-    let mut rows: Vec<Row> = statuses.iter().map(Row::new).collect();
+    let mut infos: IndexMap<String, ConnectorInfo> = IndexMap::new();
+    let mut statuses: Vec<ConnectorStatus> = Vec::new();
+    for (name, found) in all {
+        infos.extend(found.info.map(|info| (name, info)));
+        statuses.extend(found.status);
+    }
+    let known = lags.of(&statuses, &infos, context).await;
+    let mut rows: Vec<Row> = statuses.iter().map(|s| Row::new(s, known.get(&s.name).copied())).collect();
     sort(&mut rows, args.sort);
     rows.truncate(args.count.unwrap_or(usize::MAX));
     let names = || rows.iter().map(|r| r.name.clone()).collect();
     context.output.result(&rows, names, |view| table(&rows, time::now_ms(), view))?;
+    lags.explain(context);
     args.fail_on.judge(&statuses)
 }
 
@@ -185,6 +197,7 @@ mod tests {
     fn rows() -> Vec<Row> {
         let row = |name: &str, state: &str, rate_out: f64, lag: Option<u64>, bad: u64, last: Option<&str>| Row {
             name: name.into(),
+            kind: ConnectorType::Sink,
             state: state.into(),
             tasks: "1/1".into(),
             rate_in: Some(rate_out),

@@ -20,10 +20,9 @@ use connect_rest_model::StorageTopics;
 use self::{
     connectors::Known,
     finding::{Check, Finding, Found, Level, Number, Report},
-    lag::Why,
     worker::{Told, late},
 };
-use super::{Context, dlq::waiting::waiting, status::advice::shell_word};
+use super::{Context, dlq::waiting::waiting, lag::Why, status::advice::shell_word};
 use crate::{error::Failure, places::kafka::Kafka};
 
 /// What stands below the help.

@@ -3,7 +3,8 @@
 use connect_rest_model::{ConnectorInfo, ConnectorStatus, TaskDetail, TaskState};
 
 use super::{
-    super::running,
+    super::{lag::told, running},
+    Shown,
     advice::advice,
     age,
     overview::{rate, retrying, stalled},
@@ -16,7 +17,7 @@ use crate::{
 
 /// The text: the connector, then each task, then what to do. `has_logs`: whether the worker keeps log lines.
 pub(in super::super) fn text(
-    status: &ConnectorStatus,
+    Shown { status, lag }: &Shown,
     info: Option<&ConnectorInfo>,
     has_logs: bool,
     now: i64,
@@ -40,7 +41,7 @@ pub(in super::super) fn text(
     }
     page.entry("worker", &c.worker_id);
     page.entry("tasks", &format!("{} of {} running", running(&status.tasks), status.tasks.len()));
-    page.sums(status, now);
+    page.sums(status, *lag, now);
     page.failure(c.trace.as_deref());
     if let Some(note) = c.detail.as_ref().and_then(|d| d.note.as_deref()) {
         page.line(2, note);
@@ -58,15 +59,22 @@ pub(in super::super) fn text(
 }
 
 impl Page {
-    /// What the tasks of a worker that counts have done together, where there are several.
-    fn sums(&mut self, status: &ConnectorStatus, now: i64) {
+    /// How far it is behind, and what the tasks of a worker that counts have done together, where there are several.
+    fn sums(&mut self, status: &ConnectorStatus, lag: Option<u64>, now: i64) {
         let details: Vec<&TaskDetail> = status.tasks.iter().filter_map(|t| t.detail.as_ref()).collect();
+        let lags: Vec<u64> = details.iter().filter_map(|d| d.lag).collect();
+        match lag {
+            // The only task says so.
+            Some(_) if status.tasks.len() == 1 && told(status).is_some() => {}
+            Some(lag) => self.entry("lag", &format!("{lag} records behind")),
+            None if details.len() > 1 && !lags.is_empty() => {
+                let (sum, of) = (lags.iter().sum::<u64>(), status.tasks.len());
+                self.entry("lag", &format!("{sum} records behind in {} of {of} tasks", lags.len()));
+            }
+            None => {}
+        }
         if details.len() < 2 {
             return;
-        }
-        let lags: Vec<u64> = details.iter().filter_map(|d| d.lag).collect();
-        if !lags.is_empty() {
-            self.entry("lag", &format!("{} records behind", lags.iter().sum::<u64>()));
         }
         let sum = |of: fn(&TaskDetail) -> f64| rate(details.iter().map(|d| of(d)).sum());
         self.entry("a second", &format!("{} in, {} out", sum(|d| d.rate_in), sum(|d| d.rate_out)));
@@ -133,7 +141,7 @@ mod tests {
 
     #[test]
     fn one_connector_is_shown_with_all_that_is_known() {
-        let status = &statuses()[0];
+        let shown = |lag| Shown { status: statuses().remove(0), lag };
         let info = r#"{"name":"influxdb-sink","type":"sink","tasks":[],"config":{"connector.class":"influxdb-sink",
             "topics":"active-alarms","errors.deadletterqueue.topic.name":"dead-alarms","influxdb.password":"secret"}}"#;
         let info: ConnectorInfo = serde_json::from_str(info).expect("info");
@@ -146,7 +154,7 @@ influxdb-sink
   dead letters  dead-alarms
   worker        10.0.0.1:8083
   tasks         1 of 2 running
-  lag           7 records behind
+  lag           12 records behind
   a second      12.5 in, 11 out
   last record   3s ago (2026-11-21T11:59:57Z)
 
@@ -167,7 +175,9 @@ task 1: FAILED on 10.0.0.2:8083
 → it tries again by itself; connectctl test influxdb-sink checks the other side
 → connectctl dlq list influxdb-sink shows its dead letters
 ";
-        assert_eq!(paint::resolve(&text(status, Some(&info), true, now(), None), false), expected);
+        let text = |lag| paint::resolve(&text(&shown(lag), Some(&info), true, now(), None), false);
+        assert_eq!(text(Some(12)), expected);
+        assert!(text(None).contains("\n  lag           7 records behind in 1 of 2 tasks\n"), "{}", text(None));
     }
 
     #[test]
@@ -183,6 +193,11 @@ task 0: PAUSED
 
 → connectctl resume jvm lets it run again
 ";
-        assert_eq!(paint::resolve(&text(&statuses()[1], None, false, now(), None), false), expected);
+        let text = |lag| {
+            let shown = Shown { status: statuses().remove(1), lag };
+            paint::resolve(&text(&shown, None, false, now(), None), false)
+        };
+        assert_eq!(text(None), expected);
+        assert!(text(Some(7)).contains("\n  lag           7 records behind\n"), "{}", text(Some(7)));
     }
 }

@@ -7,8 +7,10 @@ pub(crate) mod trace;
 
 use connect_api::time;
 use connect_rest_model::{ConnectorInfo, ConnectorState, ConnectorStatus, ConnectorType};
+use indexmap::IndexMap;
+use serde::Serialize;
 
-use super::Context;
+use super::{Context, lag::Lags};
 use crate::{
     error::Failure,
     fail_on::FailOn,
@@ -44,17 +46,28 @@ impl Args {
     }
 }
 
-/// Shows states. JSON and YAML are always a list.
-pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    args.watch.run(context, async || look(args, context).await).await
+/// A state, and what the worker's answer does not say of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    pub(super) status: ConnectorStatus,
+    /// Of a sink, where that is known: how many records Kafka has that it has not written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lag: Option<u64>,
 }
 
-async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+/// Shows states. JSON and YAML are always a list.
+pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    let lags = Lags::default();
+    args.watch.run(context, async || look(args, &lags, context).await).await
+}
+
+async fn look(args: &Args, lags: &Lags, context: &Context<'_>) -> Result<(), Failure> {
     let mut failure = None;
-    let mut info = None;
+    let mut infos = IndexMap::new();
     let mut has_logs = false;
     let statuses = if args.names.names.is_empty() {
-        all(context).await?
+        all(&mut infos, context).await?
     } else {
         let mut found = Vec::new();
         for name in &expand(&args.names.names, &context.client).await? {
@@ -72,26 +85,34 @@ async fn look(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         if args.is_one() && context.output.is_table() {
             has_logs = advice::has_logs(found.iter(), context).await;
             // What the configuration adds to the picture is not worth a failure.
-            info = context.client.info(&args.names.names[0]).await.ok();
+            infos.extend(context.client.info(&args.names.names[0]).await.ok().map(|info| (info.name.clone(), info)));
         }
         found
     };
-    let names = || statuses.iter().map(|s| s.name.clone()).collect();
-    context.output.result(&statuses, names, |view| text(args, &statuses, info.as_ref(), has_logs, view))?;
+    let known = lags.of(&statuses, &infos, context).await;
+    let shown = |status: ConnectorStatus| Shown { lag: known.get(&status.name).copied(), status };
+    let shown: Vec<Shown> = statuses.into_iter().map(shown).collect();
+    let names = || shown.iter().map(|s| s.status.name.clone()).collect();
+    let info = infos.values().next();
+    context.output.result(&shown, names, |view| text(args, &shown, info, has_logs, view))?;
+    lags.explain(context);
     failure.map_or(Ok(()), Err)?;
-    args.fail_on.judge(&statuses)
+    args.fail_on.judge(shown.iter().map(|s| &s.status))
 }
 
-fn text(args: &Args, statuses: &[ConnectorStatus], info: Option<&ConnectorInfo>, has_logs: bool, view: View) -> String {
-    match statuses {
+fn text(args: &Args, shown: &[Shown], info: Option<&ConnectorInfo>, has_logs: bool, view: View) -> String {
+    match shown {
         [] => String::new(),
         [one] if args.is_one() => detail::text(one, info, has_logs, time::now_ms(), view.width),
-        _ => overview::text(statuses, time::now_ms(), view),
+        _ => overview::text(shown, time::now_ms(), view),
     }
 }
 
-/// All connectors; one that has no status yet is shown without one.
-async fn all(context: &Context<'_>) -> Result<Vec<ConnectorStatus>, Failure> {
+/// All connectors and their settings; one that has no status yet is shown without one.
+async fn all(
+    infos: &mut IndexMap<String, ConnectorInfo>,
+    context: &Context<'_>,
+) -> Result<Vec<ConnectorStatus>, Failure> {
     let names = context.client.names().await?;
     if names.is_empty() {
         say_empty(context);
@@ -99,7 +120,9 @@ async fn all(context: &Context<'_>) -> Result<Vec<ConnectorStatus>, Failure> {
     }
     let mut found = context.client.expanded().await?;
     let status = |name: String| {
-        let known = found.swap_remove(&name).and_then(|e| e.status);
+        let found = found.swap_remove(&name);
+        infos.extend(found.as_ref().and_then(|e| e.info.clone()).map(|info| (name.clone(), info)));
+        let known = found.and_then(|e| e.status);
         known.unwrap_or_else(|| ConnectorStatus {
             connector: ConnectorState {
                 state: "UNKNOWN".into(),

@@ -1,21 +1,27 @@
 //! A row per connector and task, and below it what is wrong with it.
 
-use connect_rest_model::{ConnectorStatus, TaskDetail, TaskState};
+use connect_rest_model::{ConnectorStatus, ConnectorType, TaskDetail, TaskState};
 
-use super::{super::task_count, age, restarts, trace, until};
+use super::{
+    super::{lag::told, task_count},
+    Shown, age, restarts, trace, until,
+};
 use crate::{
     output::View,
     paint::{Tone, paint},
     table::{Column, Table},
 };
 
-/// The table. Counts are shown where at least one worker tells them.
-pub(super) fn text(statuses: &[ConnectorStatus], now: i64, view: View) -> String {
-    let counted = statuses.iter().flat_map(|s| &s.tasks).any(|t| t.detail.is_some());
+/// The table. Counts are shown where at least one worker tells them. A lag that tasks do not tell stands beside the connector.
+pub(super) fn text(all: &[Shown], now: i64, view: View) -> String {
+    let counted = all.iter().flat_map(|s| &s.status.tasks).any(|t| t.detail.is_some());
+    let lagging = counted || all.iter().any(|s| s.lag.is_some());
     let mut columns = vec![Column::text("NAME"), Column::text("TYPE"), Column::text("STATE"), Column::text("TASKS")];
+    if lagging {
+        columns.push(Column::number("LAG"));
+    }
     if counted {
         columns.extend([
-            Column::number("LAG"),
             Column::number("BAD"),
             Column::number("RATE").optional(),
             Column::number("LAST").optional(),
@@ -25,11 +31,22 @@ pub(super) fn text(statuses: &[ConnectorStatus], now: i64, view: View) -> String
     }
     columns.push(Column::text("WORKER").optional());
     let mut table = Table::new(columns);
-    for status in statuses {
+    for Shown { status, lag } in all {
         let c = &status.connector;
         let mut cells = vec![status.name.clone(), status.kind.name().into(), c.state.clone(), task_count(status)];
+        if lagging {
+            cells.push(match (lag, status.kind) {
+                // Its tasks tell.
+                _ if status.tasks.iter().any(|t| t.detail.is_some()) && (lag.is_none() || told(status).is_some()) => {
+                    String::new()
+                }
+                (Some(lag), _) => lag.to_string(),
+                (None, ConnectorType::Sink) => "-".into(),
+                (None, _) => String::new(),
+            });
+        }
         if counted {
-            cells.extend([""; 6].map(str::to_owned));
+            cells.extend([""; 5].map(str::to_owned));
         }
         cells.push(c.worker_id.clone());
         table.row(cells);
@@ -37,7 +54,7 @@ pub(super) fn text(statuses: &[ConnectorStatus], now: i64, view: View) -> String
         let again = c.detail.as_ref().and_then(|d| restarts(d.restarts, d.next_restart.as_deref(), now));
         again.into_iter().for_each(|text| table.note(4, text));
         for task in &status.tasks {
-            table.row(task_cells(status, task, counted, now));
+            table.row(task_cells(status, task, lagging, counted, now));
             failure(&mut table, task.trace.as_deref());
             if let Some(text) = task.detail.as_ref().and_then(|d| stalled(d, now)) {
                 table.note(4, text);
@@ -52,18 +69,21 @@ pub(super) fn text(statuses: &[ConnectorStatus], now: i64, view: View) -> String
     table.render(view.width)
 }
 
-fn task_cells(status: &ConnectorStatus, task: &TaskState, counted: bool, now: i64) -> Vec<String> {
+fn task_cells(status: &ConnectorStatus, task: &TaskState, lagging: bool, counted: bool, now: i64) -> Vec<String> {
     let mut cells = vec![format!("  task {}", task.id), String::new(), task.state.clone(), String::new()];
+    if lagging {
+        let lag = |d: &TaskDetail| d.lag.map_or_else(|| "-".into(), |n| n.to_string());
+        cells.push(task.detail.as_ref().map_or_else(String::new, lag));
+    }
     if counted {
         match &task.detail {
             Some(d) => {
-                cells.push(d.lag.map_or_else(|| "-".into(), |n| n.to_string()));
                 cells.push(d.records_bad.to_string());
                 cells.push(rate(d.rate_out));
                 cells.push(d.last_record.as_deref().map_or_else(|| "-".into(), |t| age(t, now)));
                 cells.extend([d.records_in, d.records_out].map(|n| n.to_string()));
             }
-            None => cells.extend([""; 4].map(str::to_owned)),
+            None => cells.extend([""; 5].map(str::to_owned)),
         }
     }
     let elsewhere = task.worker_id != status.connector.worker_id;
@@ -133,8 +153,37 @@ pub(in super::super) mod tests {
         connect_api::time::parse_rfc3339("2026-11-21T12:00:00Z").expect("time")
     }
 
+    /// As shown where Kafka was not asked.
     fn plain(statuses: &[ConnectorStatus], width: Option<usize>) -> String {
-        crate::paint::resolve(&text(statuses, now(), View { width, wide: false }), false)
+        with_lags(statuses, &[None, None], width)
+    }
+
+    fn with_lags(statuses: &[ConnectorStatus], lags: &[Option<u64>], width: Option<usize>) -> String {
+        let shown = |(status, lag): (&ConnectorStatus, &Option<u64>)| Shown { status: status.clone(), lag: *lag };
+        let all: Vec<Shown> = statuses.iter().zip(lags).map(shown).collect();
+        crate::paint::resolve(&text(&all, now(), View { width, wide: false }), false)
+    }
+
+    #[test]
+    fn a_lag_that_kafka_tells_stands_beside_the_connector() {
+        let mut sinks = statuses();
+        sinks[1].kind = ConnectorType::Sink;
+        let text = with_lags(&sinks, &[Some(1_204), Some(7)], Some(60));
+        let expected = "\
+NAME           TYPE  STATE    TASKS   LAG  BAD  RATE  LAST
+influxdb-sink  sink  RUNNING  1/2    1204
+  task 0             RUNNING            7    0    11    3s
+";
+        assert!(text.starts_with(expected), "{text}");
+        let expected = "\
+NAME      TYPE  STATE   TASKS  LAG  WORKER
+jvm       sink  PAUSED  0/1      7  10.0.0.3:8083
+  task 0        PAUSED
+";
+        assert_eq!(with_lags(&sinks[1..], &[Some(7)], None), expected);
+        let two = [sinks[1].clone(), sinks[1].clone()];
+        let text = with_lags(&two, &[Some(0), None], None);
+        assert!(text.contains("0/1      0  10") && text.contains("0/1      -  10"), "{text}");
     }
 
     #[test]
