@@ -45,7 +45,7 @@ pub struct Args {
 enum Sort {
     /// Most records a second.
     Rate,
-    /// Most records behind.
+    /// Most records behind; then sinks whose lag is not known, then those that have written everything, then sources.
     Lag,
     /// Most bad records.
     Bad,
@@ -101,6 +101,17 @@ impl Row {
         let known = |rate: Option<f64>| rate.unwrap_or(-1.0);
         known(self.rate_in).max(known(self.rate_out))
     }
+
+    /// What is not known may be much, so that it stands before what is nothing.
+    fn behind(&self) -> (u8, Reverse<u64>) {
+        let rank = match (self.lag, self.kind) {
+            (Some(0), _) => 2,
+            (Some(_), _) => 0,
+            (None, ConnectorType::Source) => 3,
+            (None, _) => 1,
+        };
+        (rank, Reverse(self.lag.unwrap_or_default()))
+    }
 }
 
 /// Shows all connectors, sorted, every two seconds.
@@ -150,7 +161,7 @@ fn sort(rows: &mut [Row], by: Sort) {
     };
     match by {
         Sort::Rate => rows.sort_by(|a, b| b.rate().total_cmp(&a.rate())),
-        Sort::Lag => rows.sort_by_key(|row| Reverse(row.lag)),
+        Sort::Lag => rows.sort_by_key(Row::behind),
         Sort::Bad => rows.sort_by_key(|row| Reverse(row.records_bad)),
         Sort::Records => rows.sort_by_key(|row| Reverse(row.records_out)),
         Sort::Last => rows.sort_by(|a, b| a.last_record.cmp(&b.last_record)),
@@ -229,6 +240,26 @@ mod tests {
             sort(&mut all, by);
             assert_eq!(all.iter().map(|r| r.name.as_str()).collect::<String>(), expected, "{by:?}");
         }
+    }
+
+    #[test]
+    fn unknown_lags_stand_between_much_and_nothing() {
+        let of = |name: &str, kind: ConnectorType, lag: Option<u64>| Row {
+            name: name.into(),
+            kind,
+            lag,
+            ..rows().remove(0)
+        };
+        let mut all = [
+            of("a", ConnectorType::Source, None),
+            of("b", ConnectorType::Sink, Some(0)),
+            of("c", ConnectorType::Sink, None),
+            of("d", ConnectorType::Sink, Some(1)),
+            of("e", ConnectorType::Sink, Some(9)),
+            of("f", ConnectorType::Unknown, None),
+        ];
+        sort(&mut all, Sort::Lag);
+        assert_eq!(all.iter().map(|r| r.name.as_str()).collect::<String>(), "edcfba");
     }
 
     #[test]
