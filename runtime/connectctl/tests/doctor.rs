@@ -169,6 +169,28 @@ async fn a_dead_kafka_does_not_take_longer_than_the_timeout() {
 }
 
 #[tokio::test]
+async fn a_lag_that_was_told_before_kafka_went_away_is_not_believed() {
+    let server = MockServer::start().await;
+    introduced(&server).await;
+    let mut stale = status("alpha", "RUNNING", "RUNNING");
+    stale["tasks"][0]["detail"] = json!({ "records_in": 7, "records_out": 7, "records_bad": 0, "lag": 0 });
+    let all = json!({ "alpha": { "status": stale, "info": info("alpha") } });
+    Mock::given(matchers::path("/connectors"))
+        .and(matchers::query_param("expand", "status"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(all))
+        .mount(&server)
+        .await;
+    answer(&server, "GET", "/connectors", 200, json!(["alpha"])).await;
+    let only = ["doctor", "--only", "lag", "--timeout", "1"];
+    let run = ctl(&server.uri(), &only).env("BOOTSTRAP_SERVERS", "127.0.0.1:9").run().await;
+    let expected = "lag           warn  not known of alpha: Kafka does not answer\n";
+    assert_eq!((run.code, run.out.as_str()), (0, expected), "{run:?}");
+    // What nobody asks Kafka for is as the worker tells it.
+    let run = ctl(&server.uri(), &["doctor", "--quick", "--skip", "worker,connectors,clock,disk"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, "lag           ok    alpha has written everything\n"), "{run:?}");
+}
+
+#[tokio::test]
 async fn a_worker_that_hangs_is_waited_for_once_and_kafka_is_looked_at_all_the_same() {
     let server = MockServer::start().await;
     let slow = ResponseTemplate::new(200).set_body_json(json!([])).set_delay(std::time::Duration::from_secs(30));

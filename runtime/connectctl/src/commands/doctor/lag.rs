@@ -41,6 +41,11 @@ pub(super) fn explain(sinks: &mut [Sink], why: &Why) {
     sinks.iter_mut().filter(|s| matches!(s.lag, Lag::Unknown(_))).for_each(|s| s.lag = Lag::Unknown(why.clone()));
 }
 
+/// As [`explain`], also of those whose lag the worker tells: without Kafka it tells what was.
+pub(super) fn forget(sinks: &mut [Sink], why: &Why) {
+    sinks.iter_mut().for_each(|s| s.lag = Lag::Unknown(why.clone()));
+}
+
 /// Fills in what a worker does not tell.
 pub(super) async fn ask(sinks: &mut [Sink], all: &[Known], context: &Context<'_>) -> Result<(), Failure> {
     let mut open: Vec<&mut Sink> = sinks.iter_mut().filter(|s| matches!(s.lag, Lag::Unknown(_))).collect();
@@ -171,6 +176,14 @@ mod tests {
         explain(&mut sinks, &Why::failed("y"));
         assert_eq!(judged(&sinks)[1], (Level::Warn, "not known of b, e: y".into()));
         assert_eq!(judged(&[sink("a", unknown("x"))]), [(Level::Skipped, "not known of a: x".into())]);
+    }
+
+    #[test]
+    fn what_was_told_before_kafka_went_away_is_not_known() {
+        let mut sinks = [sink("a", Lag::Records(0)), sink("b", unknown("x"))];
+        forget(&mut sinks, &Why::failed("Kafka does not answer"));
+        assert_eq!(judged(&sinks), [(Level::Warn, "not known of a, b: Kafka does not answer".into())]);
+        assert!(judge(&sinks, 100).numbers.is_empty());
     }
 
     #[test]
