@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::bare;
+use support::{bare, ctl, worker};
 
 #[tokio::test]
 async fn what_cannot_be_is_told_with_the_way_out() {
@@ -56,6 +56,24 @@ async fn a_broker_that_does_not_answer_is_named() {
     // Neither is there anybody who could say where Kafka is.
     let run = bare(&["topics", "list", "--url", "http://127.0.0.1:9"]).run().await;
     assert!(run.code == 1 && run.err.contains("it is not known where Kafka is"), "{run:?}");
+}
+
+#[tokio::test]
+async fn states_are_shown_without_a_kafka_that_does_not_answer_and_that_is_said_once() {
+    let server = worker().await;
+    let begin = std::time::Instant::now();
+    for command in [&["status"][..], &["status", "alpha", "beta"], &["describe", "alpha", "beta"], &["top", "--once"]] {
+        let all = [command, &["--timeout", "1"]].concat();
+        let run = ctl(&server.uri(), &all).env("BOOTSTRAP_SERVERS", "127.0.0.1:9").run().await;
+        assert!(run.code == 0 && run.out.contains("alpha") && run.out.contains("RUNNING"), "{run:?}");
+        assert!(run.err.starts_with("the lag of alpha, beta is not known: "), "{run:?}");
+        assert!(run.err.contains("127.0.0.1:9 (from") && run.err.lines().count() == 1, "{run:?}");
+    }
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    // So it is where something ends the command.
+    let watching = ["status", "--watch=0.1", "--fail-on", "FAILED", "--timeout", "1"];
+    let run = ctl(&server.uri(), &watching).env("BOOTSTRAP_SERVERS", "127.0.0.1:9").run().await;
+    assert_eq!((run.code, run.err.lines().count()), (4, 1), "{run:?}");
 }
 
 #[tokio::test]

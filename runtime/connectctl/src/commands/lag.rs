@@ -135,6 +135,10 @@ impl<'a> Asked<'a> {
     fn new(info: Option<&'a ConnectorInfo>, committed: Result<Committed, Why>, there: &Topics) -> Result<Self, Why> {
         let committed = committed?;
         let info = info.ok_or_else(|| Why::failed("the worker does not tell its settings"))?;
+        const ELSEWHERE: &str = "consumer.override.bootstrap.servers";
+        if info.config.get(ELSEWHERE).is_some_and(|brokers| !brokers.trim().is_empty()) {
+            return Err(Why::unasked(format!("it reads another Kafka: {ELSEWHERE}")));
+        }
         if ["topics", "topics.regex"].iter().any(|key| info.config.get(*key).is_some_and(|v| v.contains("${"))) {
             return Err(Why::unasked("what its topics are, only the worker knows"));
         }
@@ -402,6 +406,9 @@ mod tests {
         assert_eq!(text(lag(latest(), &[(0, 30)])), (false, nothing.into()));
         assert!(text(lag(json!({ "topics": "u" }), &[])).0);
         assert!(!text(lag(json!({ "topics": "${env:T}" }), &[])).0);
+        let elsewhere = json!({ "topics": "t", "consumer.override.bootstrap.servers": "other:9092" });
+        let another = "it reads another Kafka: consumer.override.bootstrap.servers";
+        assert_eq!(text(lag(elsewhere, &[(0, 30), (1, 5)])), (false, another.into()));
         let refused = Asked::new(Some(&known(plain())), Err(Why::failed("no")), &there).err().expect("no");
         assert_eq!(refused, Why::failed("no"));
     }
