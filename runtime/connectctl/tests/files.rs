@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 
 use serde_json::{Value, json};
-use support::{answer, bodies, ctl, error, info};
+use support::{answer, bodies, ctl, error, info, status};
 use tempfile::TempDir;
 use wiremock::MockServer;
 
@@ -68,6 +68,24 @@ async fn apply_creates_changes_and_leaves_alone() {
     assert_eq!(post[0]["initial_state"], "PAUSED");
     let run = ctl(&server.uri(), &["apply", "-f", path(&files), "-o", "json"]).run().await;
     assert_eq!(run.json()[1], json!({ "name": "other", "result": "changed", "keys": ["topics", "file"] }));
+}
+
+#[tokio::test]
+async fn apply_names_what_failed_beside_what_does_not_settle() {
+    let server = MockServer::start().await;
+    answer(&server, "PUT", VALIDATE, 200, infos(&[])).await;
+    for (name, task) in [("slow", "UNASSIGNED"), ("wrong", "FAILED")] {
+        answer(&server, "GET", &format!("/connectors/{name}"), 404, error(404, "not found")).await;
+        answer(&server, "PUT", &format!("/connectors/{name}/config"), 201, info(name)).await;
+        answer(&server, "GET", &format!("/connectors/{name}/status"), 200, status(name, "RUNNING", task)).await;
+    }
+    let one = |name: &str| format!("name: {name}\nconnector.class: file-sink\ntopics: [a]\n");
+    let files = folder(&[("a.yaml", &one("slow")), ("b.yaml", &one("wrong"))]);
+    let run = ctl(&server.uri(), &["apply", "-f", path(&files), "--wait", "--wait-timeout", "5"]).run().await;
+    assert_eq!((run.code, run.out.as_str()), (5, "slow created\nwrong created\n"), "{run:?}");
+    let expected = "connectctl: after 5 s slow is RUNNING, 0 of 1 tasks running; wrong FAILED: writing 2 points: timed out; \
+                    connectctl status says more, --wait-timeout waits longer";
+    assert_eq!(run.err.lines().last(), Some(expected), "{run:?}");
 }
 
 #[tokio::test]
