@@ -157,6 +157,13 @@ fn how_far_sinks_of_a_jvm_worker_are_behind_is_asked_of_kafka() {
     assert!(dead.out.contains("STOPPED") && dead.err.lines().count() == 1, "{dead:?}");
     assert!(dead.err.starts_with("the lag of out is not known: ") && dead.err.contains("127.0.0.1:1"), "{dead:?}");
 
+    // It is another one than the worker's.
+    let other = Kafka::start().expect("another kafka");
+    let wrong = blind.run(&["--bootstrap-servers", &other.bootstrap(), "status"]).expect(0);
+    assert!(wrong.err.contains("the lag of out is not known: Kafka at ") && !wrong.out.contains("LAG"), "{wrong:?}");
+    assert!(wrong.err.contains("but the worker is on cluster "), "{wrong:?}");
+    drop(other);
+
     ctl.out(&["resume", "out", "--wait"]);
     until(0);
 
