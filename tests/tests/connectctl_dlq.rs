@@ -302,6 +302,37 @@ fn letters_of_a_jvm_worker_are_read_without_any_worker() {
     assert!(refused.err.contains("cleanup.policy of the topic has to include delete"), "{refused:?}");
 }
 
+#[test]
+fn the_newest_letter_is_the_same_one_in_every_command() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().expect("kafka");
+    let reader = Reader::new(&kafka.bootstrap());
+    reader.create("dead", 2, &[]);
+    let send = |partition, key: &str, time, headers: &[(&str, Option<&[u8]>)]| {
+        let (partition, timestamp, value) = (Some(partition), Some(time), Some(&b"text"[..]));
+        reader.send(Outgoing { topic: "dead", partition, timestamp, key: Some(key.as_bytes()), value, headers });
+    };
+    send(0, "first", THEN + 1000, &[]);
+    // It was replayed, and has failed again: at the end of the queue, with the time stamp of long ago.
+    send(0, "again", THEN, &[("__connectctl.replay.time", Some(b"2026-11-22T03:00:00Z"))]);
+    send(1, "other", THEN + 5000, &[]);
+    send(1, "late", THEN + 2000, &[]);
+    let ctl = Ctl::new("http://127.0.0.1:9").env("BOOTSTRAP_SERVERS", &kafka.bootstrap());
+    let list = ctl.json(&["dlq", "list", "--topic", "dead"]);
+    assert_eq!(list[0]["newest"]["letter"], "0:1", "{list}");
+    let show = |arguments: &[&str]| ctl.out(&[&["dlq", "show", "--topic", "dead", "-o", "name"], arguments].concat());
+    assert_eq!(show(&["--limit", "1"]), "0:1\n");
+    assert_eq!(show(&[]), "0:0\n1:0\n1:1\n0:1\n");
+    assert_eq!(
+        show(&["--since", "2000-01-01T00:00:00Z", "--limit", "3"]),
+        "1:0\n1:1\n0:1\n",
+        "a filter changes no order"
+    );
+    assert_eq!(show(&["--offset", "0:0", "--offset", "1:0", "--limit", "1"]), "1:0\n");
+}
+
 async fn delete_topic(bootstrap: &str, topic: &str) {
     use rdkafka::{admin::AdminClient, client::DefaultClientContext, config::ClientConfig};
     let made: Result<AdminClient<DefaultClientContext>, _> =

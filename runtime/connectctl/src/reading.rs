@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use connect_api::{PartitionOffset, Result as KafkaResult, Topic, TopicPartition};
-use connect_kafka::{ClientSettings, Newest, Positions, RawRecord, Role, Span, newest, stretch};
+use connect_kafka::{ClientSettings, Newest, Order, Positions, RawRecord, Role, Span, newest_by, stretch};
 use tokio::sync::mpsc;
 
 use crate::{commands::Context, error::Failure, names::not_found, places::kafka::Kafka};
@@ -95,8 +95,8 @@ impl Reading {
         self.answer(stretch(&self.settings, topic, spans, self.limit))
     }
 
-    /// So many of the newest records, oldest first.
-    pub async fn newest(&self, topic: &Topic, count: usize) -> Result<Newest, Failure> {
-        self.answer(newest(&self.settings, &[topic.to_string()], count, self.limit).await)
+    /// So many of the newest records, oldest first, as this order has it.
+    pub async fn newest_by(&self, topic: &Topic, count: usize, order: Order) -> Result<Newest, Failure> {
+        self.answer(newest_by(&self.settings, &[topic.to_string()], count, self.limit, order).await)
     }
 }

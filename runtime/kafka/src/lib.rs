@@ -61,7 +61,7 @@ pub use groups::{Group, GroupMember};
 pub use handshake::{Event, Handover};
 pub use identities::{Identities, Ids};
 pub use lease::Lease;
-pub use newest::{Newest, newest};
+pub use newest::{Newest, Order, newest, newest_by};
 pub use positions::{Positions, Span};
 pub use producer::{BatchRefused, Delivery, LARGEST, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;

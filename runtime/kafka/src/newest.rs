@@ -41,9 +41,32 @@ pub struct Newest {
     pub cut_short: bool,
 }
 
-/// Reads the newest records of these topics, at most so many of all partitions together. It takes at most `limit`; what
-/// was read until then is answered.
+/// Puts records in order, the oldest first.
+pub type Order = fn(Vec<RawRecord>) -> Vec<RawRecord>;
+
+/// Reads the newest records of these topics by their time stamps, at most so many of all partitions together. It takes at
+/// most `limit`; what was read until then is answered.
 pub async fn newest(settings: &ClientSettings, topics: &[String], count: usize, limit: Duration) -> Result<Newest> {
+    newest_by(settings, topics, count, limit, by_time).await
+}
+
+fn by_time(mut records: Vec<RawRecord>) -> Vec<RawRecord> {
+    records.sort_by(|a, b| {
+        let key = |r: &RawRecord| (r.timestamp, r.topic.clone(), r.partition, r.offset);
+        key(a).cmp(&key(b))
+    });
+    records
+}
+
+/// As [`newest`], where something else than time stamps says which records are newer. Of each partition at least so many of
+/// the last offsets are put in order.
+pub async fn newest_by(
+    settings: &ClientSettings,
+    topics: &[String],
+    count: usize,
+    limit: Duration,
+    order: Order,
+) -> Result<Newest> {
     let consumer = reader(settings)?;
     // Who waits no longer, such as for a request that was given up, ends the reading.
     let stop = Stop(Arc::default());
@@ -51,6 +74,7 @@ pub async fn newest(settings: &ClientSettings, topics: &[String], count: usize, 
         consumer,
         topics: topics.to_vec(),
         count: i64::try_from(count).unwrap_or(i64::MAX),
+        order,
         deadline: Instant::now() + limit,
         stop: stop.0.clone(),
     };
@@ -86,6 +110,7 @@ struct Look {
     consumer: BaseConsumer<Context>,
     topics: Vec<String>,
     count: i64,
+    order: Order,
     deadline: Instant,
     stop: Arc<AtomicBool>,
 }
@@ -123,10 +148,7 @@ impl Look {
             window = window.saturating_mul(FURTHER);
         }
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
-        found.records.sort_by(|a, b| {
-            let key = |r: &RawRecord| (r.timestamp, r.topic.clone(), r.partition, r.offset);
-            key(a).cmp(&key(b))
-        });
+        found.records = (self.order)(found.records);
         found.records.drain(..found.records.len().saturating_sub(count));
         Ok(found)
     }

@@ -34,10 +34,13 @@ enum Action {
     /// Show which connectors have a dead letter queue, how many letters are in it, and why.
     ///
     /// REPLAYED are those letters that connectctl dlq replay has sent. Reasons are counted among the newest letters; numbers
-    /// in them do not make them different.
+    /// in them do not make them different. NEWEST is the last letter of the queue, also where its record is older than others,
+    /// as one that was replayed and failed again; of several partitions' last letters it is the one whose record was written, or
+    /// replayed, later. In brackets is the age of the record.
     List(list::Args),
     /// Show the newest dead letters: why, where they come from, and what they say, decoded as far as possible.
     ///
+    /// Which are the newest is as in connectctl dlq list: those at the end of the queue.
     /// Values are shown as Avro (with the schema that the registry has), JSON or text, else in hex. With -o wide the whole
     /// trace is shown.
     Show(show::Args),

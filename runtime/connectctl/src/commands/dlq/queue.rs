@@ -1,19 +1,56 @@
 //! Dead letter queues: which connectors have one, and reading it.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use connect_api::{Topic, TopicPartition};
-use connect_kafka::Span;
+use connect_kafka::{RawRecord, Span};
 use connect_rest_model::ConnectorInfo;
 use indexmap::IndexMap;
 
 use super::{
     super::{Context, missing},
+    Place,
     filter::{Filter, Which},
     letter::Letter,
+    reason::replayed_at,
 };
 use crate::{
     error::Failure,
     reading::{Batches, Reading},
 };
+
+/// What says which of two letters is newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Age {
+    pub(super) place: Place,
+    /// When its record was written, or replayed the last time, milliseconds since 1970.
+    time: Option<i64>,
+}
+
+impl Age {
+    pub(super) fn of(raw: &RawRecord) -> Self {
+        let place = Place { partition: raw.partition, offset: raw.offset };
+        Self { place, time: raw.timestamp.max(replayed_at(&raw.headers)) }
+    }
+}
+
+/// Puts letters in order, the oldest first; every command has the same one. Within a partition it is that of the queue: time
+/// stamps say nothing of it, as a letter has that of the record that failed, however often that was replayed. Partitions are
+/// merged from their ends: of their last letters the one is newer whose record was written, or replayed, later.
+pub(super) fn in_order<T>(letters: Vec<T>, age: fn(&T) -> Age) -> Vec<T> {
+    let count = letters.len();
+    let mut partitions: BTreeMap<i32, Vec<T>> = BTreeMap::new();
+    for letter in letters {
+        partitions.entry(age(&letter).place.partition).or_default().push(letter);
+    }
+    partitions.values_mut().for_each(|of_one| of_one.sort_by_key(|letter| age(letter).place.offset));
+    let mut ordered = VecDeque::with_capacity(count);
+    let last = |of_one: &Vec<T>| of_one.last().map(|letter| age(letter).time);
+    while let Some(newest) = partitions.values_mut().max_by_key(|of_one| last(of_one)).and_then(Vec::pop) {
+        ordered.push_front(newest);
+    }
+    ordered.into()
+}
 
 /// The setting that names a connector's queue.
 const QUEUE: &str = "errors.deadletterqueue.topic.name";
@@ -110,9 +147,9 @@ impl Reading {
         Ok(Letters { reading: self, batches: self.records(topic, spans)? })
     }
 
-    /// So many of the newest letters, oldest first.
+    /// So many of the newest letters, oldest first, as [`in_order`] has it.
     pub(super) async fn newest_letters(&self, topic: &Topic, count: usize) -> Result<Vec<Letter>, Failure> {
-        let found = self.newest(topic, count).await?;
+        let found = self.newest_by(topic, count, |records| in_order(records, Age::of)).await?;
         if found.cut_short && found.records.is_empty() {
             let text = format!("reading topic {topic}: Kafka at {} gave nothing in time", self.kafka.brokers());
             return Err(Failure::Unreachable(text));
@@ -134,5 +171,41 @@ impl Letters<'_> {
             Some(batch) => Ok(Some(self.reading.answer(batch)?.into_iter().map(Letter::new).collect())),
             None => Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_api::Bytes;
+
+    use super::{super::letter::tests::letter, *};
+
+    #[test]
+    fn a_letter_is_newer_than_those_in_front_of_it_whatever_its_time_stamp_is() {
+        let letter = |partition, offset, timestamp, replayed: Option<&'static str>| {
+            let mut raw = letter(offset).raw;
+            (raw.partition, raw.timestamp) = (partition, timestamp);
+            let time =
+                |text: &'static str| ("__connectctl.replay.time".into(), Some(Bytes::from_static(text.as_bytes())));
+            raw.headers.extend(replayed.map(time));
+            raw
+        };
+        let order = |letters: Vec<RawRecord>| {
+            let places = in_order(letters, Age::of).into_iter().map(|raw| Age::of(&raw).place.to_string());
+            places.collect::<Vec<_>>().join(" ")
+        };
+        let one = vec![letter(0, 2, Some(1), None), letter(0, 1, Some(9), None), letter(0, 0, None, None)];
+        assert_eq!(order(one), "0:0 0:1 0:2");
+        let several =
+            vec![letter(0, 0, Some(2000), None), letter(0, 1, Some(4000), None), letter(1, 0, Some(3000), None)];
+        assert_eq!(order(several), "0:0 1:0 0:1");
+        let replayed = vec![
+            letter(0, 0, Some(1000), None),
+            letter(0, 1, Some(1000), Some("1970-01-01T00:00:09Z")),
+            letter(1, 0, Some(3000), None),
+            letter(1, 1, Some(2000), Some("nonsense")),
+        ];
+        assert_eq!(order(replayed), "0:0 1:0 1:1 0:1");
+        assert_eq!(order(Vec::new()), "");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connect_api::Bytes;
+use connect_api::{Bytes, time};
 use serde::{Deserialize, Serialize};
 
 use super::super::status::trace;
@@ -114,6 +114,12 @@ pub(super) fn short(class: &str) -> &str {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// When the record was sent by the last replay, milliseconds since 1970.
+pub(super) fn replayed_at(headers: &Headers) -> Option<i64> {
+    let found = headers.iter().rev().find(|(key, _)| key.strip_prefix(REPLAY) == Some("time"))?;
+    time::parse_rfc3339(std::str::from_utf8(found.1.as_deref()?).ok()?)
 }
 
 /// Whether the header is of the record itself, and not of what happened to it.

@@ -1,6 +1,6 @@
 //! `connectctl dlq show`
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     super::Context,
@@ -8,7 +8,7 @@ use super::{
     ledger::{Ledger, LedgerArgs},
     letter::{Letter, Shown},
     payload::Decoder,
-    queue::Queue,
+    queue::{Age, Queue, in_order},
 };
 use crate::{error::Failure, output::View, page::Page, reading::Reading};
 
@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[command(flatten)]
     filter: Filter,
 
-    /// At most so many, the newest; the last one shown is the newest.
+    /// At most so many, the newest; the last one shown is the newest, as connectctl dlq list has it.
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
 
@@ -47,29 +47,42 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
     context.output.result(&shown, names, |view| text(&shown, view))
 }
 
-/// The newest letters that are meant, in the order of the queue.
+/// The newest letters that are meant, the newest last.
 async fn find(args: &Args, queue: &Queue, reading: &Reading) -> Result<Vec<Letter>, Failure> {
     let all = reading.all_of(&queue.topic).await?;
     let limit = args.limit as usize;
     if args.filter.is_empty() && queue.others.is_empty() {
-        let mut found = reading.newest_letters(&queue.topic, limit).await?;
-        found.retain(|letter| args.filter.matches(letter, queue.connector.as_deref()));
-        // All may be of connectors that there are not any more.
-        if !found.is_empty() {
+        let found = reading.newest_letters(&queue.topic, limit).await?;
+        // Some may be of connectors that there are not any more; then others are behind them.
+        if found.iter().all(|letter| args.filter.matches(letter, queue.connector.as_deref())) {
             return Ok(found);
         }
     }
     let spans = reading.narrow(all, &args.filter).await?;
     let mut letters = reading.letters(&queue.topic, &spans)?;
-    let mut found = VecDeque::new();
+    // The order is that of all letters, also of those that are not meant.
+    let mut ages = Vec::new();
+    let mut meant: BTreeMap<i32, VecDeque<Letter>> = BTreeMap::new();
     while let Some(batch) = letters.next().await? {
+        ages.extend(batch.iter().map(|letter| Age::of(&letter.raw)));
         for letter in batch.into_iter().filter(|l| args.filter.matches(l, queue.connector.as_deref())) {
-            if found.len() == limit {
-                found.pop_front();
+            let of_partition = meant.entry(letter.raw.partition).or_default();
+            if of_partition.len() == limit {
+                of_partition.pop_front();
             }
-            found.push_back(letter);
+            of_partition.push_back(letter);
         }
     }
+    let mut found = VecDeque::new();
+    for age in in_order(ages, |age| *age).iter().rev() {
+        let of_partition = meant.get_mut(&age.place.partition);
+        let of_partition = of_partition.filter(|all| all.back().is_some_and(|last| last.place() == age.place));
+        found.extend(of_partition.and_then(VecDeque::pop_back));
+        if found.len() == limit {
+            break;
+        }
+    }
+    found.make_contiguous().reverse();
     Ok(found.into())
 }
 
