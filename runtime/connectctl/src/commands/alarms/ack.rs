@@ -9,12 +9,13 @@ use connector_alarm::{Change, Content, Kind, acknowledge};
 use super::{
     super::{Context, Outcome, Outcomes},
     entry::Decoder,
+    messages::acknowledging,
     pick::{name, named, not_there},
     replay::{Replay, warn_unread_of},
     set::{Told, tell, tombstone},
-    state::Alarms,
+    state::{Active, Alarms},
     topics::{Topics, Writes},
-    write::{Writing, acknowledging},
+    write::Writing,
 };
 use crate::error::Failure;
 
@@ -61,11 +62,16 @@ pub(super) async fn one(
     };
     let dry_run = writing.dry_run;
     let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
+    let key = active.origin.raw.key.clone().unwrap_or_default();
     if let Some(part) = active.origin.part.clone().filter(|_| !active.alarm.acknowledged) {
-        message(writing, name, &part, &active.alarm.severity, alarms).await?;
+        let sent = message(writing, name, &part, &active.alarm.severity, alarms).await?;
+        if let Some(sent) = sent
+            && let Some(raw) = between(replay, &key, sent, &[]).await?
+        {
+            seen(name, active, &decoded(replay, raw).await?)?;
+        }
         return Ok((outcome("acknowledged"), None));
     }
-    let key = active.origin.raw.key.clone().unwrap_or_default();
     let mut current = active.clone();
     let mut own = Vec::new();
     loop {
@@ -112,6 +118,17 @@ pub(super) async fn one(
     }
 }
 
+/// Whether a message that came in this moment leaves the acknowledgement as it was meant.
+fn seen(name: &str, acknowledged: &Active, now: &Alarms) -> Result<(), Failure> {
+    match now.get(name).and_then(|known| known.active.as_ref()) {
+        None => Err(Failure::Failed(format!("alarm {name} was cleared in this moment, and stays so"))),
+        Some(now) if acknowledged.alarm.severity == "MINOR" && now.alarm.severity != "MINOR" => Err(Failure::Failed(
+            format!("alarm {name} went to {} in this moment, and is not acknowledged", now.alarm.severity),
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
 /// What one record says.
 async fn decoded(replay: &Replay<'_>, raw: RawRecord) -> Result<Alarms, Failure> {
     let mut alarms = Alarms::default();
@@ -144,17 +161,17 @@ async fn between(
     Ok(last)
 }
 
-/// Acknowledges what a message of JLab's last generation has said, by another.
+/// Acknowledges what a message of JLab's last generation has said, by another; where that is.
 pub(super) async fn message(
     writing: &mut Writing<'_, '_>,
     name: &str,
     part: &str,
     severity: &str,
     alarms: &Alarms,
-) -> Result<(), Failure> {
-    let (part, members) = acknowledging(Some(part), severity);
+) -> Result<Option<(i32, i64)>, Failure> {
+    let (part, members) = acknowledging(part, severity);
     let content = Content::message(part, members);
     let encoded = writing.encode(Kind::Active, alarms, None, &|_| content.clone()).await?;
     let key = writing.key(name, Some(part)).await?;
-    writing.send(Kind::Active, key, Some(encoded.bytes)).await.map(drop)
+    writing.send(Kind::Active, key, Some(encoded.bytes)).await
 }

@@ -7,13 +7,14 @@ use connector_alarm::{Kind, ShelvedAlarm};
 use super::{
     super::{Context, Outcome, Outcomes},
     document::{self, Document},
+    messages::alarming,
     register,
     replay::{Replay, warn_unread},
     set::{Told, tell},
     shelve,
     state::Alarms,
     topics::{Topics, Writes},
-    write::{Writing, alarming},
+    write::Writing,
 };
 use crate::error::Failure;
 

@@ -2,7 +2,7 @@
 //! Jefferson Lab.
 //!
 //! - `topics`: where the topics are; `entry`: a record of one; `replay`: reading them; `state`: what they say together
-//! - `write`: writing, in the schema that the subject has
+//! - `write`: writing, in the schema that the subject has; `messages`: active alarms of JLab's last generation
 //! - `pick`: which alarms are meant; `said`: a record in one line; `document`: an alarm as a file has it
 //! - `view`: the whole screen
 //! - `list`, `watch`, `describe`, `set`, `ack`, `shelve`, `register`, `export`, `import`, `schemas`: the commands
@@ -14,6 +14,7 @@ mod entry;
 mod export;
 mod import;
 mod list;
+mod messages;
 mod pick;
 mod register;
 mod replay;

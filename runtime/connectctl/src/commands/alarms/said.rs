@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     entry::{Entry, Written},
+    messages::{ack_of, is_ack},
     state::written_priority,
 };
 
@@ -19,7 +20,7 @@ pub(super) struct Said {
 impl Said {
     pub(super) fn of(kind: Kind, entry: &Entry) -> Self {
         let said = |word, more: String| Self { word, more: more.split_whitespace().collect::<Vec<_>>().join(" ") };
-        let acknowledges = matches!(entry.part.as_deref(), Some("Ack" | "AckEPICS"));
+        let acknowledges = is_ack(entry.part.as_deref());
         let Some((value, _)) = &entry.value else {
             let word = match kind {
                 Kind::Active if acknowledges => "unacknowledged",
@@ -30,7 +31,10 @@ impl Said {
             return said(word, String::new());
         };
         match kind {
-            Kind::Active if acknowledges => said("acknowledged", String::new()),
+            Kind::Active if acknowledges => match ack_of(value) {
+                Some("NO_ACK") => said("unacknowledged", String::new()),
+                of => said("acknowledged", of.unwrap_or_default().to_owned()),
+            },
             Kind::Active => {
                 let alarm = Alarm::from_value(value);
                 let priority = written_priority(value).unwrap_or_default();
@@ -95,6 +99,7 @@ mod tests {
         let shelf = ShelvedAlarm { expiration: Some(0), reason: "why".into() };
         let registered = RegisteredAlarm { source: "T:ai0".into(), latching: true, ..Default::default() };
         let message = Value::map([("msg", Value::map([("sevr", Value::from("MAJOR"))]))]);
+        let ack = |of: &str| Value::map([("msg", Value::map([("ack", Value::from(of))]))]);
         for (kind, part, value, line) in [
             (Kind::Active, None, Some(alarm.to_value()), "active P1_LIFE too hot"),
             (
@@ -109,6 +114,8 @@ mod tests {
             (Kind::Active, Some("AlarmingEPICS"), Some(message.clone()), "active MAJOR"),
             (Kind::Active, Some("Ack"), Some(message), "acknowledged"),
             (Kind::Active, Some("Ack"), None, "unacknowledged"),
+            (Kind::Active, Some("AckEPICS"), Some(ack("MINOR_ACK")), "acknowledged MINOR_ACK"),
+            (Kind::Active, Some("AckEPICS"), Some(ack("NO_ACK")), "unacknowledged"),
             (Kind::Shelved, None, Some(shelf.to_value()), "shelved until 1970-01-01T00:00:00.000Z: why"),
             (Kind::Shelved, None, None, "unshelved"),
             (Kind::Registered, None, Some(registered.to_value()), "registered T:ai0 latching"),

@@ -8,11 +8,12 @@ use connector_alarm::{
 
 use super::{
     super::{Context, Outcome, Outcomes},
+    messages::alarming,
     pick::{label, name, named, priority},
     replay::{Replay, warn_unread, warn_unread_of},
     state::{Active, Alarms, Known},
     topics::{Topics, Writes},
-    write::{Writing, alarming},
+    write::Writing,
 };
 use crate::error::Failure;
 
@@ -164,7 +165,8 @@ async fn raise(
         let text = |given: &Option<String>, of: fn(&Alarm) -> &String| {
             given.clone().or_else(|| current.map(|active| of(&active.alarm).clone())).unwrap_or_default()
         };
-        let (part, members) = alarming(&text(&args.severity, |a| &a.severity), &text(&args.status, |a| &a.status));
+        let severity = text(&args.severity, |a| &a.severity);
+        let (part, members) = alarming(&severity, &text(&args.status, |a| &a.status));
         let said = [
             args.priority.map(|_| "priority"),
             args.message.as_ref().map(|_| "message"),
@@ -178,7 +180,7 @@ async fn raise(
         let key = writing.key(name, Some(part)).await?;
         writing.send(Kind::Active, key, Some(encoded.bytes)).await?;
         if args.ack {
-            super::ack::message(writing, name, part, args.severity.as_deref().unwrap_or_default(), alarms).await?;
+            super::ack::message(writing, name, part, &severity, alarms).await?;
         }
         return Ok((outcome(done), remark));
     }

@@ -4,11 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use connect_api::{Bytes, Value, time};
 use connect_kafka::RawRecord;
-use connector_alarm::{Alarm, Kind, Priority, RegisteredAlarm, ShelvedAlarm, model::branch};
+use connector_alarm::{Alarm, Kind, Priority, RegisteredAlarm, ShelvedAlarm};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::entry::{Entry, Form, Unread, Written};
+use super::{
+    entry::{Entry, Form, Unread, Written},
+    messages::{acknowledges, is_ack, is_well},
+};
 use crate::error::Failure;
 
 /// Where something was read.
@@ -184,12 +187,11 @@ impl Alarms {
             Kind::Shelved => known.shelf = origin.map(|o| (ShelvedAlarm::from_value(&o.value), o)),
             Kind::Registered => known.registered = origin.map(|o| (RegisteredAlarm::from_value(&o.value), o)),
             Kind::Active => match part.as_deref() {
-                Some("Ack" | "AckEPICS") => {
-                    let acknowledges = origin.filter(|o| !says(&o.value, "ack", "NO_ACK"));
+                part if is_ack(part) => {
                     // What was acknowledged before it was raised is not.
                     if let Some(active) = &mut known.active {
-                        active.alarm.acknowledged = acknowledges.is_some();
-                        active.ack = acknowledges;
+                        active.ack = origin.filter(|o| acknowledges(&o.value, &active.alarm.severity));
+                        active.alarm.acknowledged = active.ack.is_some();
                     }
                 }
                 _ => known.active = origin.and_then(active),
@@ -208,7 +210,7 @@ impl Alarms {
 fn active(origin: Origin) -> Option<Active> {
     let alarm = Alarm::active(&origin.value)?;
     // A channel that says so is well.
-    if says(&origin.value, "sevr", "NO_ALARM") {
+    if is_well(&origin.value) {
         return None;
     }
     let priority = origin.value.get("priority").and_then(Value::as_str).and_then(|p| p.parse().ok());
@@ -218,13 +220,6 @@ fn active(origin: Origin) -> Option<Active> {
 /// The priority that a record says, as it says it.
 pub(super) fn written_priority(value: &Value) -> Option<&str> {
     value.get("priority").and_then(Value::as_str)
-}
-
-/// Whether a message of JLab's last generation has this member with that text.
-fn says(value: &Value, member: &str, text: &str) -> bool {
-    let Some(message) = value.get("msg") else { return false };
-    let inner = ["AlarmingEPICS", "AckEPICS"].into_iter().find_map(|name| branch(message, name));
-    inner.unwrap_or(message).get(member).and_then(Value::as_str) == Some(text)
 }
 
 #[cfg(test)]
@@ -297,6 +292,14 @@ pub(super) mod tests {
         assert_eq!(take("AlarmingEPICS", message(&[("sevr", "MAJOR"), ("stat", "HIHI")])), Some(State::Active));
         assert_eq!(take("AckEPICS", message(&[("ack", "NO_ACK")])), Some(State::Active));
         assert_eq!(take("AckEPICS", message(&[("ack", "MAJOR_ACK")])), Some(State::Acknowledged));
+        assert_eq!(take("AckEPICS", message(&[("ack", "MINOR_ACK")])), Some(State::Active), "of what it was before");
+        assert_eq!(take("AlarmingEPICS", message(&[("sevr", "MINOR"), ("stat", "HIGH")])), Some(State::Active));
+        assert_eq!(take("AckEPICS", message(&[("ack", "MINOR_ACK")])), Some(State::Acknowledged));
+        assert_eq!(
+            take("AlarmingEPICS", message(&[("sevr", "MAJOR"), ("stat", "HIHI")])),
+            Some(State::Active),
+            "higher"
+        );
         assert_eq!(take("AlarmingEPICS", message(&[("sevr", "NO_ALARM")])), None);
     }
 

@@ -6,7 +6,6 @@ use connect_api::{Bytes, Converter, Error, Role, Schema, Step, Topic, Value, jso
 use connect_converters::{AvroConverter, connect_schema_from_avro};
 use connect_kafka::{Admin, Role as Client, TopicSpec};
 use connector_alarm::{Audit, Content, Generation, Kind, generations::schema_text};
-use serde_json::{Value as Json, json};
 
 use super::{
     super::records::send::{Record, Sender},
@@ -305,23 +304,4 @@ async fn create(reading: &Reading, topic: &Topic) -> Result<(), Failure> {
 
 fn schema(text: &str) -> Result<Schema, Failure> {
     connect_schema_from_avro(text).map_err(Failure::from)
-}
-
-/// A message that says that an alarm is active, of JLab's last generation: which part it is, and its members.
-pub(super) fn alarming(severity: &str, status: &str) -> (&'static str, Json) {
-    if severity.is_empty() {
-        return ("Alarming", json!({ "alarming": true }));
-    }
-    let status = if status.is_empty() { "NO_ALARM" } else { status };
-    ("AlarmingEPICS", json!({ "sevr": severity, "stat": status }))
-}
-
-/// A message that acknowledges what such a one has said.
-pub(super) fn acknowledging(part: Option<&str>, severity: &str) -> (&'static str, Json) {
-    if part != Some("AlarmingEPICS") {
-        return ("Ack", json!({ "acknowledged": true }));
-    }
-    // EPICS has acknowledgements of two severities, and takes what is invalid for a major one.
-    let of = if severity == "MINOR" { "MINOR_ACK" } else { "MAJOR_ACK" };
-    ("AckEPICS", json!({ "ack": of }))
 }
