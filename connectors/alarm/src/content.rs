@@ -8,7 +8,7 @@ use std::str::FromStr;
 use connect_api::{Schema, Struct, Type, Value, json::to_json, logical, time};
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Alarm, Priority, RegisteredAlarm, ShelvedAlarm, model::branch};
+use crate::{Alarm, Kind, Priority, RegisteredAlarm, ShelvedAlarm, model::branch};
 
 /// What a union is in Connect, by the convention of Confluent's converter.
 const UNION: &str = "io.confluent.connect.avro.Union";
@@ -40,6 +40,49 @@ impl Details {
             longest_shelved: longest.or_else(|| label("maxshelvedduration")?.parse().ok()),
         }
     }
+}
+
+/// Who put the alarm on the shelf, by the value itself: only JLab's first generation says it there.
+pub fn shelved_by(value: &Value) -> Option<&str> {
+    value.get("user").and_then(Value::as_str).filter(|user| !user.is_empty())
+}
+
+/// What a value says by names that no generation has: members of other writers, which are kept.
+pub fn others(kind: Kind, value: &Value) -> Map<String, Json> {
+    let known: &[&str] = match kind {
+        Kind::Active => &[
+            "priority",
+            "acknowledged",
+            "source",
+            "severity",
+            "status",
+            "message",
+            "value",
+            "raised",
+            "latched",
+            "labels",
+            "cleared",
+            "msg",
+        ],
+        Kind::Registered => &[
+            "source",
+            "producer",
+            "description",
+            "location",
+            "category",
+            "latching",
+            "documentation",
+            "docurl",
+            "docUrl",
+            "labels",
+            "edmpath",
+            "edmPath",
+            "maxshelvedduration",
+        ],
+        Kind::Shelved => &["expiration", "reason", "duration", "user"],
+    };
+    let Json::Object(members) = to_json(value) else { return Map::new() };
+    members.into_iter().filter(|(name, value)| !known.contains(&name.as_str()) && !value.is_null()).collect()
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -163,12 +206,34 @@ impl Content {
 
     /// With the priority of what another writer said before, where that is none of ours and the alarm has therefore got the
     /// lowest.
-    pub fn with_priority_of(mut self, before: &Value) -> Self {
+    pub fn with_priority_of(self, before: &Value) -> Self {
         let written = before.get("priority").and_then(Value::as_str).filter(|text| Priority::from_str(text).is_err());
-        let member = self.members.iter_mut().find(|m| m.names.iter().any(|name| name == "priority"));
-        if let (Some(written), Some(member)) = (written, member) {
+        match written {
+            Some(written) => self.with_priority(written),
+            None => self,
+        }
+    }
+
+    /// With a priority that is none of ours, as another writer has it.
+    pub fn with_priority(mut self, written: &str) -> Self {
+        if let Some(member) = self.members.iter_mut().find(|m| m.names.iter().any(|name| name == "priority")) {
             member.value = written.into();
         }
+        self
+    }
+
+    /// With who put the alarm on the shelf, also where the schema has no place for it.
+    pub fn with_shelved_by(mut self, user: &str) -> Self {
+        if let Some(member) = self.members.iter_mut().find(|m| m.names.iter().any(|name| name == "user")) {
+            member.value = user.into();
+        }
+        self
+    }
+
+    /// With members that no generation has, as [`others`] tells them.
+    pub fn with_members(mut self, members: &Map<String, Json>) -> Self {
+        let member = |(name, value): (&String, &Json)| Member { names: vec![name.clone()], value: value.clone() };
+        self.members.extend(members.iter().map(member));
         self
     }
 

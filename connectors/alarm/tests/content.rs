@@ -3,7 +3,9 @@
 use connect_api::{Schema, Value};
 use connect_converters::connect_schema_from_avro;
 use connector_alarm::{
-    Alarm, Content, Details, Generation, Kind, Priority, RegisteredAlarm, ShelvedAlarm, generations::schema_text,
+    Alarm, Content, Details, Generation, Kind, Priority, RegisteredAlarm, ShelvedAlarm,
+    content::{others, shelved_by},
+    generations::schema_text,
 };
 
 fn schema(kind: Kind, generation: Generation) -> Schema {
@@ -54,6 +56,13 @@ fn fields_of_others_are_kept() {
     assert_eq!(value.get("ticket").and_then(Value::as_str), Some("T-1"));
     assert_eq!((value.get("acknowledged"), value.get("at")), (Some(&Value::Boolean(true)), Some(&Value::Timestamp(5))));
     assert_eq!(content.left_out(&self::schema(Kind::Active, Generation::Second)), ["ticket", "at"]);
+    // They can be told, and written again.
+    let told = others(Kind::Active, &value);
+    assert_eq!(told, *serde_json::json!({"ticket": "T-1", "at": told["at"]}).as_object().expect("members"));
+    let alarm = Alarm::from_value(&value);
+    let again = Content::active(&alarm).with_priority("P7").with_members(&told).fit(&schema).expect("fits");
+    assert_eq!(again.get("priority").and_then(Value::as_str), Some("P7"));
+    assert_eq!(others(Kind::Active, &again), told);
 }
 
 #[test]
@@ -124,7 +133,10 @@ fn shelves_of_the_first_generations_hold_either_an_end_or_a_reason() {
         assert_eq!(content.left_out(&schema), left, "{generation:?}");
         assert_eq!(&ShelvedAlarm::from_value(&content.fit(&schema).expect("fits")), read, "{generation:?}");
     }
-    let first = schema(Kind::Shelved, Generation::First);
-    let value = Content::shelved(&both, "me", &first).fit(&first).expect("fits");
-    assert_eq!(value.get("user").and_then(Value::as_str), Some("me"));
+    for generation in Generation::ALL {
+        let schema = schema(Kind::Shelved, generation);
+        let value = Content::shelved(&both, "me", &schema).fit(&schema).expect("fits");
+        assert_eq!(shelved_by(&value), (generation == Generation::First).then_some("me"), "{generation:?}");
+        assert!(others(Kind::Shelved, &value).is_empty(), "{generation:?}");
+    }
 }

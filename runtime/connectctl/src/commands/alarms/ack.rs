@@ -5,6 +5,7 @@ use std::sync::Arc;
 use connect_api::Bytes;
 use connect_kafka::{RawRecord, Span};
 use connector_alarm::{Change, Content, Kind, acknowledge};
+use serde_json::Value as Json;
 
 use super::{
     super::{Context, Outcome, Outcomes},
@@ -64,7 +65,7 @@ pub(super) async fn one(
     let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
     let key = active.origin.raw.key.clone().unwrap_or_default();
     if let Some(part) = active.origin.part.clone().filter(|_| !active.alarm.acknowledged) {
-        let sent = message(writing, name, &part, &active.alarm.severity, alarms).await?;
+        let sent = message(writing, name, acknowledging(&part, &active.alarm.severity, None), alarms).await?;
         if let Some(sent) = sent
             && let Some(raw) = between(replay, &key, sent, &[]).await?
         {
@@ -161,15 +162,13 @@ async fn between(
     Ok(last)
 }
 
-/// Acknowledges what a message of JLab's last generation has said, by another; where that is.
+/// Writes a message that acknowledges, of JLab's last generation; where it is.
 pub(super) async fn message(
     writing: &mut Writing<'_, '_>,
     name: &str,
-    part: &str,
-    severity: &str,
+    (part, members): (&'static str, Json),
     alarms: &Alarms,
 ) -> Result<Option<(i32, i64)>, Failure> {
-    let (part, members) = acknowledging(part, severity);
     let content = Content::message(part, members);
     let encoded = writing.encode(Kind::Active, alarms, None, &|_| content.clone()).await?;
     let key = writing.key(name, Some(part)).await?;

@@ -1,13 +1,17 @@
 //! `connectctl alarms describe` and `history`: everything about alarms, and what has become of them.
 
-use connect_api::time;
-use connector_alarm::{Details, Kind};
+use connect_api::{Value, time};
+use connector_alarm::{
+    Details, Kind,
+    content::{others, shelved_by},
+};
 use serde_json::{Value as Json, json};
 
 use super::{
     super::Context,
     entry::{Entry, Unread, Written},
     list::{priority_of, shelf_of, span},
+    messages::ack_of,
     pick::{is_meant, name, named, not_there},
     replay::Replay,
     said::{Said, who},
@@ -169,7 +173,10 @@ pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Record
             entry(page, "raised", &format!("{} ({} ago)", time::rfc3339(raised), span(now - raised)));
         }
         let acknowledged = match (&active.ack, alarm.acknowledged) {
-            (Some(ack), true) => format!("yes, {}", Written::of(&ack.raw).line()),
+            (Some(ack), true) => {
+                let of = ack_of(&ack.value).map(|of| format!(" with {of}")).unwrap_or_default();
+                format!("yes{of}, {}", Written::of(&ack.raw).line())
+            }
             (_, acknowledged) => if acknowledged { "yes" } else { "no" }.into(),
         };
         entry(page, "acknowledged", &acknowledged);
@@ -178,6 +185,7 @@ pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Record
         }
         let labels: Vec<String> = alarm.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         entry(page, "labels", &labels.join(" "));
+        write_others(page, Kind::Active, &active.origin.value);
         entry(page, "written", &Written::of(&active.origin.raw).line());
     }
     if let Some((shelf, origin)) = &known.shelf {
@@ -185,6 +193,8 @@ pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Record
         let over = if shelf.holds_at(now) { shelf_of(known, now) } else { "its time is over".into() };
         entry(page, "on it", &over);
         entry(page, "until", &shelf.expiration.map(time::rfc3339).unwrap_or_default());
+        entry(page, "user", shelved_by(&origin.value).unwrap_or_default());
+        write_others(page, Kind::Shelved, &origin.value);
         entry(page, "written", &Written::of(&origin.raw).line());
     }
     if let Some((alarm, origin)) = &known.registered {
@@ -196,6 +206,7 @@ pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Record
         entry(page, "latching", if alarm.latching { "yes" } else { "no" });
         entry(page, "documentation", &alarm.documentation);
         let details = Details::from_value(&origin.value);
+        entry(page, "rules", details.jar.as_deref().unwrap_or_default());
         entry(page, "screen", details.screen.as_deref().unwrap_or_default());
         let longest = details.longest_shelved.map(i64::from);
         entry(
@@ -207,6 +218,7 @@ pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Record
         );
         let labels: Vec<String> = alarm.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         entry(page, "labels", &labels.join(" "));
+        write_others(page, Kind::Registered, &origin.value);
         entry(page, "written", &Written::of(&origin.raw).line());
     }
     if !records.is_empty() {
@@ -217,5 +229,12 @@ pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Record
             let more = if said.more.is_empty() { String::new() } else { format!(" {}", said.more) };
             page.line(2, &format!("{time} {}{more} ({})", paint::state(said.word), who(&written)));
         }
+    }
+}
+
+/// What other writers say by names of their own.
+fn write_others(page: &mut Page, kind: Kind, value: &Value) {
+    for (name, value) in others(kind, value) {
+        page.entry(&name, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use connect_api::time;
 use connect_files::flatten;
-use connector_alarm::{Alarm, Details, Priority, RegisteredAlarm, ShelvedAlarm};
+use connector_alarm::{
+    Alarm, Details, Kind, Priority, RegisteredAlarm, ShelvedAlarm,
+    content::{others, shelved_by},
+};
 use serde_json::{Map, Value as Json, json};
 
-use super::{pick::priority, state::Known};
+use super::{messages::ack_of, pick::priority, state::Known};
 
 /// What a document says of one alarm; what it does not mention stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,9 +18,47 @@ pub(super) struct Document {
     /// Where it is: file and line.
     pub(super) place: String,
     pub(super) name: String,
-    pub(super) active: Option<Alarm>,
-    pub(super) shelved: Option<ShelvedAlarm>,
-    pub(super) registered: Option<(RegisteredAlarm, Details)>,
+    pub(super) active: Option<Active>,
+    pub(super) shelved: Option<Shelved>,
+    pub(super) registered: Option<Registered>,
+}
+
+/// What it says of an active alarm.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Active {
+    /// The alarm; of the lowest priority where there is none of ours.
+    pub(super) alarm: Alarm,
+    /// The priority as it is to be written, also one that is none of ours.
+    pub(super) priority: Option<String>,
+    /// With which message of EPICS it is acknowledged.
+    pub(super) ack: Option<String>,
+    /// Members that no generation has.
+    pub(super) others: Map<String, Json>,
+}
+
+/// What it says of a place on the shelf.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Shelved {
+    pub(super) shelf: ShelvedAlarm,
+    /// Who put it there, which only JLab's first generation has room for.
+    pub(super) user: Option<String>,
+    /// Members that no generation has.
+    pub(super) others: Map<String, Json>,
+}
+
+/// What it says of a registration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Registered {
+    pub(super) alarm: RegisteredAlarm,
+    pub(super) details: Details,
+    /// Members that no generation has.
+    pub(super) others: Map<String, Json>,
+}
+
+/// Whether a value has all of these members, which no generation has. What a document does not mention of them stays as it is.
+pub(super) fn has_all(kind: Kind, value: &connect_api::Value, members: &Map<String, Json>) -> bool {
+    let there = others(kind, value);
+    members.iter().all(|(name, value)| there.get(name) == Some(value))
 }
 
 /// The document of what is known; without what is empty.
@@ -45,20 +86,26 @@ pub(super) fn of(name: &str, known: &Known) -> Json {
             "source": source, "producerjar": details.jar, "description": alarm.description, "location": alarm.location,
             "category": alarm.category, "latching": alarm.latching, "documentation": alarm.documentation,
             "edmpath": details.screen, "maxshelvedduration": details.longest_shelved, "labels": labels,
+            "others": others(Kind::Registered, &origin.value),
         });
         all.insert("registered".into(), without_empty(registered));
     }
     if let Some(active) = &known.active {
         let alarm = &active.alarm;
-        let active = json!({
+        let said = json!({
             "priority": known.priority(), "acknowledged": alarm.acknowledged, "source": alarm.source,
             "severity": alarm.severity, "status": alarm.status, "message": alarm.message, "value": alarm.value,
             "raised": alarm.raised.map(time::rfc3339), "latched": alarm.latched, "labels": alarm.labels,
+            "ack": active.ack.as_ref().and_then(|origin| ack_of(&origin.value)),
+            "others": others(Kind::Active, &active.origin.value),
         });
-        all.insert("active".into(), without_empty(active));
+        all.insert("active".into(), without_empty(said));
     }
-    if let Some((shelf, _)) = &known.shelf {
-        let shelf = json!({ "expiration": shelf.expiration.map(time::rfc3339), "reason": shelf.reason });
+    if let Some((shelf, origin)) = &known.shelf {
+        let shelf = json!({
+            "expiration": shelf.expiration.map(time::rfc3339), "reason": shelf.reason, "user": shelved_by(&origin.value),
+            "others": others(Kind::Shelved, &origin.value),
+        });
         all.insert("shelved".into(), without_empty(shelf));
     }
     Json::Object(all)
@@ -179,6 +226,14 @@ impl<'j> Members<'j> {
         Ok(all.iter().map(|(key, value)| (key.clone(), text(value))).collect())
     }
 
+    fn others(&mut self) -> Result<Map<String, Json>, String> {
+        match self.left.remove("others") {
+            None | Some(Json::Null) => Ok(Map::new()),
+            Some(Json::Object(members)) => Ok(members.clone()),
+            Some(_) => Err(format!("{}.others is no mapping", self.at)),
+        }
+    }
+
     fn end(self) -> Result<(), String> {
         match self.left.keys().next() {
             Some(key) => Err(format!("{} has no {key}", self.at)),
@@ -207,13 +262,16 @@ fn document(tree: &Json) -> Result<Document, String> {
             documentation: of.text("documentation")?.unwrap_or_default(),
             labels: of.labels()?,
         };
+        let others = of.others()?;
         of.end()?;
-        document.registered = Some((alarm, details));
+        document.registered = Some(Registered { alarm, details, others });
     }
     if let Some(tree) = all.left.remove("active").filter(|tree| !tree.is_null()) {
         let mut of = Members::of("active", tree)?;
-        // Alarms of JLab's last generation have none.
-        let level = of.text("priority")?.map(|text| priority(&text)).transpose()?.unwrap_or(Priority::Diagnostic);
+        // Alarms of JLab's last generation have none; whether one that is not ours can be written, the schema knows.
+        let written = of.text("priority")?.filter(|text| !text.trim().is_empty());
+        let level = written.as_deref().and_then(|text| priority(text).ok());
+        let written = level.map(|level| level.name().to_owned()).or(written);
         let alarm = Alarm {
             acknowledged: of.flag("acknowledged")?,
             source: of.text("source")?.unwrap_or_default(),
@@ -224,16 +282,18 @@ fn document(tree: &Json) -> Result<Document, String> {
             raised: of.time("raised")?,
             latched: of.flag("latched")?,
             labels: of.labels()?,
-            ..Alarm::new(level)
+            ..Alarm::new(level.unwrap_or(Priority::Diagnostic))
         };
+        let (ack, others) = (of.text("ack")?, of.others()?);
         of.end()?;
-        document.active = Some(alarm);
+        document.active = Some(Active { alarm, priority: written, ack, others });
     }
     if let Some(tree) = all.left.remove("shelved").filter(|tree| !tree.is_null()) {
         let mut of = Members::of("shelved", tree)?;
         let shelf = ShelvedAlarm { expiration: of.time("expiration")?, reason: of.text("reason")?.unwrap_or_default() };
+        let (user, others) = (of.text("user")?.filter(|user| !user.is_empty()), of.others()?);
         of.end()?;
-        document.shelved = Some(shelf);
+        document.shelved = Some(Shelved { shelf, user, others });
     }
     all.end()?;
     Ok(document)
@@ -260,16 +320,48 @@ mod tests {
         assert_eq!(documents, of_lines);
         let pump = &documents[0];
         let active = pump.active.as_ref().expect("active");
-        assert_eq!((active.priority, active.value.as_deref()), (Priority::Life, Some("95.50")));
-        assert_eq!(pump.registered.as_ref().and_then(|(_, d)| d.longest_shelved), Some(60));
-        assert_eq!(documents[1].shelved, Some(ShelvedAlarm { expiration: None, reason: "broken".into() }));
+        assert_eq!((active.alarm.priority, active.alarm.value.as_deref()), (Priority::Life, Some("95.50")));
+        assert_eq!(active.priority.as_deref(), Some("P1_LIFE"));
+        assert_eq!(pump.registered.as_ref().and_then(|r| r.details.longest_shelved), Some(60));
+        let shelf = ShelvedAlarm { expiration: None, reason: "broken".into() };
+        assert_eq!(documents[1].shelved, Some(Shelved { shelf, ..Shelved::default() }));
+    }
+
+    #[test]
+    fn what_is_exported_is_read_as_it_is() {
+        let mut alarms = super::super::state::Alarms::default();
+        let entry = |part: Option<&str>, tree: Json| {
+            super::super::state::tests::entry("a", part, 0, Some(connect_api::json::from_json(&tree)))
+        };
+        alarms.apply(Kind::Active, entry(None, json!({ "priority": "P7", "message": "odd", "ticket": "T-1" })));
+        alarms.apply(Kind::Shelved, entry(None, json!({ "user": "bob", "duration": { "expiration": 7 } })));
+        alarms.apply(
+            Kind::Registered,
+            entry(None, json!({ "producer": { "jar": "r.jar" }, "edmPath": "x.edl", "group": 5 })),
+        );
+        let tree = of("a", alarms.get("a").expect("known"));
+        assert_eq!(tree["shelved"], json!({ "expiration": "1970-01-01T00:00:00.007Z", "user": "bob" }));
+        let read = document(&tree).expect("a document");
+        let active = read.active.expect("active");
+        assert_eq!((active.priority.as_deref(), active.alarm.priority), (Some("P7"), Priority::Diagnostic));
+        assert_eq!(active.others["ticket"], "T-1");
+        assert_eq!(read.shelved.expect("shelved").user.as_deref(), Some("bob"));
+        let registered = read.registered.expect("registered");
+        assert_eq!((registered.details.jar.as_deref(), &registered.others["group"]), (Some("r.jar"), &json!(5)));
+
+        alarms.apply(Kind::Active, entry(Some("AlarmingEPICS"), json!({ "msg": { "sevr": "MINOR", "stat": "HIGH" } })));
+        alarms.apply(Kind::Active, entry(Some("AckEPICS"), json!({ "msg": { "ack": "MAJOR_ACK" } })));
+        let tree = of("a", alarms.get("a").expect("known"));
+        let ours = json!({ "acknowledged": true, "ack": "MAJOR_ACK", "severity": "MINOR", "status": "HIGH" });
+        assert_eq!(tree["active"], ours);
+        assert_eq!(document(&tree).expect("a document").active.and_then(|a| a.ack).as_deref(), Some("MAJOR_ACK"));
     }
 
     #[test]
     fn definitions_of_the_console_are_registrations() {
         let documents =
             read("d", "# all\nalarm1|T:ai0|NL|RF|http://docs|/x.edl\n\nalarm2|T:ai1|SL|RF||\n").expect("definitions");
-        let (alarm, details) = documents[0].registered.clone().expect("registered");
+        let Registered { alarm, details, .. } = documents[0].registered.clone().expect("registered");
         assert_eq!((&*alarm.source, &*alarm.category, details.screen.as_deref()), ("T:ai0", "RF", Some("/x.edl")));
         assert_eq!(documents[1].name, "alarm2");
         assert_eq!(
@@ -284,10 +376,10 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_their_place() {
         for (text, problem) in [
-            ("name: a\nactive: { priority: P9 }\n", "f:1: a: P9 is none of the priorities"),
             ("name: a\nactive: { prioritty: P1 }\n", "f:1: a: active has no prioritty"),
             ("active: { priority: P1 }\n", "f:1: it has no name"),
             ("name: a\nshelved: { expiration: soon }\n", "f:1: a: shelved.expiration is no time"),
+            ("name: a\nshelved: { others: 1 }\n", "f:1: a: shelved.others is no mapping"),
             ("name: a\n---\nname: a\n", "is there already, at f:1"),
             ("{\"name\":\"a\"}\n{\n", "f:2: EOF"),
             ("name: a\nlatching: yes\n", "f:1: a: the document has no latching"),

@@ -1,6 +1,6 @@
 //! `connectctl alarms export`
 
-use connector_alarm::Kind;
+use connector_alarm::{Kind, Priority};
 
 use super::{
     super::Context,
@@ -69,6 +69,17 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         let line = if text.ends_with('\n') { text } else { format!("{text}\n") };
         if context.output.write(&line)? == Output::NobodyReads {
             return Ok(());
+        }
+    }
+    for name in &names {
+        let odd =
+            alarms.get(name).filter(|known| args.of(known).active.is_some_and(|active| active.priority.is_none()));
+        if let Some(written) = odd.and_then(Known::priority) {
+            let known = Priority::ALL.map(Priority::name).join(", ");
+            context.output.problem(&format!(
+                "warning: {name}: {written} is none of the priorities {known}; import can write it where the topic's schema has \
+                 it, or values are JSON"
+            ));
         }
     }
     tell_unread(&alarms, context)

@@ -2,19 +2,20 @@
 
 use std::{io::Read, path::Path, path::PathBuf};
 
-use connector_alarm::{Kind, ShelvedAlarm};
+use connect_api::{Schema, Value};
+use connector_alarm::{Alarm, Content, Kind, content::others};
 
 use super::{
     super::{Context, Outcome, Outcomes},
-    document::{self, Document},
-    messages::alarming,
+    document::{self, Active, Document, has_all},
+    messages::{acknowledging, alarming},
     register,
     replay::{Replay, warn_unread},
     set::{Told, tell},
     shelve,
-    state::Alarms,
+    state::{self, Alarms, written_priority},
     topics::{Topics, Writes},
-    write::Writing,
+    write::{LeftOut, Writing},
 };
 use crate::error::Failure;
 
@@ -131,14 +132,14 @@ async fn take(
             done.push(what.word().to_owned());
         }
     };
-    if let Some((alarm, details)) = &document.registered {
-        note(Kind::Registered, register::put(writing, name, alarm, details, alarms).await?);
+    if let Some(said) = &document.registered {
+        note(Kind::Registered, register::put(writing, name, said, alarms).await?);
     }
-    if document.active.is_some() {
-        note(Kind::Active, active(writing, document, alarms).await?);
+    if let Some(said) = &document.active {
+        note(Kind::Active, active(writing, name, said, alarms).await?);
     }
-    if let Some(shelf) = &document.shelved {
-        note(Kind::Shelved, shelved(writing, name, shelf, alarms).await?);
+    if let Some(said) = &document.shelved {
+        note(Kind::Shelved, shelve::carry(writing, name, said, alarms).await?);
     }
     let known = alarms.get(name).is_some();
     let result = match (done.is_empty(), known) {
@@ -149,41 +150,88 @@ async fn take(
     Ok(Outcome { keys: done, dry_run, ..Outcome::new(name, result) })
 }
 
-async fn active(writing: &mut Writing<'_, '_>, document: &Document, alarms: &Alarms) -> Result<Told, Failure> {
-    let (name, Some(alarm)) = (document.name.as_str(), &document.active) else {
-        return Ok((Outcome::new(&document.name, "unchanged"), None));
-    };
+async fn active(writing: &mut Writing<'_, '_>, name: &str, said: &Active, alarms: &Alarms) -> Result<Told, Failure> {
     alarms.readable(Kind::Active, name)?;
+    let dry_run = writing.dry_run;
+    let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
     let current = alarms.get(name).and_then(|known| known.active.as_ref());
-    if current.is_some_and(|active| active.alarm == *alarm) {
-        return Ok((Outcome::new(name, "unchanged"), None));
+    if current.is_some_and(|active| is_said(active, said)) {
+        return Ok((outcome("unchanged"), None));
     }
     if current.is_some_and(|active| active.origin.part.is_some())
         || current.is_none() && writing.has_messages(alarms).await?
     {
-        let (part, members) = alarming(&alarm.severity, &alarm.status);
-        let content = connector_alarm::Content::message(part, members);
+        return message(writing, name, said, current, alarms).await;
+    }
+    let origin = current.map(|active| &active.origin);
+    let make = |_: &Schema| {
+        let content = Content::active(&said.alarm).with_members(&said.others);
+        let content = match &said.priority {
+            Some(written) => content.with_priority(written),
+            None => content,
+        };
+        match origin {
+            Some(origin) => content.with_others(&origin.value),
+            None => content,
+        }
+    };
+    let encoded = writing.encode(Kind::Active, alarms, origin, &make).await?;
+    // What has no place in the schema is no difference.
+    if origin.is_some_and(|origin| says_the_same(&origin.value, &encoded.value, said)) {
+        return Ok((outcome("unchanged"), encoded.left_out));
+    }
+    let key = match origin.and_then(|origin| origin.raw.key.clone()) {
+        Some(key) => key,
+        None => writing.key(name, None).await?,
+    };
+    writing.send(Kind::Active, key, Some(encoded.bytes)).await?;
+    Ok((outcome("changed"), encoded.left_out))
+}
+
+/// Whether an alarm is as a document says it.
+fn is_said(active: &state::Active, said: &Active) -> bool {
+    let value = &active.origin.value;
+    active.alarm == said.alarm
+        && said.priority.as_deref().is_none_or(|written| written_priority(value) == Some(written))
+        && has_all(Kind::Active, value, &said.others)
+}
+
+/// Whether two values say the same of an alarm, as far as the document does.
+fn says_the_same(one: &Value, other: &Value, said: &Active) -> bool {
+    Alarm::from_value(one) == Alarm::from_value(other)
+        && (said.priority.is_none() || written_priority(one) == written_priority(other))
+        && others(Kind::Active, one) == others(Kind::Active, other)
+}
+
+/// Writes an alarm as messages of JLab's last generation.
+async fn message(
+    writing: &mut Writing<'_, '_>,
+    name: &str,
+    said: &Active,
+    current: Option<&state::Active>,
+    alarms: &Alarms,
+) -> Result<Told, Failure> {
+    let dry_run = writing.dry_run;
+    let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
+    let alarm = &said.alarm;
+    let left_out = LeftOut::of_messages(&Content::active(alarm).with_members(&said.others), said.priority.is_some());
+    let (part, members) = alarming(&alarm.severity, &alarm.status);
+    let before = current.map(|active| alarming(&active.alarm.severity, &active.alarm.status));
+    let is_raised = before.is_some_and(|before| before == (part, members.clone()));
+    let is_acknowledged = current.is_some_and(|active| active.alarm.acknowledged);
+    if is_raised && is_acknowledged == alarm.acknowledged {
+        return Ok((outcome("unchanged"), left_out));
+    }
+    // What is raised anew is not acknowledged.
+    if !is_raised || is_acknowledged {
+        let content = Content::message(part, members);
         let encoded = writing.encode(Kind::Active, alarms, None, &|_| content.clone()).await?;
         let key = writing.key(name, Some(part)).await?;
         writing.send(Kind::Active, key, Some(encoded.bytes)).await?;
-        if alarm.acknowledged {
-            super::ack::message(writing, name, part, &alarm.severity, alarms).await?;
-        }
-        return Ok((Outcome::new(name, "changed"), None));
     }
-    let left_out = super::set::write(writing, name, current, alarm, alarms).await?;
-    Ok((Outcome::new(name, "changed"), left_out))
-}
-
-async fn shelved(
-    writing: &mut Writing<'_, '_>,
-    name: &str,
-    shelf: &ShelvedAlarm,
-    alarms: &Alarms,
-) -> Result<Told, Failure> {
-    let before = alarms.get(name).and_then(|known| known.shelf.as_ref());
-    if before.is_some_and(|(known, _)| known == shelf) {
-        return Ok((Outcome::new(name, "unchanged"), None));
+    if alarm.acknowledged {
+        let of = said.ack.as_deref();
+        super::ack::message(writing, name, acknowledging(part, &alarm.severity, of), alarms).await?;
     }
-    shelve::put(writing, name, shelf, alarms).await
+    Ok((outcome("changed"), left_out))
 }

@@ -201,6 +201,9 @@ fn table(rows: &[(&str, &Known)], view: View, now: i64) -> String {
         columns.push(Column::text("SHELVED").optional());
     }
     if view.wide {
+        columns.push(Column::text("SHELVED BY"));
+    }
+    if view.wide {
         let more =
             ["SOURCE", "SEVERITY", "STATUS", "VALUE", "LABELS", "LOCATION", "CATEGORY", "USER", "PRODUCER", "HOST"];
         columns.extend(more.map(Column::text));
@@ -218,6 +221,7 @@ fn table(rows: &[(&str, &Known)], view: View, now: i64) -> String {
             cells.push(shelf_of(known, now));
         }
         if view.wide {
+            cells.push(known.shelved_by().unwrap_or_else(|| "-".into()));
             cells.extend(wide(known));
         }
         cells.push(message_of(known));

@@ -19,13 +19,14 @@ pub(super) fn alarming(severity: &str, status: &str) -> (&'static str, Json) {
     ("AlarmingEPICS", json!({ "sevr": severity, "stat": status }))
 }
 
-/// A message that acknowledges what such a one has said.
-pub(super) fn acknowledging(part: &str, severity: &str) -> (&'static str, Json) {
+/// A message that acknowledges what such a one has said, of EPICS with this acknowledgement or the one that its severity asks
+/// for.
+pub(super) fn acknowledging(part: &str, severity: &str, of: Option<&str>) -> (&'static str, Json) {
     if part != "AlarmingEPICS" {
         return ("Ack", json!({ "acknowledged": true }));
     }
     // EPICS has acknowledgements of two severities, and takes what is invalid for a major one.
-    let of = if severity == "MINOR" { "MINOR_ACK" } else { "MAJOR_ACK" };
+    let of = of.unwrap_or(if severity == "MINOR" { "MINOR_ACK" } else { "MAJOR_ACK" });
     ("AckEPICS", json!({ "ack": of }))
 }
 
@@ -74,7 +75,7 @@ mod tests {
         ] {
             assert_eq!(acknowledges(&ack(of), severity), takes, "{of} {severity}");
         }
-        let written = |severity: &str| acknowledging("AlarmingEPICS", severity);
+        let written = |severity: &str| acknowledging("AlarmingEPICS", severity, None);
         for severity in ["MINOR", "MAJOR", "INVALID"] {
             let (part, members) = written(severity);
             assert_eq!(part, "AckEPICS");

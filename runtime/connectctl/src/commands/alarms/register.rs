@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use connect_api::Value;
-use connector_alarm::{Content, Details, Kind, RegisteredAlarm};
+use connector_alarm::{Content, Details, Kind, RegisteredAlarm, content::others};
+use serde_json::Map;
 
 use super::{
     super::{Context, Outcome, Outcomes},
+    document::{Registered, has_all},
     pick::label,
     replay::{Replay, warn_unread},
     set::{Told, tell},
@@ -81,7 +83,7 @@ pub(super) struct Args {
 
 impl Args {
     /// The registration as it is to be: what is not named stays.
-    fn over(&self, known: Option<&Known>) -> (RegisteredAlarm, Details) {
+    fn over(&self, known: Option<&Known>) -> Registered {
         let before = known.and_then(|known| known.registered.as_ref());
         let mut alarm = before.map(|(alarm, _)| alarm.clone()).unwrap_or_default();
         let mut details = before.map(|(_, origin)| Details::from_value(&origin.value)).unwrap_or_default();
@@ -99,7 +101,7 @@ impl Args {
         }
         details.screen = self.edmpath.clone().or(details.screen);
         details.longest_shelved = self.maxshelvedduration.or(details.longest_shelved);
-        (alarm, details)
+        Registered { alarm, details, others: Map::new() }
     }
 }
 
@@ -116,8 +118,7 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         let outcome = if args.unset {
             remove(&mut writing, name, known).await
         } else {
-            let (alarm, details) = args.over(known);
-            put(&mut writing, name, &alarm, &details, &alarms).await
+            put(&mut writing, name, &args.over(known), &alarms).await
         };
         if !outcomes.add(context, name, outcome.map(|o| tell(o, context))) {
             break;
@@ -132,10 +133,10 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
 pub(super) async fn put(
     writing: &mut Writing<'_, '_>,
     name: &str,
-    alarm: &RegisteredAlarm,
-    details: &Details,
+    said: &Registered,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
+    let Registered { alarm, details, others } = said;
     alarms.readable(Kind::Registered, name)?;
     let dry_run = writing.dry_run;
     let outcome = |result: &str| Outcome { dry_run, ..Outcome::new(name, result) };
@@ -143,11 +144,12 @@ pub(super) async fn put(
     if let Some((known, origin)) = before
         && known == alarm
         && Details::from_value(&origin.value) == *details
+        && has_all(Kind::Registered, &origin.value, others)
     {
         return Ok((outcome("unchanged"), None));
     }
     let make = |schema: &connect_api::Schema| {
-        let content = Content::registered(alarm, details, schema);
+        let content = Content::registered(alarm, details, schema).with_members(others);
         match before {
             Some((_, origin)) => content.with_others(&origin.value),
             None => content,
@@ -170,6 +172,7 @@ pub(super) async fn put(
 fn says_the_same(one: &Value, other: &Value) -> bool {
     RegisteredAlarm::from_value(one) == RegisteredAlarm::from_value(other)
         && Details::from_value(one) == Details::from_value(other)
+        && others(Kind::Registered, one) == others(Kind::Registered, other)
 }
 
 async fn remove(writing: &mut Writing<'_, '_>, name: &str, known: Option<&Known>) -> Result<Told, Failure> {

@@ -1,7 +1,7 @@
 //! What a record says, in one line.
 
 use connect_api::time;
-use connector_alarm::{Alarm, Kind, RegisteredAlarm, ShelvedAlarm};
+use connector_alarm::{Alarm, Kind, RegisteredAlarm, ShelvedAlarm, content::shelved_by};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -50,7 +50,9 @@ impl Said {
                 let shelf = ShelvedAlarm::from_value(value);
                 let end =
                     shelf.expiration.map_or_else(|| "for ever".into(), |end| format!("until {}", time::rfc3339(end)));
-                said("shelved", if shelf.reason.is_empty() { end } else { format!("{end}: {}", shelf.reason) })
+                let by = shelved_by(value).map(|user| format!(" by {user}")).unwrap_or_default();
+                let why = if shelf.reason.is_empty() { String::new() } else { format!(": {}", shelf.reason) };
+                said("shelved", format!("{end}{by}{why}"))
             }
             Kind::Registered => {
                 let alarm = RegisteredAlarm::from_value(value);

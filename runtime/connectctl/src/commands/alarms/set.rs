@@ -8,12 +8,12 @@ use connector_alarm::{
 
 use super::{
     super::{Context, Outcome, Outcomes},
-    messages::alarming,
+    messages::{acknowledging, alarming},
     pick::{label, name, named, priority},
     replay::{Replay, warn_unread, warn_unread_of},
     state::{Active, Alarms, Known},
     topics::{Topics, Writes},
-    write::Writing,
+    write::{LeftOut, Writing},
 };
 use crate::error::Failure;
 
@@ -136,13 +136,13 @@ pub(super) async fn set(args: &SetArgs, context: &Context<'_>) -> Result<(), Fai
     Ok(())
 }
 
-/// An outcome, and a remark for standard error.
-pub(super) type Told = (Outcome, Option<String>);
+/// An outcome, and what could not be written.
+pub(super) type Told = (Outcome, Option<LeftOut>);
 
-/// Says the remark.
-pub(super) fn tell((outcome, remark): Told, context: &Context<'_>) -> Outcome {
-    if let Some(remark) = remark {
-        context.output.say(&format!("{}: {remark}", outcome.name));
+/// Warns of what could not be written.
+pub(super) fn tell((outcome, left_out): Told, context: &Context<'_>) -> Outcome {
+    if let Some(left_out) = left_out {
+        context.output.problem(&format!("warning: {}: {left_out}", outcome.name));
     }
     outcome
 }
@@ -167,22 +167,16 @@ async fn raise(
         };
         let severity = text(&args.severity, |a| &a.severity);
         let (part, members) = alarming(&severity, &text(&args.status, |a| &a.status));
-        let said = [
-            args.priority.map(|_| "priority"),
-            args.message.as_ref().map(|_| "message"),
-            args.source.as_ref().map(|_| "source"),
-        ];
-        let said: Vec<&str> = said.into_iter().flatten().chain(args.value.as_ref().map(|_| "value")).collect();
-        let remark =
-            (!said.is_empty()).then(|| format!("left out, because messages have no place for it: {}", said.join(", ")));
+        let typed = args.over(Some(&Alarm::new(Priority::Diagnostic)), time::now_ms())?;
+        let left_out = LeftOut::of_messages(&Content::active(&typed), args.priority.is_some());
         let content = Content::message(part, members);
         let encoded = writing.encode(Kind::Active, alarms, None, &|_| content.clone()).await?;
         let key = writing.key(name, Some(part)).await?;
         writing.send(Kind::Active, key, Some(encoded.bytes)).await?;
         if args.ack {
-            super::ack::message(writing, name, part, &severity, alarms).await?;
+            super::ack::message(writing, name, acknowledging(part, &severity, None), alarms).await?;
         }
-        return Ok((outcome(done), remark));
+        return Ok((outcome(done), left_out));
     }
     let before = current.map(|active| &active.alarm);
     let alarm = args.over(before, time::now_ms())?;
@@ -196,7 +190,9 @@ async fn raise(
     };
     let asked = current.map(|active| Active { priority: args.priority.or(active.priority), ..active.clone() });
     let left_out = write(writing, name, asked.as_ref(), &alarm, alarms).await?;
-    Ok((outcome(done), left_out))
+    // When an alarm was raised nobody has typed.
+    let is_new = before.is_none_or(|before| before.raised.is_none());
+    Ok((outcome(done), left_out.and_then(|left_out| left_out.among(|name| name != "raised" || !is_new))))
 }
 
 /// Writes an alarm over what there is; what was left out.
@@ -206,7 +202,7 @@ pub(super) async fn write(
     current: Option<&Active>,
     alarm: &Alarm,
     alarms: &Alarms,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<LeftOut>, Failure> {
     let origin = current.map(|active| &active.origin);
     let make = |_: &connect_api::Schema| {
         let content = Content::active(alarm);

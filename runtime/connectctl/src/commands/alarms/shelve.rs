@@ -1,17 +1,21 @@
 //! `connectctl alarms shelve` and `unshelve`
 
-use connect_api::time;
-use connector_alarm::{Content, Details, Kind, ShelvedAlarm};
+use connect_api::{Schema, Value, time};
+use connector_alarm::{
+    Content, Details, Kind, ShelvedAlarm,
+    content::{others, shelved_by},
+};
 
 use super::{
     super::{Context, Outcome, Outcomes},
+    document::{Shelved, has_all},
     list::span,
     pick::{name, named},
     replay::{Replay, warn_unread_of},
     set::{Told, tell},
     state::{Alarms, Known},
     topics::{Topics, Writes},
-    write::Writing,
+    write::{Encoded, Writing},
 };
 use crate::error::Failure;
 
@@ -145,20 +149,67 @@ pub(super) async fn put(
     shelf: &ShelvedAlarm,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
+    let said = Shelved { shelf: shelf.clone(), ..Shelved::default() };
+    let encoded = encode(writing, &said, alarms).await?;
+    place(writing, name, &said, encoded, alarms).await
+}
+
+/// Puts one on the shelf as a document says it, unless it is there as far as the schema has room for it.
+pub(super) async fn carry(
+    writing: &mut Writing<'_, '_>,
+    name: &str,
+    said: &Shelved,
+    alarms: &Alarms,
+) -> Result<Told, Failure> {
+    alarms.readable(Kind::Shelved, name)?;
+    let unchanged = Outcome { dry_run: writing.dry_run, ..Outcome::new(name, "unchanged") };
+    let before = alarms.get(name).and_then(|known| known.shelf.as_ref());
+    let user = |value: &Value| said.user.as_ref().and_then(|_| shelved_by(value).map(str::to_owned));
+    if let Some((shelf, origin)) = before
+        && *shelf == said.shelf
+        && user(&origin.value) == said.user
+        && has_all(Kind::Shelved, &origin.value, &said.others)
+    {
+        return Ok((unchanged, None));
+    }
+    let encoded = encode(writing, said, alarms).await?;
+    if let Some((shelf, origin)) = before
+        && *shelf == ShelvedAlarm::from_value(&encoded.value)
+        && user(&origin.value) == user(&encoded.value)
+        && others(Kind::Shelved, &origin.value) == others(Kind::Shelved, &encoded.value)
+    {
+        return Ok((unchanged, encoded.left_out));
+    }
+    place(writing, name, said, encoded, alarms).await
+}
+
+async fn encode(writing: &mut Writing<'_, '_>, said: &Shelved, alarms: &Alarms) -> Result<Encoded, Failure> {
+    let user = said.user.clone().unwrap_or_else(|| writing.user().to_owned());
+    let make = |schema: &Schema| {
+        let content = Content::shelved(&said.shelf, &user, schema).with_members(&said.others);
+        // Where it has no place it is left out, which nobody has to be told who has not said it.
+        if said.user.is_some() { content.with_shelved_by(&user) } else { content }
+    };
+    writing.encode(Kind::Shelved, alarms, None, &make).await
+}
+
+async fn place(
+    writing: &mut Writing<'_, '_>,
+    name: &str,
+    said: &Shelved,
+    encoded: Encoded,
+    alarms: &Alarms,
+) -> Result<Told, Failure> {
     alarms.readable(Kind::Registered, name)?;
-    let known = alarms.get(name);
-    let now = time::now_ms();
+    let (known, shelf) = (alarms.get(name), &said.shelf);
     if let Some(most) = known.and_then(longest) {
-        let asked = shelf.expiration.map(|end| (end - now) / 1000);
+        let asked = shelf.expiration.map(|end| (end - time::now_ms()) / 1000);
         if most == 0 || asked.is_none_or(|asked| asked > most) {
             let rule = if most == 0 { "never".into() } else { format!("for at most {}", span(most * 1000)) };
             return Err(Failure::Failed(format!("alarm {name} may be on the shelf {rule}, as it is registered")));
         }
     }
     let before = known.and_then(|known| known.shelf.as_ref());
-    let user = writing.user().to_owned();
-    let make = |schema: &connect_api::Schema| Content::shelved(shelf, &user, schema);
-    let encoded = writing.encode(Kind::Shelved, alarms, None, &make).await?;
     let key = match before.and_then(|(_, origin)| origin.raw.key.clone()) {
         Some(key) => key,
         None => writing.key(name, None).await?,

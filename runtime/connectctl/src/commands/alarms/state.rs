@@ -4,13 +4,16 @@ use std::{collections::HashMap, sync::Arc};
 
 use connect_api::{Bytes, Value, time};
 use connect_kafka::RawRecord;
-use connector_alarm::{Alarm, Kind, Priority, RegisteredAlarm, ShelvedAlarm};
+use connector_alarm::{
+    Alarm, Details, Kind, Priority, RegisteredAlarm, ShelvedAlarm,
+    content::{others, shelved_by},
+};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{
     entry::{Entry, Form, Unread, Written},
-    messages::{acknowledges, is_ack, is_well},
+    messages::{ack_of, acknowledges, is_ack, is_well},
 };
 use crate::error::Failure;
 
@@ -97,6 +100,12 @@ impl Known {
         written_priority(&self.active.as_ref()?.origin.value)
     }
 
+    /// Who put it on the shelf, by the record itself or its headers.
+    pub(super) fn shelved_by(&self) -> Option<String> {
+        let (_, origin) = self.shelf.as_ref()?;
+        shelved_by(&origin.value).map(str::to_owned).or_else(|| Written::of(&origin.raw).user)
+    }
+
     /// What raises it, by its record or its registration.
     pub(super) fn source(&self) -> &str {
         let active = self.active.as_ref().map(|a| a.alarm.source.as_str()).filter(|s| !s.is_empty());
@@ -114,19 +123,24 @@ impl Known {
                 "raised": time(self.raised()), "latched": alarm.latched, "labels": alarm.labels,
                 "written": Written::of(&a.origin.raw),
                 "acknowledgement": a.ack.as_ref().map(|ack| Written::of(&ack.raw)),
+                "ack": a.ack.as_ref().and_then(|ack| ack_of(&ack.value)), "others": others(Kind::Active, &a.origin.value),
             })
         });
         let shelf = self.shelf.as_ref().map(|(shelf, origin)| {
             json!({
                 "expiration": time(shelf.expiration), "reason": shelf.reason, "holds": shelf.holds_at(now),
+                "user": shelved_by(&origin.value), "others": others(Kind::Shelved, &origin.value),
                 "written": Written::of(&origin.raw),
             })
         });
         let registered = self.registered.as_ref().map(|(alarm, origin)| {
+            let details = Details::from_value(&origin.value);
             json!({
                 "source": alarm.source, "description": alarm.description, "location": alarm.location,
                 "category": alarm.category, "latching": alarm.latching, "documentation": alarm.documentation,
-                "labels": alarm.labels, "written": Written::of(&origin.raw),
+                "labels": alarm.labels, "producerjar": details.jar, "edmpath": details.screen,
+                "maxshelvedduration": details.longest_shelved, "others": others(Kind::Registered, &origin.value),
+                "written": Written::of(&origin.raw),
             })
         });
         json!({ "name": name, "state": self.state(now), "active": active, "shelved": shelf, "registered": registered })

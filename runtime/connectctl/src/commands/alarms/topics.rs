@@ -38,9 +38,10 @@ impl Topics {
 pub(super) enum Profile {
     /// Ours, which have room for everything.
     Generic,
-    /// Those of JLab's first generation, which its scripts need.
+    /// Those of JLab's first generation, which its scripts need; what they have no room for, such as messages, is left out, with a
+    /// warning.
     Jlab,
-    /// Those of JLab's second generation.
+    /// Those of JLab's second generation, in the same way.
     #[value(name = "jlab-2")]
     Jlab2,
     /// Those of JLab's last generation; those of its active alarms have to be registered already.

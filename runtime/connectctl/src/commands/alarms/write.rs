@@ -6,6 +6,7 @@ use connect_api::{Bytes, Converter, Error, Role, Schema, Step, Topic, Value, jso
 use connect_converters::{AvroConverter, connect_schema_from_avro};
 use connect_kafka::{Admin, Role as Client, TopicSpec};
 use connector_alarm::{Audit, Content, Generation, Kind, generations::schema_text};
+use serde_json::Value as Json;
 
 use super::{
     super::records::send::{Record, Sender},
@@ -19,6 +20,45 @@ use crate::{error::Failure, places::registry::Registry, reading::Reading};
 /// What is to be written: made for the schema that it will have.
 pub(super) type Make<'m> = &'m (dyn Fn(&Schema) -> Content + Sync);
 
+/// What was to be said and has no place in the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Its names.
+    pub(super) names: Vec<String>,
+    /// Where there is no place for it.
+    place: String,
+    /// What to do instead.
+    way_out: &'static str,
+}
+
+impl LeftOut {
+    /// What messages of JLab's last generation have no place for.
+    pub(super) fn of_messages(content: &Content, has_priority: bool) -> Option<Self> {
+        let placed = |name: &String| match name.as_str() {
+            "severity" | "status" | "acknowledged" => true,
+            "priority" => !has_priority,
+            _ => false,
+        };
+        let Json::Object(members) = content.to_json() else { return None };
+        let names: Vec<String> = members.into_iter().map(|(name, _)| name).filter(|name| !placed(name)).collect();
+        let place = "messages of JLab's last generation have".to_owned();
+        (!names.is_empty()).then_some(Self { names, place, way_out: "another topic has: --active-topic NAME" })
+    }
+
+    /// Only what has one of these names.
+    pub(super) fn among(mut self, wanted: impl Fn(&str) -> bool) -> Option<Self> {
+        self.names.retain(|name| wanted(name));
+        (!self.names.is_empty()).then_some(self)
+    }
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { names, place, way_out } = self;
+        write!(f, "left out, because {place} no place for it: {}; {way_out}", names.join(", "))
+    }
+}
+
 /// A value as bytes, and what there is to say of it.
 #[derive(Debug, Clone)]
 pub(super) struct Encoded {
@@ -26,7 +66,7 @@ pub(super) struct Encoded {
     /// The value, as a reader will see it.
     pub(super) value: Value,
     /// What was to be said and has no place in the schema.
-    pub(super) left_out: Option<String>,
+    pub(super) left_out: Option<LeftOut>,
 }
 
 /// Writes records; connects when something is to be written.
@@ -156,7 +196,7 @@ impl<'a, 'r> Writing<'a, 'r> {
         for text in self.schemas(kind, own).await? {
             let schema = schema(&text)?;
             let content = make(&schema);
-            let left_out = content.left_out(&schema).join(", ");
+            let left_out: Vec<String> = content.left_out(&schema).into_iter().map(str::to_owned).collect();
             match content.fit(&schema) {
                 Ok(value) if left_out.is_empty() => {
                     let bytes = self.serialize(&topic, Role::Value, &schema, &value).await?;
@@ -169,12 +209,27 @@ impl<'a, 'r> Writing<'a, 'r> {
         if let Some((schema, value, left_out)) = second_best {
             let bytes = self.serialize(&topic, Role::Value, &schema, &value).await?;
             let name = schema.name().unwrap_or("the schema");
-            let left_out =
-                Some(format!("left out, because {name} of subject {topic}-value has no place for it: {left_out}"));
-            return Ok(Encoded { bytes, value, left_out });
+            let place = format!("{name} of subject {topic}-value has");
+            let left_out = LeftOut { names: left_out, place, way_out: self.way_out(kind, &schema) };
+            return Ok(Encoded { bytes, value, left_out: Some(left_out) });
         }
         let (why, name) = problem.unwrap_or_default();
         Err(Failure::Failed(format!("it does not fit {name} of subject {topic}-value: {why}")))
+    }
+
+    /// What to do where the schema has no place for something.
+    fn way_out(&self, kind: Kind, schema: &Schema) -> &'static str {
+        match kind {
+            Kind::Active if self.profile != Generation::Generic => {
+                "without --profile it is written in Tocsin's schema, which readers of JLab's understand, too"
+            }
+            Kind::Active => "another topic has: --active-topic NAME",
+            Kind::Registered => "another topic has: --registered-topic NAME",
+            Kind::Shelved if schema.field("duration").is_some() => {
+                "it takes an end or a reason: say --forever to keep the reason, or --shelved-topic NAME for a topic that takes both"
+            }
+            Kind::Shelved => "another topic has: --shelved-topic NAME",
+        }
     }
 
     /// The key of a record: a name, or what JLab's last generation makes of it.

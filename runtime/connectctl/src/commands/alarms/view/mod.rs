@@ -137,7 +137,7 @@ async fn fulfil(wish: &Wish, args: &Args, replay: &Replay<'_>, alarms: &Alarms) 
         match told {
             Ok((outcome, left_out)) => {
                 count += usize::from(outcome.result != "unchanged");
-                remark = left_out.or(remark);
+                remark = left_out.map(|left_out| left_out.to_string()).or(remark);
             }
             Err(e) => remark = Some(e.to_string()),
         }
