@@ -4,10 +4,12 @@
 //! - `commands`, `registrations`: what the commands do; `moments`: where another writes in the same moment
 //! - `carry`: what is exported can be imported
 //! - `generations`: each generation's scripts and ours read each other
+//! - `embedded`: on the embedded broker
 //! - `view`: the whole screen, in a terminal; `million`: many records
 
 mod carry;
 mod commands;
+mod embedded;
 mod generations;
 mod million;
 mod moments;
