@@ -1,11 +1,26 @@
 //! The whole screen, in a terminal.
 
-use std::time::Duration;
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
-use serde_json::json;
-use tocsin_tests::{program, wait};
+use tocsin_tests::{
+    avro::{JLAB, jlab_alarm},
+    program, wait,
+};
 
-use crate::{plant::Plant, terminal::Terminal};
+use crate::{
+    plant::Plant,
+    schemas::{FIRST_ACTIVE, record},
+    terminal::Terminal,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -71,4 +86,80 @@ fn the_view_is_driven_by_keys_and_leaves_the_terminal_as_it_was() {
     view.enter("\u{3}");
     let (code, _, cooked) = view.end_with_modes();
     assert!(code == 0 && cooked);
+}
+
+/// A way to a server that can be closed: connections are then closed as soon as they are there.
+struct Gate {
+    address: String,
+    open: Arc<AtomicBool>,
+}
+
+impl Gate {
+    fn to(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let open = Arc::new(AtomicBool::new(true));
+        let (server, is_open) = (server.to_owned(), open.clone());
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if is_open.load(Ordering::Acquire) {
+                    pass(&client, &TcpStream::connect(&server).expect("the server"), &is_open);
+                }
+            }
+        });
+        Self { address, open }
+    }
+}
+
+/// Passes on what is sent in both directions, while the gate is open.
+fn pass(client: &TcpStream, server: &TcpStream, open: &Arc<AtomicBool>) {
+    for (from, to) in [(client, server), (server, client)] {
+        let (mut from, mut to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
+        let open = open.clone();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Some(count) = io::Read::read(&mut from, &mut bytes).ok().filter(|n| *n > 0) {
+                if !open.load(Ordering::Acquire) || io::Write::write_all(&mut to, &bytes[..count]).is_err() {
+                    break;
+                }
+            }
+            // The other direction ends with it.
+            let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
+        });
+    }
+}
+
+#[test]
+fn the_view_goes_on_while_the_registry_is_away_and_recovers() {
+    let Some(plant) = Plant::start() else { return };
+    plant.write("active-alarms", "pump", JLAB, jlab_alarm((0, "P1_LIFE"), false));
+    let url = plant.places[1].1.clone();
+    let gate = Gate::to(url.trim_start_matches("http://").split('/').next().expect("an address"));
+    let by_gate = url.replace(url.trim_start_matches("http://").split('/').next().expect("an address"), &gate.address);
+    let environment =
+        [("BOOTSTRAP_SERVERS", plant.places[0].1.as_str()), ("SCHEMA_REGISTRY", &by_gate), ("USER", "alice")];
+    let first = record(&[("priority", apache_avro::types::Value::Enum(1, "P2_PROPERTY".into()))]);
+    let unknown = plant.schemas.encode("active-alarms-value", FIRST_ACTIVE, first);
+
+    let mut view = Terminal::start(program("connectctl"), &["alarms", "--timeout", "5"], &environment, 60);
+    view.await_on_screen("pump");
+    gate.open.store(false, Ordering::Release);
+    // Its schema has not been asked for yet.
+    plant.kafka.write("active-alarms", "new", Some(&unknown));
+    view.await_on_screen("as of ");
+    // What needs nobody to be asked is shown all the same, and keys do what they do.
+    plant.write("active-alarms", "door", JLAB, jlab_alarm((2, "P3_PRODUCTIVITY"), false));
+    view.await_on_screen("door");
+    view.enter("/doo\r");
+    view.await_on_screen("1 by priority, filter: doo");
+    view.enter("\u{1b}");
+    view.await_on_screen("2 by priority");
+    // Writing needs the registry; that is told, and nothing ends.
+    view.enter("s\rwhy\r");
+    view.await_on_screen("0 of 1 shelved");
+    gate.open.store(true, Ordering::Release);
+    view.await_on_screen("Active 3");
+    view.enter("q");
+    let (code, text, cooked) = view.end_with_modes();
+    assert!(code == 0 && cooked, "{code} {text:?}");
 }

@@ -1,9 +1,11 @@
 //! `connectctl alarms view`: alarms on the whole screen, as they come and go.
 //!
 //! - `model`: what is shown and what a key does, without terminal or Kafka
+//! - `feed`: news, also while Kafka or the registry is away
 //! - `screen`: drawing it
 //! - `terminal`: the terminal, which is as it was at every end
 
+mod feed;
 mod model;
 mod screen;
 mod terminal;
@@ -15,6 +17,7 @@ use connector_alarm::{Kind, ShelvedAlarm};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
+    feed::Feed,
     model::{Model, Wish},
     terminal::Screen,
 };
@@ -73,45 +76,48 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
 
 async fn show(args: &Args, replay: &mut Replay<'_>, mut alarms: Alarms, screen: &mut Screen) -> Result<(), Failure> {
     let mut model = Model::new(paint::wanted(&std::io::stdout()));
+    let mut feed = Feed::default();
     loop {
         if !alarms.unread.is_empty() {
             let last = alarms.unread.last().map(|(_, unread)| unread.to_string()).unwrap_or_default();
             model.tell_unread(alarms.unread.len(), &last);
         }
         screen.draw(|frame| screen::draw(frame, &mut model, &alarms, time::now_ms()))?;
-        let news = async {
-            tokio::time::sleep(EVERY).await;
-            replay.news().await
-        };
-        let news = tokio::select! {
+        let event = tokio::select! {
             biased;
-            event = screen.event() => {
-                let Some(event) = event else { return Ok(()) };
-                match model.take(&event, &alarms, time::now_ms()) {
-                    Wish::Nothing => continue,
-                    Wish::End => return Ok(()),
-                    wish => {
-                        model.tell(wish.progress());
-                        screen.draw(|frame| screen::draw(frame, &mut model, &alarms, time::now_ms()))?;
-                        let said = fulfil(&wish, args, replay, &alarms).await;
-                        model.tell(&said);
-                        replay.news().await
-                    }
-                }
+            event = screen.event() => Some(event),
+            news = news(replay, &mut feed, &mut alarms) => {
+                model.answered(news.err().as_ref().map(ToString::to_string).as_deref(), time::now_ms());
+                None
             }
-            news = news => news,
         };
-        match news {
-            Ok(news) => {
-                model.reached();
-                for (kind, raw) in news {
-                    replay.take(&mut alarms, kind, raw).await?;
-                }
+        let Some(event) = event else { continue };
+        let Some(event) = event else { return Ok(()) };
+        match model.take(&event, &alarms, time::now_ms()) {
+            Wish::Nothing => {}
+            Wish::End => return Ok(()),
+            wish => {
+                model.tell(wish.progress());
+                screen.draw(|frame| screen::draw(frame, &mut model, &alarms, time::now_ms()))?;
+                let said = fulfil(&wish, args, replay, &alarms).await;
+                model.tell(&said);
+                // What was written is shown at once.
+                let news = read(replay, &mut feed, &mut alarms).await;
+                model.answered(news.err().as_ref().map(ToString::to_string).as_deref(), time::now_ms());
             }
-            Err(e @ Failure::Unreachable(_)) => model.lost(&e.to_string()),
-            Err(e) => return Err(e),
         }
     }
+}
+
+/// Waits a moment, and takes what has been written since.
+async fn news(replay: &mut Replay<'_>, feed: &mut Feed, alarms: &mut Alarms) -> Result<(), Failure> {
+    tokio::time::sleep(EVERY).await;
+    read(replay, feed, alarms).await
+}
+
+async fn read(replay: &mut Replay<'_>, feed: &mut Feed, alarms: &mut Alarms) -> Result<(), Failure> {
+    feed.read(replay).await?;
+    feed.take(replay, alarms).await
 }
 
 /// Does what was wished, and says what became of it.

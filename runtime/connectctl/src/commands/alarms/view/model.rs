@@ -95,7 +95,8 @@ pub(super) struct Model {
     /// How many rows fit the screen.
     pub(super) page: usize,
     pub(super) note: String,
-    pub(super) lost: Option<String>,
+    /// Since when not all news can be had, and why.
+    pub(super) lost: Option<(i64, String)>,
     unread: Option<String>,
     pub(super) colour: bool,
 }
@@ -133,14 +134,10 @@ impl Model {
         }
     }
 
-    /// Kafka does not answer.
-    pub(super) fn lost(&mut self, why: &str) {
-        self.lost = Some(why.to_owned());
-    }
-
-    /// Kafka has answered.
-    pub(super) fn reached(&mut self) {
-        self.lost = None;
+    /// Kafka and the registry have answered, or one of them has not: then all stays as it was known at that time.
+    pub(super) fn answered(&mut self, problem: Option<&str>, now: i64) {
+        let since = self.lost.take().map_or(now, |(since, _)| since);
+        self.lost = problem.map(|why| (since, why.to_owned()));
     }
 
     /// The rows of the pane.

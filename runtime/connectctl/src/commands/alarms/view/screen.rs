@@ -1,5 +1,6 @@
 //! Drawing the view.
 
+use connect_api::time;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -16,13 +17,17 @@ use super::{
     },
     model::{Mode, Model, Pane},
 };
-use crate::{output::visible, page::Page, paint::resolve};
+use crate::{output::visible, page::Page, paint::resolve, table::wrap};
 
 /// From so many columns on there is room for severity and source.
 const WIDE: u16 = 110;
 /// From so many columns on priorities are written out.
 const MEDIUM: u16 = 80;
 
+/// From so many columns on what keys do has a column of its own.
+const NARROW: u16 = 60;
+
+/// What keys do, in lines of that width at most.
 const HELP: [(&str, &str); 12] = [
     ("Tab ← → 1 2 3", "active, acknowledged, shelved"),
     ("↑ ↓ PgUp PgDn Home End", "choose an alarm"),
@@ -30,18 +35,37 @@ const HELP: [(&str, &str); 12] = [
     ("a", "acknowledge"),
     ("s", "put on the shelf"),
     ("u", "take off the shelf"),
-    ("/", "filter by name, source, message, priority"),
-    ("o", "sort by priority, time, name, source"),
+    ("/", "find: name, source, text, priority"),
+    ("o", "sort: priority, time, name, source"),
     ("r", "the other way round"),
     ("Enter", "all about the alarm"),
-    ("Esc", "no filter and no marks, then the end"),
-    ("q", "the end"),
+    ("Esc", "drop filter and marks, then quit"),
+    ("q", "quit"),
 ];
+
+/// The line of keys, from the longest; the first that fits is shown.
+const KEYS: [&str; 5] = [
+    "a acknowledge  s shelve  u unshelve  Enter details  / filter  o order  ? keys  q quit",
+    "a ack  s shelve  u unshelve  / filter  ? keys  q quit",
+    "a ack  s shelve  / filter  ? keys  q quit",
+    "a ack  s shelve  ? keys  q quit",
+    "? keys  q quit",
+];
+
+/// So many rows tell at most why there are no news.
+const WHY: usize = 3;
 
 /// Draws the whole screen.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model, alarms: &Alarms, now: i64) {
-    let [head, body, foot] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(2)]).areas(frame.area());
+    let why = model.lost.as_ref().map(|(since, why)| visible(&format!("as of {}: {why}", clock(*since))));
+    let mut why = why.map_or_else(Vec::new, |why| wrap(&why, 0, Some(usize::from(frame.area().width))));
+    why.truncate(WHY);
+    let rows = u16::try_from(why.len()).unwrap_or_default();
+    let [head, body, status, foot] =
+        Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(rows), Constraint::Length(2)])
+            .areas(frame.area());
+    let why: Vec<Line<'_>> = why.into_iter().map(Line::from).collect();
+    frame.render_widget(Paragraph::new(why).style(tinted(model, Color::Red)), status);
     draw_head(frame, head, model, alarms, now);
     let rows = model.rows(alarms, now);
     model.settle(&rows);
@@ -50,8 +74,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model, alarms: &Alarms, no
     draw_foot(frame, foot, model, rows.len());
     match &model.mode {
         Mode::Help => {
-            let lines = HELP.iter().map(|(keys, what)| Line::from(format!("{keys:<23} {what}"))).collect();
-            popup(frame, body, "Keys", lines);
+            let mut page = Page::new(Some(usize::from(body.width.saturating_sub(2))));
+            for (keys, what) in HELP {
+                match body.width {
+                    NARROW.. => page.titled(&format!("{keys:<23} "), what),
+                    _ => page.line(0, &format!("{keys}  {what}")),
+                }
+            }
+            popup(frame, frame.area(), "Keys", &page.text);
         }
         Mode::Detail => {
             if let Some((name, known)) =
@@ -60,20 +90,26 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model, alarms: &Alarms, no
                 let mut page = Page::new(Some(usize::from(body.width.saturating_sub(2))));
                 write(&mut page, name, known, &Vec::new(), now);
                 let text = resolve(&visible(&page.text), false);
-                let lines: Vec<Line<'_>> = text.lines().map(|line| Line::from(line.to_owned())).collect();
-                popup(frame, body, "Alarm", lines);
+                popup(frame, body, "Alarm", &text);
             }
         }
         _ => {}
     }
 }
 
-fn popup(frame: &mut Frame<'_>, body: Rect, title: &str, lines: Vec<Line<'_>>) {
+fn popup(frame: &mut Frame<'_>, body: Rect, title: &str, text: &str) {
+    let lines: Vec<Line<'_>> = text.lines().map(|line| Line::from(line.to_owned())).collect();
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(body.height);
     let area = Rect { height, ..body };
     frame.render_widget(Clear, area);
     let block = Block::bordered().title(format!(" {title} – any key closes "));
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
+}
+
+/// The time of day of a moment, in UTC.
+fn clock(ms: i64) -> String {
+    let text = time::rfc3339(ms);
+    text.get(11..19).map_or_else(|| text.clone(), |clock| format!("{clock} UTC"))
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model, alarms: &Alarms, now: i64) {
@@ -89,9 +125,6 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model, alarms: &Alarms, 
         let style = if pane == model.pane { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
         spans.push(Span::styled(format!(" {} {count} ", pane.title()), style));
         spans.push(Span::raw(" "));
-    }
-    if let Some(why) = &model.lost {
-        spans.push(Span::styled(visible(why), tinted(model, Color::Red)));
     }
     frame.render_widget(Paragraph::new(Line::from(spans)), area);
 }
@@ -189,10 +222,16 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model, count: usize) {
     let note = if typing && !model.note.is_empty() { format!("{}  ", model.note) } else { String::new() };
     let keys = match typing {
         true => format!("{note}Enter takes it  Esc leaves it"),
-        false => "a ack  s shelve  u unshelve  / filter  o order  ? keys  q quit".to_owned(),
+        false => keys(area.width).to_owned(),
     };
     let lines = vec![Line::from(visible(&first)), Line::styled(keys, Style::new().add_modifier(Modifier::DIM))];
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The keys that fit in so many columns.
+fn keys(columns: u16) -> &'static str {
+    let fits = |keys: &&&str| keys.chars().count() <= usize::from(columns);
+    KEYS.iter().find(fits).or(KEYS.last()).copied().unwrap_or_default()
 }
 
 fn several(names: &[String]) -> String {
@@ -272,7 +311,40 @@ mod tests {
         );
         assert_eq!(shown[3], "  pump P2 2m     pressure is low");
         assert_eq!(shown[6], "2 by priority");
-        assert!(shown[7].starts_with("a ack  s shelve"), "{shown:?}");
+        assert_eq!(shown[7], "a ack  s shelve  u unshelve  / filter  ? keys  q quit");
+    }
+
+    #[test]
+    fn the_keys_fit_whatever_the_width_is() {
+        let (mut model, alarms) = (Model::new(false), alarms());
+        for columns in 14..120 {
+            let shown = screen(&mut model, &alarms, columns);
+            assert!(KEYS.contains(&shown[7].as_str()), "{columns}: {}", shown[7]);
+        }
+        press(&mut model, &alarms, KeyCode::Char('?'));
+        for columns in [40, 60, 80] {
+            let shown = sized(&mut model, &alarms, columns, 24).join("\n");
+            assert!(shown.contains("quit") && shown.contains("any key closes"), "{columns}: {shown}");
+        }
+        let shown = sized(&mut model, &alarms, 60, 24);
+        assert!(shown[12].starts_with("│q ") && shown[13].starts_with('└'), "no line is broken: {shown:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_above_the_status_line_and_goes_when_it_is_well() {
+        let (mut model, alarms) = (Model::new(false), alarms());
+        let why = "reading schema 7: the schema registry at http://127.0.0.1:1 does not answer; is it running?";
+        model.answered(Some(why), NOW);
+        model.answered(Some(why), NOW + 60_000);
+        let shown = sized(&mut model, &alarms, 60, 12);
+        assert_eq!(shown[8], "as of 22:13:20 UTC: reading schema 7: the schema registry at");
+        assert!(shown[9].ends_with("is it running?") && shown[10] == "2 by priority", "{shown:?}");
+        assert!(shown[2].contains("door"), "what is known stays: {shown:?}");
+        model.answered(None, NOW);
+        let shown = sized(&mut model, &alarms, 60, 12);
+        assert!(!shown.join("").contains("as of"), "{shown:?}");
+        model.answered(Some(&"x ".repeat(400)), NOW);
+        assert!(sized(&mut model, &alarms, 60, 12)[7].starts_with("as of"), "no more than three rows");
     }
 
     #[test]
