@@ -79,8 +79,13 @@ pub(super) fn of(name: &str, known: &Known) -> Json {
     if let Some((alarm, origin)) = &known.registered {
         let details = Details::from_value(&origin.value);
         let mut labels = alarm.labels.clone();
-        labels.remove("edmpath");
-        labels.remove("maxshelvedduration");
+        // What ours has no fields for is in its labels.
+        if details.screen.is_some() {
+            labels.remove("edmpath");
+        }
+        if details.longest_shelved.is_some() {
+            labels.remove("maxshelvedduration");
+        }
         let source = if details.jar.is_some() { "" } else { alarm.source.as_str() };
         let registered = json!({
             "source": source, "producerjar": details.jar, "description": alarm.description, "location": alarm.location,
@@ -95,7 +100,7 @@ pub(super) fn of(name: &str, known: &Known) -> Json {
         let said = json!({
             "priority": known.priority(), "acknowledged": alarm.acknowledged, "source": alarm.source,
             "severity": alarm.severity, "status": alarm.status, "message": alarm.message, "value": alarm.value,
-            "raised": alarm.raised.map(time::rfc3339), "latched": alarm.latched, "labels": alarm.labels,
+            "raised": alarm.raised.map(moment), "latched": alarm.latched, "labels": alarm.labels,
             "ack": active.ack.as_ref().and_then(|origin| ack_of(&origin.value)),
             "others": others(Kind::Active, &active.origin.value),
         });
@@ -103,12 +108,18 @@ pub(super) fn of(name: &str, known: &Known) -> Json {
     }
     if let Some((shelf, origin)) = &known.shelf {
         let shelf = json!({
-            "expiration": shelf.expiration.map(time::rfc3339), "reason": shelf.reason, "user": shelved_by(&origin.value),
+            "expiration": shelf.expiration.map(moment), "reason": shelf.reason, "user": shelved_by(&origin.value),
             "others": others(Kind::Shelved, &origin.value),
         });
         all.insert("shelved".into(), without_empty(shelf));
     }
     Json::Object(all)
+}
+
+/// A time as text; in milliseconds where it is too far away for that.
+fn moment(ms: i64) -> Json {
+    let text = time::rfc3339(ms);
+    if time::parse_rfc3339(&text) == Some(ms) { text.into() } else { ms.into() }
 }
 
 /// The documents of a text: JSON lines, YAML, or definitions of JLab's console. All mistakes are told, with place and alarm.
@@ -355,6 +366,22 @@ mod tests {
         let ours = json!({ "acknowledged": true, "ack": "MAJOR_ACK", "severity": "MINOR", "status": "HIGH" });
         assert_eq!(tree["active"], ours);
         assert_eq!(document(&tree).expect("a document").active.and_then(|a| a.ack).as_deref(), Some("MAJOR_ACK"));
+    }
+
+    #[test]
+    fn times_that_have_no_text_and_labels_that_are_no_numbers_are_carried_over_too() {
+        for ms in [0, 1_700_000_000_123, 4_000_000_000_000, 9_000_000_000_000_000, i64::MAX, -5] {
+            let tree = json!({ "name": "a", "shelved": { "expiration": moment(ms) } });
+            let read = document(&tree).expect("a document").shelved.expect("shelved");
+            assert_eq!(read.shelf.expiration, Some(ms), "{tree}");
+        }
+        let mut alarms = super::super::state::Alarms::default();
+        let tree = json!({ "source": "s", "labels": { "maxshelvedduration": "a day", "edmpath": "x.edl" } });
+        let value = Some(connect_api::json::from_json(&tree));
+        alarms.apply(Kind::Registered, super::super::state::tests::entry("a", None, 0, value));
+        let registered = of("a", alarms.get("a").expect("known"))["registered"].clone();
+        assert_eq!(registered["labels"], json!({ "maxshelvedduration": "a day" }));
+        assert_eq!(registered["edmpath"], "x.edl");
     }
 
     #[test]

@@ -71,6 +71,9 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
             return Ok(());
         }
     }
+    if names.iter().any(String::is_empty) {
+        context.output.problem("warning: the alarm without name, whose key is empty, cannot be imported");
+    }
     for name in &names {
         let odd =
             alarms.get(name).filter(|known| args.of(known).active.is_some_and(|active| active.priority.is_none()));

@@ -1,7 +1,7 @@
 //! `connectctl alarms list`
 
 use connect_api::time;
-use connector_alarm::{Kind, Priority};
+use connector_alarm::{Details, Kind, Priority};
 
 use super::{
     super::Context,
@@ -190,6 +190,11 @@ pub(super) fn shelf_of(known: &Known, now: i64) -> String {
     if shelf.reason.is_empty() { end } else { format!("{end}: {}", shelf.reason) }
 }
 
+/// For how many seconds an alarm may be on the shelf, for people.
+pub(super) fn longest(seconds: i64) -> String {
+    if seconds == 0 { "never".into() } else { span(seconds * 1000) }
+}
+
 fn table(rows: &[(&str, &Known)], view: View, now: i64) -> String {
     if rows.is_empty() {
         return String::new();
@@ -207,6 +212,7 @@ fn table(rows: &[(&str, &Known)], view: View, now: i64) -> String {
         let more =
             ["SOURCE", "SEVERITY", "STATUS", "VALUE", "LABELS", "LOCATION", "CATEGORY", "USER", "PRODUCER", "HOST"];
         columns.extend(more.map(Column::text));
+        columns.extend(["DOCUMENTATION", "SCREEN", "MOST SHELVED"].map(Column::text));
     }
     columns.push(Column::text("MESSAGE").cut(20));
     let mut table = Table::new(columns);
@@ -233,6 +239,7 @@ fn table(rows: &[(&str, &Known)], view: View, now: i64) -> String {
 fn wide(known: &Known) -> Vec<String> {
     let alarm = known.active.as_ref().map(|active| &active.alarm);
     let registered = known.registered.as_ref().map(|(alarm, _)| alarm);
+    let details = known.registered.as_ref().map(|(_, origin)| Details::from_value(&origin.value));
     let written = known.active.as_ref().map(|active| super::entry::Written::of(&active.origin.raw));
     let or = |text: Option<&str>| text.filter(|t| !t.is_empty()).unwrap_or("-").to_owned();
     let labels = alarm.map(|a| a.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" "));
@@ -247,6 +254,9 @@ fn wide(known: &Known) -> Vec<String> {
         or(written.as_ref().and_then(|w| w.user.as_deref())),
         or(written.as_ref().and_then(|w| w.producer.as_deref())),
         or(written.as_ref().and_then(|w| w.host.as_deref())),
+        or(registered.map(|a| a.documentation.as_str())),
+        or(details.as_ref().and_then(|d| d.screen.as_deref())),
+        or(details.and_then(|d| d.longest_shelved).map(|s| longest(i64::from(s))).as_deref()),
     ]
 }
 

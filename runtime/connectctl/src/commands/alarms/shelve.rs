@@ -142,19 +142,28 @@ pub(super) async fn shelve(args: &ShelveArgs, context: &Context<'_>) -> Result<(
     warn_unread_of(&args.names, &alarms, context)
 }
 
-/// Puts one on the shelf.
+/// Puts one on the shelf, for no longer than it may be there.
 pub(super) async fn put(
     writing: &mut Writing<'_, '_>,
     name: &str,
     shelf: &ShelvedAlarm,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
+    alarms.readable(Kind::Registered, name)?;
+    if let Some(most) = alarms.get(name).and_then(longest) {
+        let asked = shelf.expiration.map(|end| end.saturating_sub(time::now_ms()) / 1000);
+        if most == 0 || asked.is_none_or(|asked| asked > most) {
+            let rule = if most == 0 { "never".into() } else { format!("for at most {}", span(most * 1000)) };
+            return Err(Failure::Failed(format!("alarm {name} may be on the shelf {rule}, as it is registered")));
+        }
+    }
     let said = Shelved { shelf: shelf.clone(), ..Shelved::default() };
     let encoded = encode(writing, &said, alarms).await?;
     place(writing, name, &said, encoded, alarms).await
 }
 
-/// Puts one on the shelf as a document says it, unless it is there as far as the schema has room for it.
+/// Puts one on the shelf as a document says it, unless it is there as far as the schema has room for it. For how long it may be
+/// there is no matter: JLab's scripts, which may have written it, do not ask either.
 pub(super) async fn carry(
     writing: &mut Writing<'_, '_>,
     name: &str,
@@ -200,15 +209,7 @@ async fn place(
     encoded: Encoded,
     alarms: &Alarms,
 ) -> Result<Told, Failure> {
-    alarms.readable(Kind::Registered, name)?;
     let (known, shelf) = (alarms.get(name), &said.shelf);
-    if let Some(most) = known.and_then(longest) {
-        let asked = shelf.expiration.map(|end| (end - time::now_ms()) / 1000);
-        if most == 0 || asked.is_none_or(|asked| asked > most) {
-            let rule = if most == 0 { "never".into() } else { format!("for at most {}", span(most * 1000)) };
-            return Err(Failure::Failed(format!("alarm {name} may be on the shelf {rule}, as it is registered")));
-        }
-    }
     let before = known.and_then(|known| known.shelf.as_ref());
     let key = match before.and_then(|(_, origin)| origin.raw.key.clone()) {
         Some(key) => key,

@@ -1,6 +1,9 @@
 //! News for the view: what cannot be asked or decoded at the moment waits, and keeps nothing else from being shown.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use connect_api::Bytes;
 use connect_kafka::RawRecord;
@@ -8,6 +11,9 @@ use connector_alarm::Kind;
 
 use super::super::{replay::Replay, state::Alarms};
 use crate::error::Failure;
+
+/// What needs longer is asked for again; meanwhile the rest is shown.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What has been read and not been shown yet.
 #[derive(Debug, Default)]
@@ -35,7 +41,8 @@ impl Feed {
                 continue;
             }
             // What is dropped here is still waiting.
-            match replay.take(alarms, *kind, raw.clone()).await {
+            let taken = tokio::time::timeout(PATIENCE, replay.take(alarms, *kind, raw.clone())).await;
+            match taken.unwrap_or_else(|_| Err(silent())) {
                 Ok(()) => drop(self.waiting.remove(place)),
                 Err(e) => {
                     held.hold(*kind, raw);
@@ -46,6 +53,10 @@ impl Feed {
         }
         problem
     }
+}
+
+fn silent() -> Failure {
+    Failure::Unreachable(format!("the schema registry has not answered within {} s", PATIENCE.as_secs()))
 }
 
 /// What has to wait.
