@@ -5,7 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     thread,
     time::Duration,
@@ -88,38 +88,52 @@ fn the_view_is_driven_by_keys_and_leaves_the_terminal_as_it_was() {
     assert!(code == 0 && cooked);
 }
 
-/// A way to a server that can be closed: connections are then closed as soon as they are there.
+/// Passes on what is sent.
+const OPEN: u8 = 0;
+/// Closes connections as soon as they are there.
+const CLOSED: u8 = 1;
+/// Takes connections and answers nothing.
+const SILENT: u8 = 2;
+
+/// A way to a server that can be closed.
 struct Gate {
     address: String,
-    open: Arc<AtomicBool>,
+    state: Arc<AtomicU8>,
 }
 
 impl Gate {
     fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let open = Arc::new(AtomicBool::new(true));
-        let (server, is_open) = (server.to_owned(), open.clone());
+        let state = Arc::new(AtomicU8::new(OPEN));
+        let (server, now) = (server.to_owned(), state.clone());
         thread::spawn(move || {
+            let mut silent = Vec::new();
             for client in listener.incoming().map_while(Result::ok) {
-                if is_open.load(Ordering::Acquire) {
-                    pass(&client, &TcpStream::connect(&server).expect("the server"), &is_open);
+                match now.load(Ordering::Acquire) {
+                    OPEN => pass(&client, &TcpStream::connect(&server).expect("the server"), &now),
+                    SILENT => silent.push(client),
+                    _ => {}
                 }
             }
         });
-        Self { address, open }
+        Self { address, state }
+    }
+
+    fn set(&self, state: u8) {
+        self.state.store(state, Ordering::Release);
     }
 }
 
 /// Passes on what is sent in both directions, while the gate is open.
-fn pass(client: &TcpStream, server: &TcpStream, open: &Arc<AtomicBool>) {
+fn pass(client: &TcpStream, server: &TcpStream, state: &Arc<AtomicU8>) {
     for (from, to) in [(client, server), (server, client)] {
         let (mut from, mut to) = (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
-        let open = open.clone();
+        let state = state.clone();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Some(count) = io::Read::read(&mut from, &mut bytes).ok().filter(|n| *n > 0) {
-                if !open.load(Ordering::Acquire) || io::Write::write_all(&mut to, &bytes[..count]).is_err() {
+                if state.load(Ordering::Acquire) != OPEN || io::Write::write_all(&mut to, &bytes[..count]).is_err() {
                     break;
                 }
             }
@@ -141,9 +155,9 @@ fn the_view_goes_on_while_the_registry_is_away_and_recovers() {
     let first = record(&[("priority", apache_avro::types::Value::Enum(1, "P2_PROPERTY".into()))]);
     let unknown = plant.schemas.encode("active-alarms-value", FIRST_ACTIVE, first);
 
-    let mut view = Terminal::start(program("connectctl"), &["alarms", "--timeout", "5"], &environment, 60);
+    let mut view = Terminal::start(program("connectctl"), &["alarms", "--timeout", "15"], &environment, 60);
     view.await_on_screen("pump");
-    gate.open.store(false, Ordering::Release);
+    gate.set(CLOSED);
     // Its schema has not been asked for yet.
     plant.kafka.write("active-alarms", "new", Some(&unknown));
     view.await_on_screen("as of ");
@@ -157,8 +171,13 @@ fn the_view_goes_on_while_the_registry_is_away_and_recovers() {
     // Writing needs the registry; that is told, and nothing ends.
     view.enter("s\rwhy\r");
     view.await_on_screen("0 of 1 shelved");
-    gate.open.store(true, Ordering::Release);
+    // Where it takes connections and says nothing, what it is needed for waits, too.
+    gate.set(SILENT);
+    view.await_on_screen("has not answered");
+    plant.write("active-alarms", "gate", JLAB, jlab_alarm((2, "P3_PRODUCTIVITY"), false));
     view.await_on_screen("Active 3");
+    gate.set(OPEN);
+    view.await_on_screen("Active 4");
     view.enter("q");
     let (code, text, cooked) = view.end_with_modes();
     assert!(code == 0 && cooked, "{code} {text:?}");
