@@ -79,6 +79,23 @@ fn told(stage: &Stage<'_>) {
     assert!(begun.contains("\ntopic: CHANGE-ME\n") && begun.contains("\n#tasks.max: "), "{begun}");
     let sink = ctl.json(&["init", SINK]);
     assert_eq!(sink["config"]["topics"], "CHANGE-ME", "{sink}");
+    let written = stage.side.dir().join("begun.yaml");
+    fs::write(&written, ctl.out(&["init", SINK])).expect("file");
+    let written = written.display().to_string();
+    for arguments in [&["validate", "-f", &written][..], &["apply", "-f", &written], &["test", &written]] {
+        let said = ctl.run(arguments).expect(1);
+        assert!(said.err.contains(": topics: CHANGE-ME stands for a value"), "{said:?}");
+    }
+    if *ours {
+        let slack = ctl.out(&["init", "slack-sink"]);
+        for part in [
+            "# Needed: slack.webhook.url or slack.token is required\n#slack.webhook.url:\n",
+            "# Needed: slack.webhook.url or slack.token is required\n#slack.token:\n",
+            "# Needed with slack.token: slack.channel is required with slack.token\n#slack.channel:\n",
+        ] {
+            assert!(slack.contains(part), "{slack}");
+        }
+    }
     let logger = if *ours { "connect_worker" } else { "org.apache.kafka.connect.runtime.Worker" };
     ctl.out(&["loggers", "set", logger, "debug"]);
     assert_eq!(ctl.json(&["loggers", "show", logger])[logger]["level"], "DEBUG");

@@ -8,6 +8,7 @@ use crate::{
     client::Client,
     declared::{Declared, Problem, read_all},
     error::Failure,
+    placeholder,
 };
 
 /// What was found in files.
@@ -28,13 +29,19 @@ impl Checked {
     }
 }
 
-/// Reads files and has the worker validate every connector in them.
+/// Reads files and has the worker validate every connector in them. A value that `init` has left open is a problem,
+/// whatever the worker thinks of it.
 pub async fn check(client: &Client, files: &[PathBuf]) -> Checked {
     let (connectors, problems) = read_all(files);
     let mut checked = Checked { connectors, problems, failure: None };
+    checked.problems.extend(placeholder::left_in(&checked.connectors));
     for declared in &checked.connectors {
         match validate(client, declared).await {
-            Ok(found) => checked.problems.extend(found),
+            Ok(found) => {
+                // What has no value yet has no other problem.
+                let open = |key: &String| declared.setting(key).is_some_and(placeholder::is_open);
+                checked.problems.extend(found.into_iter().filter(|p| !p.key.as_ref().is_some_and(open)));
+            }
             Err(e) => {
                 checked.failure = Some(e);
                 break;

@@ -9,7 +9,8 @@
 //! - [`reading`] reads Kafka beside everybody else; [`cluster`] and [`resources`] administer it
 //! - [`names`], [`watch`], [`wait`], [`fail_on`], [`consent`]: what several commands take
 //! - [`changes`]: how settings differ; [`document`]: a connector as a file has it
-//! - [`declared`] reads connector files and knows each key's line; [`check`] has them validated by the worker
+//! - [`declared`] reads connector files and knows each key's line; [`check`] has them validated by the worker;
+//!   [`placeholder`]: values that are still open in them
 //! - [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]); [`exact`]: JSON that keeps all digits; a [`page`] is a text of lines; [`paint`] is colour
 //! - [`error`] maps failures to exit codes; [`complete`] is what shells complete; [`reference`](mod@reference) is the grammar as
 //!   pages
@@ -31,6 +32,7 @@ pub mod names;
 pub mod output;
 pub mod page;
 pub mod paint;
+pub mod placeholder;
 pub mod places;
 pub mod private;
 pub mod reading;

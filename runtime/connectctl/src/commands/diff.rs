@@ -11,6 +11,7 @@ use crate::{
     output::View,
     page::Page,
     paint::{Tone, paint},
+    placeholder::left_in,
 };
 
 /// What `diff` takes.
@@ -32,7 +33,9 @@ struct Difference {
 
 /// Shows what `apply` would change. Secrets are hidden; that they differ is shown.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    let (declared, problems) = read_all(&args.files.files);
+    let (declared, mut problems) = read_all(&args.files.files);
+    // Apply would refuse them.
+    problems.extend(left_in(&declared));
     if !problems.is_empty() {
         problems.iter().for_each(|p| context.output.say(&p.line()));
         return Err(Failure::Reported);

@@ -10,6 +10,7 @@ use crate::{
     error::Failure,
     names::{expand, name},
     page::Page,
+    placeholder::left_in,
 };
 
 /// What `test` takes.
@@ -36,7 +37,8 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let client = context.client.patient(Duration::from_secs(args.seconds) + SPARE)?;
     let mut reports = Vec::new();
     let (files, names): (Vec<&String>, Vec<&String>) = args.what.iter().partition(|what| is_file(what));
-    let (declared, problems) = read_all(&files.into_iter().map(PathBuf::from).collect::<Vec<_>>());
+    let (declared, mut problems) = read_all(&files.into_iter().map(PathBuf::from).collect::<Vec<_>>());
+    problems.extend(left_in(&declared));
     if !problems.is_empty() {
         problems.iter().for_each(|p| context.output.say(&p.line()));
         return Err(Failure::Reported);

@@ -1,4 +1,8 @@
 //! `connectctl init`: a file to begin with, from a plugin's own settings.
+//!
+//! - `needs`: which settings are needed together with others, as the worker tells when it validates some
+
+mod needs;
 
 use std::{fs, path::PathBuf};
 
@@ -7,7 +11,8 @@ use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
 use super::{Context, plugins::definition};
-use crate::{error::Failure, output::Format, table::wrap, yaml};
+use crate::{error::Failure, output::Format, placeholder::OPEN, table::wrap, yaml};
+use needs::Needs;
 
 /// What `init` takes.
 #[derive(Debug, clap::Args)]
@@ -33,9 +38,6 @@ pub struct Args {
     file: Option<PathBuf>,
 }
 
-/// What stands for a value that only the user knows.
-const OPEN: &str = "CHANGE-ME";
-
 /// Settings of every connector that are worth a line in a file to begin with.
 const USUAL: [&str; 8] = [
     "tasks.max",
@@ -49,13 +51,23 @@ const USUAL: [&str; 8] = [
 ];
 
 /// Writes a commented YAML file of the plugin's settings: those that must be set stand as they are, the others as comments
-/// with their defaults.
+/// with their defaults. Where the worker demands one of several, or one beside another, that is said at them.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let keys = definition(&args.plugin, context).await?;
     let kind = kind(&args.plugin, &context.client.plugins(false).await?);
     let name = args.name.clone().unwrap_or_else(|| short(&args.plugin));
-    let template =
-        Template { plugin: &args.plugin, name: &name, kind, keys: &keys, given: &args.settings, all: args.all };
+    let mut template = Template {
+        plugin: &args.plugin,
+        name: &name,
+        kind,
+        keys: &keys,
+        given: &args.settings,
+        all: args.all,
+        needs: Needs::default(),
+    };
+    if args.file.is_some() || !matches!(context.output.format, Format::Json | Format::Name) {
+        template.needs = Needs::ask(&template, &context.client).await;
+    }
     let text = template.yaml();
     if let Some(file) = &args.file {
         let failed = |e: std::io::Error| Failure::Failed(format!("writing {}: {e}", file.display()));
@@ -101,6 +113,7 @@ struct Template<'a> {
     keys: &'a [ConfigKeyInfo],
     given: &'a [(String, String)],
     all: bool,
+    needs: Needs,
 }
 
 impl Template<'_> {
@@ -166,6 +179,11 @@ impl Template<'_> {
         for line in wrap(&key.documentation.replace('\n', " "), 0, Some(WIDTH - 2)) {
             out.push_str(format!("# {}\n", line.trim()).trim_start_matches("# \n"));
         }
+        for need in self.needs.of(&key.name) {
+            for line in wrap(&need, 0, Some(WIDTH - 2)) {
+                out.push_str(&format!("# {}\n", line.trim()));
+            }
+        }
         let pair = |value: &str| yaml::to_string(&json!({ key.name.as_str(): value }));
         match self.value(key) {
             Some(value) => out.push_str(&pair(&value)),
@@ -189,7 +207,15 @@ mod tests {
     }
 
     fn template<'a>(keys: &'a [ConfigKeyInfo], given: &'a [(String, String)]) -> Template<'a> {
-        Template { plugin: "influxdb-sink", name: "influx", kind: Some("sink".into()), keys, given, all: false }
+        Template {
+            plugin: "influxdb-sink",
+            name: "influx",
+            kind: Some("sink".into()),
+            keys,
+            given,
+            all: false,
+            needs: Needs::default(),
+        }
     }
 
     #[test]
