@@ -44,6 +44,14 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The grammar for reading a command line: variables of the environment that are empty count as not set, as shells have no
+/// other way to leave one out for a single command.
+pub fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
+    command.mut_subcommands(without_empty_variables)
+}
+
 /// What every command takes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]

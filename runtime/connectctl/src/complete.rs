@@ -4,10 +4,12 @@
 
 use std::{ffi::OsStr, time::Duration};
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
-use crate::{client::Client, error::Failure, places::Places, places::contexts::Contexts};
+use crate::{
+    args::without_empty_variables, client::Client, error::Failure, places::Places, places::contexts::Contexts,
+};
 
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -129,7 +131,8 @@ fn complete(
         given.extend(words.into_iter().filter(|w| {
             ["--url=", "--context=", "--bootstrap-servers=", "--registry="].iter().any(|f| w.starts_with(f))
         }));
-        let places = Places::find(Reach::try_parse_from(given).ok()?.given).ok()?;
+        let reach = without_empty_variables(Reach::command()).try_get_matches_from(given).ok()?;
+        let places = Places::find(Reach::from_arg_matches(&reach).ok()?.given).ok()?;
         let client = Client::new(places.url.clone(), LIMIT, &places.access).ok()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let found = runtime.block_on(async { tokio::time::timeout(LIMIT, names(&client, &places)).await });

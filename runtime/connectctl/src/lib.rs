@@ -12,6 +12,7 @@
 //! - [`declared`] reads connector files and knows each key's line; [`check`] has them validated by the worker;
 //!   [`placeholder`]: values that are still open in them
 //! - [`output`] prints tables ([`table`]), JSON and YAML ([`yaml`]); [`exact`]: JSON that keeps all digits; a [`page`] is a text of lines; [`paint`] is colour
+//! - [`shell`]: words of suggested commands
 //! - [`error`] maps failures to exit codes; [`complete`] is what shells complete; [`reference`](mod@reference) is the grammar as
 //!   pages
 
@@ -38,17 +39,18 @@ pub mod private;
 pub mod reading;
 pub mod reference;
 pub mod resources;
+pub mod shell;
 pub mod table;
 pub mod wait;
 pub mod watch;
 pub mod yaml;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, Parser, error::ContextKind};
+use clap::{CommandFactory, FromArgMatches, error::ContextKind};
 
 use crate::{
-    args::{Cli, Command},
+    args::{Cli, Command, without_empty_variables},
     client::Client,
     commands::Context,
     error::Failure,
@@ -60,12 +62,18 @@ use crate::{
 pub fn main() -> ExitCode {
     // A shell that wants words completed says so in the environment.
     clap_complete::CompleteEnv::with_factory(Cli::command).complete();
-    let cli = match Cli::try_parse() {
+    let words = watch::with_equals(std::env::args_os());
+    let command = without_empty_variables(Cli::command());
+    let cli = match command.try_get_matches_from(&words).and_then(|found| Cli::from_arg_matches(&found)) {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() && std::env::args().any(|a| a == "--nagios") => {
             return unknown(e.to_string().lines().next().unwrap_or_default());
         }
-        Err(e) => without_environment(e).exit(),
+        Err(e) => {
+            let remark = watch::remark(&words).filter(|_| e.use_stderr());
+            remark.into_iter().for_each(|text| Output::new(Format::Table).say(&text));
+            without_environment(e, &words).exit()
+        }
     };
     let output = Output::new(cli.global.output);
     let is_plugin = matches!(&cli.command, Command::Doctor(args) if args.is_nagios());
@@ -76,6 +84,9 @@ pub fn main() -> ExitCode {
             if !failure.is_reported() {
                 output.problem(&failure.to_string());
             }
+            if failure.number() == Failure::Reported.number() {
+                watch::remark(&words).into_iter().for_each(|text| output.say(&text));
+            }
             failure.code()
         }
     }
@@ -83,9 +94,9 @@ pub fn main() -> ExitCode {
 
 /// The usage below an error lists all that was given, and to clap what the environment says is given, too. It reads as if that
 /// were required, so the usage is taken from what clap says without those variables.
-fn without_environment(mut error: clap::Error) -> clap::Error {
+fn without_environment(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     let bare = Cli::command().mut_args(|arg| arg.env(None::<&str>));
-    if let Err(other) = bare.try_get_matches_from(std::env::args_os())
+    if let Err(other) = bare.try_get_matches_from(words)
         && other.kind() == error.kind()
         && let Some(usage) = other.get(ContextKind::Usage)
     {

@@ -11,6 +11,7 @@ use crate::{
         status::{advice::shell_word, trace::one_line},
     },
     error::Failure,
+    shell,
 };
 
 /// What commands take that send connectors somewhere.
@@ -108,6 +109,10 @@ impl Wait {
                 "{}; connectctl status {} says more",
                 some.iter().map(Waited::failed).collect::<Vec<_>>().join("; "),
                 some.iter().map(|one| shell_word(one.name)).collect::<Vec<_>>().join(" ")
+            names => Err(Failure::Failed(format!(
+                "{} FAILED; connectctl status {} says why",
+                names.join(", "),
+                shell::words(names.iter().copied())
             ))),
         }
     }

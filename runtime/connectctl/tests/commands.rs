@@ -432,6 +432,30 @@ async fn watching_goes_on_until_a_state_of_fail_on_comes() {
 }
 
 #[tokio::test]
+async fn watching_is_written_in_several_ways() {
+    let server = MockServer::start().await;
+    answer(&server, "GET", "/connectors/c/status", 200, status("c", "RUNNING", "FAILED")).await;
+    answer(&server, "GET", "/connectors/c", 200, info("c")).await;
+    answer(&server, "GET", "/connectors", 200, json!(["c"])).await;
+    answer(&server, "GET", "/connectors/5/status", 404, error(404, "No status found for connector 5")).await;
+    for written in ["-w", "-w1", "-w=1", "-w0.5", "--watch", "--watch=1"] {
+        for arguments in [["status", "c", written], ["status", written, "c"]] {
+            let run = ctl(&server.uri(), &[&arguments[..], &["--fail-on", "FAILED"]].concat()).run().await;
+            assert_eq!((run.code, run.err.as_str()), (4, ""), "{arguments:?} {run:?}");
+        }
+    }
+    let remark = "5 behind --watch and a blank is a name; for every 5 seconds write --watch=5\n";
+    for written in ["-w", "--watch"] {
+        let run = ctl(&server.uri(), &["status", written, "5"]).run().await;
+        assert!(run.code == 1 && run.err.contains("connector 5 not found") && run.err.ends_with(remark), "{run:?}");
+        let run = ctl(&server.uri(), &["info", written, "5"]).run().await;
+        assert!(run.code == 2 && run.err.starts_with(remark), "{run:?}");
+    }
+    let run = ctl(&server.uri(), &["status", "-w5s"]).run().await;
+    assert!(run.code == 2 && run.err.contains("expected a number of seconds"), "{run:?}");
+}
+
+#[tokio::test]
 async fn a_restart_that_is_tried_out_tells_what_there_is_to_restart() {
     let server = worker().await;
     for (arguments, code, out, err) in [

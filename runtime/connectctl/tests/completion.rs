@@ -24,9 +24,13 @@ async fn names_of_connectors_tasks_plugins_and_loggers_are_completed() {
     assert_eq!(completed(&["status", "al"], at).await, ["alpha"]);
     assert_eq!(completed(&["pause", "alpha", "b"], at).await, ["beta"]);
     assert_eq!(completed(&["restart", "beta", "--task", ""], at).await, ["0"]);
+    assert_eq!(completed(&["logs", "beta", "--task", ""], at).await, ["0"]);
+    assert_eq!(completed(&["logs", "beta", "--task="], at).await, ["--task=0"]);
     assert_eq!(completed(&["init", "f"], at).await, ["file-sink"]);
     assert_eq!(completed(&["loggers", "set", "or"], at).await, ["org.x"]);
     let url = server.uri();
+    let none = |c: Ctl| at(c).env("BOOTSTRAP_SERVERS", "").env("CONNECT_CONTEXT", "");
+    assert_eq!(completed(&["status", "al"], none).await, ["alpha"], "what is empty is not there");
     assert_eq!(completed(&["--url", &url, "status", "ga"], |c| c).await, ["gamma"], "the address of the line counts");
     let folder = contexts(&format!("current: here\ncontexts: {{here: {{url: '{url}'}}, there: {{url: h}}}}\n"));
     assert_eq!(completed(&["status", "al"], |c| c.contexts(&folder)).await, ["alpha"]);

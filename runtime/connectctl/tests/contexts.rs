@@ -167,3 +167,34 @@ async fn every_setting_of_a_context_may_be_a_reference() {
     let run = with_brokers().env("KP", "hush").env("KIND", "no-such-kind").run().await;
     assert!(run.code == 1 && run.err.contains("no-such-kind") && !run.err.contains("hush"), "{run:?}");
 }
+
+#[tokio::test]
+async fn variables_that_are_empty_are_not_set() {
+    let server = worker().await;
+    let url = server.uri();
+    let folder =
+        contexts(&format!("current: here\ncontexts: {{here: {{url: '{url}', user: me, password: 'env:P'}}}}\n"));
+    let mut run = bare(&["plugins"]).contexts(&folder).env("P", "x");
+    for name in [
+        "CONNECT_URL",
+        "CONNECT_CONTEXT",
+        "BOOTSTRAP_SERVERS",
+        "KAFKA_CLIENT_CONFIG",
+        "SCHEMA_REGISTRY",
+        "CONNECT_USER",
+        "CONNECT_CA",
+        "CONNECT_CERT",
+        "CONNECT_KEY",
+        "INFLUXDB",
+    ] {
+        run = run.env(name, "");
+    }
+    let run = run.run().await;
+    assert_eq!((run.code, run.err.as_str()), (0, ""), "{run:?}");
+    assert_eq!(authorizations(&server).await, [Some("Basic bWU6eA==".to_owned())]);
+    // Said in so many words it is a mistake.
+    let run = bare(&["plugins", "--url", ""]).env("CONNECT_URL", &url).run().await;
+    assert!(run.code == 2 && run.err.contains("the address is empty"), "{run:?}");
+    let run = bare(&["create", "influxdb-sink", "t", "--url", &url]).env("INFLUXDB", "").run().await;
+    assert!(run.code == 2 && run.err.contains("--influxdb"), "{run:?}");
+}

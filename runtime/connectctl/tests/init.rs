@@ -99,3 +99,51 @@ async fn what_is_still_open_is_told_with_its_line_and_not_applied() {
     let asked = server.received_requests().await.expect("requests");
     assert!(asked.iter().all(|r| r.url.path().ends_with("/config/validate")), "{asked:?}");
 }
+
+#[tokio::test]
+async fn files_that_exist_stay_unless_they_may_go() {
+    let server = chat().await;
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("a b.yaml");
+    let file = file.to_str().expect("UTF-8");
+    std::fs::write(file, "mine").expect("file");
+    for arguments in [
+        &["init", "chat-sink", "-f", file][..],
+        &["create", "influxdb-sink", "--influxdb", "http://h", "t", "-f", file],
+    ] {
+        answer(&server, "GET", "/connector-plugins", 200, json!([])).await;
+        let run = ctl(&server.uri(), arguments).run().await;
+        assert_eq!(run.code, 1, "{run:?}");
+        assert_eq!(std::fs::read_to_string(file).expect("file"), "mine");
+        if arguments[0] == "init" {
+            let said = format!("connectctl: {file} exists; --force replaces it, and --file may name another one\n");
+            assert_eq!(run.err, said);
+        }
+    }
+    let run = ctl(&server.uri(), &["init", "chat-sink", "-f", file, "--force"]).run().await;
+    let next = format!("{file} is written; next: connectctl validate -f '{file}', connectctl test '{file}'\n");
+    assert_eq!((run.code, run.out), (0, next));
+    assert!(std::fs::read_to_string(file).expect("file").contains("url: CHANGE-ME"));
+}
+
+#[tokio::test]
+async fn nobody_else_reads_a_file_with_a_password() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = MockServer::start().await;
+    let mut password = key("password", false);
+    password["type"] = json!("PASSWORD");
+    answer(&server, "GET", "/connector-plugins/p/config", 200, json!([password, key("name", true)])).await;
+    answer(&server, "GET", "/connector-plugins", 200, json!([])).await;
+    let folder = tempfile::tempdir().expect("folder");
+    let made = async |name: &str, setting: &str, more: &[&str]| {
+        let file = folder.path().join(name);
+        let path = file.to_str().expect("UTF-8");
+        let run = ctl(&server.uri(), &[&["init", "p", "--set", setting, "-f", path], more].concat()).run().await;
+        assert_eq!(run.code, 0, "{run:?}");
+        std::fs::metadata(&file).expect("file").permissions().mode() & 0o777
+    };
+    assert_eq!(made("a", "password=hush", &[]).await, 0o600);
+    let plain = made("b", "password=${env:P}", &[]).await;
+    assert_ne!(plain, 0o600, "there is nothing to hide");
+    assert_eq!(made("b", "password=hush", &["--force"]).await, 0o600);
+}

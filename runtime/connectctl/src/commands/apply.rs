@@ -11,6 +11,7 @@ use crate::{
     declared::Declared,
     error::Failure,
     names::{matching, name},
+    shell,
     wait::{Goal, Wait},
 };
 
@@ -142,7 +143,8 @@ async fn say_other_state(declared: &Declared, context: &Context<'_>) {
     let differs = if wanted == "RUNNING" { matches!(state, "PAUSED" | "STOPPED") } else { state != wanted };
     if differs {
         context.output.say(&format!(
-            "{name} is {state} and stays so, because the file's state is for new connectors; connectctl {verb} {name} changes it"
+            "{name} is {state} and stays so, because the file's state is for new connectors; connectctl {verb} {} changes it",
+            shell::word(name)
         ));
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     error::Failure,
     names::{expand, name},
     output::View,
+    shell,
     table::{Column, Table},
 };
 
@@ -60,6 +61,17 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         let class = info.config.get("connector.class").map(String::as_str);
         let hidden = context.output.is_table() && !args.show_secrets;
         secrets.push(if hidden { Some(SecretKeys::of(&context.client, class).await) } else { None });
+        let mut config = info.config.clone();
+        if !args.keys.is_empty() {
+            if let Some(missing) = args.keys.iter().find(|key| !config.contains_key(*key)) {
+                let hint = match nearest(missing, config.keys().map(String::as_str)) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("connectctl get {} shows those that are set", shell::word(&name)),
+                };
+                return Err(Failure::Failed(format!("{name} has no setting {missing}; {hint}")));
+            }
+            config.retain(|key, _| args.keys.contains(key));
+        }
         config.sort_keys();
         entries.push(Entry { name, config });
     }

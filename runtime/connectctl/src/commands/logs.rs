@@ -11,6 +11,7 @@ use crate::{
     names::{Names, expand},
     output::{Format, Written},
     paint::{Tone, paint},
+    shell,
 };
 
 /// How long to wait before asking for new lines.
@@ -35,7 +36,7 @@ pub struct Args {
     level: Option<Level>,
 
     /// Only lines of this task. Those of one that is no more are shown as long as the worker keeps them.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", add = crate::complete::tasks())]
     task: Option<u32>,
 }
 
@@ -143,7 +144,8 @@ async fn ask(args: &Args, name: &str, place: &str, context: &Context<'_>) -> Res
             let address = context.client.address();
             Err(Failure::Failed(format!(
                 "the worker at {address} keeps no log lines of connectors; look into its log file, of which connectctl loggers set \
-                 says how much is in it; connectctl describe {name} has the errors of its tasks"
+                 says how much is in it; connectctl describe {} has the errors of its tasks",
+                shell::word(name)
             )))
         }
         Err(e) => Err(context.explain(name, e).await),

@@ -25,6 +25,7 @@ use crate::{
     consent::DryRun,
     error::{Failure, INTERRUPTED},
     output::View,
+    shell,
 };
 
 const EXAMPLES: &str = "\
@@ -198,7 +199,10 @@ impl Args {
             }
             let known: Vec<String> = cluster.topics.iter().map(|t| t.name.clone()).collect();
             let text = asking.no_topic(&self.topic, &known);
-            return Err(Failure::Failed(format!("{text}; connectctl topics create {} would make it", self.topic)));
+            return Err(Failure::Failed(format!(
+                "{text}; connectctl topics create {} would make it",
+                shell::word(&self.topic)
+            )));
         };
         let count = found.partitions.len();
         match self.partition.filter(|n| !found.partitions.iter().any(|p| p.number == *n)) {

@@ -4,7 +4,7 @@
 //! are texts, also numbers; no server is written to unless it is named; the worker validates everything before anything is
 //! created; and a dry run sends nothing but that question.
 
-use std::{collections::BTreeSet, fs, io::Write as _, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use connect_rest_model::{ConfigMap, CreateConnector};
 use indexmap::IndexMap;
@@ -16,6 +16,7 @@ use crate::{
     check::{unknown_plugin, validate_config},
     consent::DryRun,
     error::Failure,
+    private, shell,
     wait::{Goal, Wait},
     yaml,
 };
@@ -58,9 +59,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", default_value = "influxdb-sink", value_parser = crate::names::name)]
     name: String,
 
-    /// Write it into this file, which must not exist, instead of creating it.
+    /// Write it into this file instead of creating it.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["daemon", "wait", "dry_run"])]
     file: Option<PathBuf>,
+
+    /// Replace the file if it exists.
+    #[arg(long, requires = "file")]
+    force: bool,
 
     /// Show its state every 5 seconds then, until interrupted.
     #[arg(long, conflicts_with = "dry_run")]
@@ -142,7 +147,8 @@ impl Args {
     fn there_already(&self) -> Failure {
         let name = &self.name;
         Failure::Failed(format!(
-            "connector {name} already exists; connectctl edit {name} changes it, and --name makes another one"
+            "connector {name} already exists; connectctl edit {} changes it, and --name makes another one",
+            shell::word(name)
         ))
     }
 
@@ -174,25 +180,15 @@ impl Args {
         settings: &IndexMap<String, String>,
         context: &Context<'_>,
     ) -> Result<(), Failure> {
-        let failed = |e: std::io::Error| Failure::Failed(format!("writing {}: {e}", file.display()));
         let mut text = yaml::to_string(&json!({ "name": self.name }));
         text.push_str(&yaml::to_string(&json!(settings)));
-        let mut options = fs::File::options();
-        #[cfg(unix)]
-        if self.password.as_ref().is_some_and(|password| !is_reference(password)) {
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        }
-        let mut out = options.write(true).create_new(true).open(file).map_err(failed)?;
-        out.write_all(text.as_bytes()).map_err(failed)?;
+        let has_secrets = self.password.as_deref().is_some_and(private::is_secret);
+        private::create(file, &text, has_secrets, self.force)?;
         let shown = file.display().to_string();
-        let next = format!("{shown} is written; next: connectctl test {shown}, connectctl apply -f {shown}");
+        let word = shell::word(&shown);
+        let next = format!("{shown} is written; next: connectctl test {word}, connectctl apply -f {word}");
         context.output.result(&json!({ "file": shown }), || vec![self.name.clone()], |_| next)
     }
-}
-
-/// Whether it says where the password is, such as `${env:INFLUX}`, instead of being it.
-fn is_reference(password: &str) -> bool {
-    password.starts_with("${") && password.ends_with('}') && password.matches("${").count() == 1
 }
 
 #[cfg(test)]
@@ -234,14 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_of_http_and_passwords_told_from_references() {
+    fn addresses_are_of_http() {
         assert_eq!(server("https://h:8086").map(|url| url.to_string()).as_deref(), Ok("https://h:8086/"));
         for wrong in ["nonsense", "h:8086", "ftp://h", "http://", ""] {
             assert!(server(wrong).is_err(), "{wrong}");
-        }
-        assert!(is_reference("${env:INFLUX}"));
-        for plain in ["hush", "${env:A}x", "x${env:A}", "${env:A}${env:B}"] {
-            assert!(!is_reference(plain), "{plain}");
         }
     }
 

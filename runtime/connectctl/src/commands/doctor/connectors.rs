@@ -8,13 +8,14 @@ use crate::{
         dlq::waiting::queue_of,
         running,
         status::{
-            advice::{advice, shell_word},
+            advice::advice,
             overview::{retrying, stalled},
             trace,
         },
     },
     consent::listed,
     error::Failure,
+    shell,
 };
 
 /// A connector, as far as the worker tells.
@@ -93,7 +94,8 @@ fn one(known: &Known, has_logs: bool, now: i64, found: &mut Found) {
         return;
     };
     let advice = advice(status, known.queue(), has_logs);
-    let first = advice.first().cloned().unwrap_or_else(|| format!("connectctl status {} shows more", shell_word(name)));
+    let first =
+        advice.first().cloned().unwrap_or_else(|| format!("connectctl status {} shows more", shell::word(name)));
     let mut add = |level, text: String| {
         found.add(Finding::new(Check::Connectors, level, text).remedy(first.clone()));
     };
@@ -124,7 +126,7 @@ fn one(known: &Known, has_logs: bool, now: i64, found: &mut Found) {
     }
     for task in &status.tasks {
         if let Some(text) = task.detail.as_ref().and_then(|d| stalled(d, now)) {
-            let shell = shell_word(name);
+            let shell = shell::word(name);
             found.add(Finding::new(Check::Lag, Level::Warn, format!("{name} task {}: {text}", task.id)).remedy(
                 format!(
                     "connectctl logs {shell} -f shows what it does; connectctl restart {shell} --tasks begins anew"

@@ -10,7 +10,7 @@ use super::{
     finding::{Check, Finding, Found, Level},
     worker::{Told, of_clock},
 };
-use crate::{cluster::is_embedded_id, consent::listed, error::Failure, places::kafka::Kafka};
+use crate::{cluster::is_embedded_id, consent::listed, error::Failure, places::kafka::Kafka, shell};
 
 /// Asks Kafka who it is. Without an answer nothing else need be asked of it.
 pub(super) async fn look(kafka: &Kafka, told: &Told, limit: Duration) -> (Option<Admin>, usize, Finding) {
@@ -148,7 +148,7 @@ fn judge(
         add(
             Level::Fail,
             format!("{what} has {found}: Kafka deletes old {}", purpose.holds()),
-            format!("connectctl topics config set {name} cleanup.policy=compact"),
+            format!("connectctl topics config set {} cleanup.policy=compact", shell::word(name)),
         );
     }
     if purpose == Purpose::Config && topic.partitions.len() != 1 {

@@ -11,6 +11,13 @@ use super::{
     finding::{Check, Finding, Found, Level, Number},
 };
 use crate::{commands::status::advice::shell_word, consent::listed, error::Failure, reading::Reading};
+use crate::{
+    commands::offsets::kafka::partition,
+    consent::listed,
+    error::Failure,
+    reading::{Reading, Topics},
+    shell,
+};
 
 /// A sink, and how far it is behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +97,7 @@ pub(super) fn judge(sinks: &[Sink], most: u64) -> Found {
         found.number(Check::Lag, "lag", Number { value: sum, ..Number::default() }.warn(most));
     }
     for (sink, lag) in known.iter().filter(|(_, lag)| *lag > most) {
-        let (name, shell) = (&sink.name, shell_word(&sink.name));
+        let (name, shell) = (&sink.name, shell::word(&sink.name));
         found.add(match &sink.resting {
             Some(state) => Finding::new(Check::Lag, Level::Warn, format!("{name} is {lag} records behind, and {state}"))
                 .remedy(format!("connectctl resume {shell} lets it run again, before Kafka deletes what it has not read")),

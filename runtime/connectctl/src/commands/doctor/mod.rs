@@ -24,6 +24,8 @@ use self::{
 };
 use super::{Context, dlq::waiting::waiting, lag::Why, status::advice::shell_word};
 use crate::{error::Failure, places::kafka::Kafka};
+use super::{Context, dlq::waiting::waiting};
+use crate::{error::Failure, places::kafka::Kafka, shell};
 
 /// What stands below the help.
 pub const EXAMPLES: &str = "\
@@ -331,7 +333,7 @@ async fn dead_letters(args: &Args, context: &Context<'_>, known: &[Known]) -> Re
             when(waiting.oldest),
             when(waiting.newest)
         );
-        let name = owners.first().map(|k| shell_word(&k.name)).unwrap_or_default();
+        let name = owners.first().map(|k| shell::word(&k.name)).unwrap_or_default();
         let remedy = format!(
             "connectctl dlq show {name} says why; then connectctl dlq replay {name}, or connectctl dlq purge {name}"
         );

@@ -14,6 +14,7 @@ use crate::{
     cluster::Asking,
     error::Failure,
     names::{is_pattern, matching, not_found},
+    shell,
 };
 
 const EXAMPLES: &str = "\
@@ -82,7 +83,9 @@ fn meant(written: &[String], known: &[String], asking: &Asking) -> Result<Vec<St
 /// What to say of a group that cannot be changed because of its members.
 fn has_members(name: &str, count: usize) -> Failure {
     let who = match name.strip_prefix("connect-") {
-        Some(connector) => format!("; if it is that of connector {connector}, connectctl stop {connector} ends them"),
+        Some(connector) => {
+            format!("; if it is that of connector {connector}, connectctl stop {} ends them", shell::word(connector))
+        }
         None => "; stop what reads".to_owned(),
     };
     let members = if count == 1 { "1 member".to_owned() } else { format!("{count} members") };

@@ -4,14 +4,14 @@
 
 mod needs;
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use connect_rest_model::{ConfigKeyInfo, PluginInfo};
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
 use super::{Context, plugins::definition};
-use crate::{error::Failure, output::Format, placeholder::OPEN, table::wrap, yaml};
+use crate::{error::Failure, output::Format, placeholder::OPEN, private, shell, table::wrap, yaml};
 use needs::Needs;
 
 /// What `init` takes.
@@ -33,9 +33,13 @@ pub struct Args {
     #[arg(long)]
     all: bool,
 
-    /// Write it into this file, which must not exist.
+    /// Write it into this file; with a password of --set only its owner may read it.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+
+    /// Replace the file if it exists.
+    #[arg(long, requires = "file")]
+    force: bool,
 }
 
 /// Settings of every connector that are worth a line in a file to begin with.
@@ -70,12 +74,10 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     }
     let text = template.yaml();
     if let Some(file) = &args.file {
-        let failed = |e: std::io::Error| Failure::Failed(format!("writing {}: {e}", file.display()));
-        let mut options = fs::File::options();
-        let mut out = options.write(true).create_new(true).open(file).map_err(failed)?;
-        std::io::Write::write_all(&mut out, text.as_bytes()).map_err(failed)?;
+        private::create(file, &text, template.has_secrets(), args.force)?;
         let shown = file.display().to_string();
-        let next = format!("{shown} is written; next: connectctl validate -f {shown}, connectctl test {shown}");
+        let word = shell::word(&shown);
+        let next = format!("{shown} is written; next: connectctl validate -f {word}, connectctl test {word}");
         return context.output.result(&json!({ "file": shown }), || vec![name.clone()], |_| next);
     }
     match context.output.format {
@@ -119,6 +121,12 @@ struct Template<'a> {
 impl Template<'_> {
     fn given(&self, key: &str) -> Option<&str> {
         self.given.iter().rev().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a given setting is a password itself, and does not only say where that is.
+    fn has_secrets(&self) -> bool {
+        let is_password = |key: &str| self.keys.iter().any(|k| k.name == key && k.kind == "PASSWORD");
+        self.given.iter().any(|(key, value)| is_password(key) && private::is_secret(value))
     }
 
     /// The value with which the key stands in the file; none if it stands there as a comment.

@@ -10,7 +10,7 @@ use connect_kafka::{BatchRefused, Delivery, Outgoing, Producer, Role, producer_d
 use connector_alarm::Audit;
 use tokio::time::Instant;
 
-use crate::{error::Failure, places::kafka::Kafka};
+use crate::{error::Failure, places::kafka::Kafka, shell};
 
 /// How long reports may take that are due.
 const REPORTS: Duration = Duration::from_secs(5);
@@ -123,7 +123,8 @@ impl Sender {
                 let topic = &record.topic;
                 *outcome = Err(Error::data(format!(
                     "it is larger than max.message.bytes of topic {topic} allows; \
-                     connectctl topics config set {topic} max.message.bytes=BYTES raises that"
+                     connectctl topics config set {} max.message.bytes=BYTES raises that",
+                    shell::word(topic)
                 )));
             }
         }

@@ -3,6 +3,7 @@
 use connect_rest_model::{ConnectorStatus, TaskState};
 
 use super::super::Context;
+use crate::shell;
 
 /// Whether the worker keeps log lines that tell more of these connectors. It is only asked where that matters.
 pub(in super::super) async fn has_logs(
@@ -14,7 +15,7 @@ pub(in super::super) async fn has_logs(
 
 /// One sentence each, the most urgent first; none where all is well. `has_logs`: whether the worker keeps log lines.
 pub(in super::super) fn advice(status: &ConnectorStatus, dead_letters: Option<&str>, has_logs: bool) -> Vec<String> {
-    let name = shell_word(&status.name);
+    let name = shell::word(&status.name);
     let details = || status.tasks.iter().filter_map(|t| t.detail.as_ref());
     let mut all = Vec::new();
     let failed: Vec<&TaskState> = status.tasks.iter().filter(|t| t.state == "FAILED").collect();
@@ -100,6 +101,8 @@ mod tests {
         assert_eq!(advice(&status, None, true), [""; 0]);
         status.connector.state = "RUNNING".into();
         assert_eq!(advice(&status, None, false), ["it has no tasks: the worker's own log file may say why"]);
-        assert_eq!(shell_word("it's a b"), "'it'\\''s a b'");
+        status.connector.state = "PAUSED".into();
+        status.name = "it's".into();
+        assert_eq!(advice(&status, None, false), ["connectctl resume 'it'\\''s' lets it run again"]);
     }
 }
