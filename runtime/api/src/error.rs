@@ -142,11 +142,16 @@ impl Error {
         let mut text = self.message().to_owned();
         let mut cause = self.source();
         while let Some(e) = cause {
+            cause = e.source();
+            let said = e.to_string();
+            // Others tell their cause themselves.
+            if !said.is_empty() && text.ends_with(&said) {
+                continue;
+            }
             // Some of Kafka's messages end as if the cause followed.
             text.truncate(text.trim_end_matches([':', ' ']).len());
             text.push_str("\nCaused by: ");
-            text.push_str(&e.to_string());
-            cause = e.source();
+            text.push_str(&said);
         }
         text
     }
@@ -212,6 +217,8 @@ mod tests {
             (kafkas.message(), kafkas.one_line().as_str()),
             ("serialization error: ", "serialization error: eof")
         );
+        let told = Error::data("fetching: eof").caused_by(Error::data("eof").caused_by(Error::data("no more bytes")));
+        assert_eq!(told.one_line(), "fetching: eof: no more bytes");
     }
 
     #[test]

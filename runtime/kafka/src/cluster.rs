@@ -1,7 +1,7 @@
 //! What a cluster consists of: its brokers, and its topics with their partitions.
 #![allow(unsafe_code, reason = "a call of librdkafka that the rdkafka crate lacks")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connect_api::{Error, ErrorClass, Result};
 use rdkafka::{
@@ -98,7 +98,10 @@ impl Admin {
     /// Brokers and all topics.
     pub async fn cluster(&self, limit: Duration) -> Result<Cluster> {
         let found = self.blocking(move |c| c.inner().fetch_metadata(None, limit)).await?;
-        found.map(|m| Cluster::new(&m)).map_err(|e| self.explained(kafka_error("asking for brokers and topics", e)))
+        match found {
+            Ok(found) => Ok(Cluster::new(&found)),
+            Err(e) => Err(self.explained(kafka_error("asking for brokers and topics", e)).await),
+        }
     }
 
     /// A topic, asked for by its name; `None` when it does not exist. What the principal may not describe is an error here,
@@ -106,7 +109,10 @@ impl Admin {
     pub async fn topic(&self, name: &str, limit: Duration) -> Result<Option<TopicState>> {
         let (doing, wanted) = (|| format!("describing topic {name}"), name.to_owned());
         let found = self.blocking(move |c| c.inner().fetch_metadata(Some(&wanted), limit)).await?;
-        let found = found.map_err(|e| self.explained(kafka_error(doing(), e)))?;
+        let found = match found {
+            Ok(found) => found,
+            Err(e) => return Err(self.explained(kafka_error(doing(), e)).await),
+        };
         let Some(topic) = found.topics().iter().find(|t| t.name() == name) else { return Ok(None) };
         match topic.error().map(Code::from) {
             None => Ok(Some(TopicState::new(topic))),
@@ -125,9 +131,18 @@ impl Admin {
         Ok(Some(asked.await?).filter(|id| *id >= 0))
     }
 
-    /// The error, with why the last connection failed.
-    fn explained(&self, error: Error) -> Error {
-        let why = self.last_failure().filter(|_| error.class() == ErrorClass::Retriable);
+    /// The error, with why the last connection failed. Librdkafka tells that in its own time, often just after the request
+    /// that failed because of it.
+    async fn explained(&self, error: Error) -> Error {
+        const LATER: Duration = Duration::from_millis(500);
+        let begin = Instant::now();
+        let mut why = None;
+        while error.class() == ErrorClass::Retriable && why.is_none() && begin.elapsed() < LATER {
+            why = self.last_failure();
+            if why.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
         let text = || format!("{}: kafka cannot be reached", error.message());
         let explained = why.map(|why| Error::retriable(text()).caused_by(why));
         self.failed(explained.unwrap_or(error))
