@@ -11,7 +11,7 @@
 //! - [`newest()`]: the newest records of topics, without a group; [`stretch()`]: all between given offsets
 //! - [`identities`]: tells topics from others that have had their names
 //! - [`compacted`]: follows a compacted topic from its beginning
-//! - [`group_offsets`]: offsets of groups, from outside; with [`groups`] (their members), `topic_ids`, `resource`, `cluster`, `owned`, and
+//! - [`group_offsets`]: offsets of groups, from outside; with [`groups`] (their members), [`other_groups`], `topic_ids`, `resource`, `cluster`, `owned`, and
 //!   `revival`, brokers that librdkafka has dropped, the files that have `unsafe` code
 //! - [`seat`]: a member that is alone in its group; [`lease`]: whether it may write
 //! - [`error`]: librdkafka's codes, classified
@@ -32,6 +32,7 @@ pub mod identities;
 mod jaas;
 pub mod lease;
 mod newest;
+pub mod other_groups;
 mod owned;
 mod poll_loop;
 pub mod positions;
@@ -62,6 +63,8 @@ pub use handshake::{Event, Handover};
 pub use identities::{Identities, Ids};
 pub use lease::Lease;
 pub use newest::{Newest, Order, newest, newest_by};
+pub use newest::{Newest, newest};
+pub use other_groups::{OtherGroup, OtherMember};
 pub use positions::{Positions, Span};
 pub use producer::{BatchRefused, Delivery, LARGEST, Outgoing, Producer, producer_defaults};
 pub use record::RawRecord;

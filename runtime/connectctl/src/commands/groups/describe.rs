@@ -3,7 +3,7 @@
 use connect_kafka::{Group, GroupMember};
 use serde::Serialize;
 
-use super::{super::Context, Groups, known, lag, lag::Place, meant};
+use super::{super::Context, Groups, known, lag, lag::Place, meant, others, others::DescribedOther};
 use crate::{
     cluster::Asking,
     error::Failure,
@@ -49,6 +49,8 @@ impl Member {
 #[derive(Debug, Serialize)]
 struct Described {
     name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
     state: String,
     protocol: String,
     assignor: Option<String>,
@@ -65,6 +67,7 @@ impl Described {
             members: group.members.iter().map(Member::new).collect(),
             lag: partitions.iter().filter_map(|p| p.lag).sum(),
             name: group.name,
+            kind: "consumer",
             state: group.state,
             protocol: group.kind,
             assignor: group.assignor,
@@ -125,25 +128,54 @@ impl Args {
     async fn look(&self, context: &Context<'_>) -> Result<(), Failure> {
         let asking = Asking::new(context).await?;
         asking.admin_cluster("describing consumer groups").await?;
-        let names = meant(&self.groups.groups, &known(&asking).await?, &asking)?;
-        let mut all = Vec::with_capacity(names.len());
+        let known = known(&asking).await?;
+        let written = &self.groups.groups;
+        // Only for these it matters whether there are others.
+        let is_other = |name: &String| !known.contains(name);
+        let others = if written.iter().any(is_other) { others(&asking, context).await } else { Vec::new() };
+        let named: Vec<String> = known.iter().chain(others.iter().map(|o| &o.name)).cloned().collect();
+        let wanted = meant(written, &named, &asking)?;
+        let names: Vec<String> = wanted.iter().filter(|name| known.contains(name)).cloned().collect();
+        let mut all = Vec::with_capacity(wanted.len());
         for group in asking.answer(asking.admin.describe_groups(&names, asking.limit).await)? {
             let group = asking.answer(group)?;
             let places = lag::places(&group, &asking).await?;
-            all.push(Described::new(group, places));
+            all.push(Shown::Consumers(Described::new(group, places)));
         }
-        let names = || all.iter().map(|d| d.name.clone()).collect();
+        let others = others.into_iter().filter(|other| wanted.contains(&other.name));
+        all.extend(others.map(|other| Shown::Others(DescribedOther::new(other))));
+        let names = || all.iter().map(|shown| shown.name().to_owned()).collect();
         context.output.result(&all, names, |view| text(&all, view))
     }
 }
 
-fn text(all: &[Described], view: View) -> String {
+/// A group of either kind.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Consumers(Described),
+    Others(DescribedOther),
+}
+
+impl Shown {
+    fn name(&self) -> &str {
+        match self {
+            Self::Consumers(group) => &group.name,
+            Self::Others(group) => group.name(),
+        }
+    }
+}
+
+fn text(all: &[Shown], view: View) -> String {
     let mut page = Page::new(view.width);
     for (index, described) in all.iter().enumerate() {
         if index > 0 {
             page.text.push('\n');
         }
-        described.write(&mut page);
+        match described {
+            Shown::Consumers(group) => group.write(&mut page),
+            Shown::Others(group) => group.write(&mut page),
+        }
     }
     page.text
 }
@@ -190,7 +222,7 @@ g
   alarms          0       3    10    7  reader
   alarms          1       4  gone    -
 ";
-        let all = [Described::new(group, places)];
+        let all = [Shown::Consumers(Described::new(group, places))];
         assert_eq!(resolve(&text(&all, View { width: None, wide: false }), false), expected);
     }
 }

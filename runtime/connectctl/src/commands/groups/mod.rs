@@ -1,5 +1,6 @@
-//! `connectctl groups`: consumer groups of any program.
+//! `connectctl groups`: groups of consumers, of any program, and of what else Kafka coordinates.
 //!
+//! - `others`: groups that are none of consumers, such as those of Kafka Connect's workers
 //! - `lag`: a group with what it has committed and how far it is behind; `list`, `describe`: showing it
 //! - `reset`, `delete`: the commands that change something
 
@@ -7,7 +8,10 @@ mod delete;
 mod describe;
 mod lag;
 mod list;
+mod others;
 mod reset;
+
+use connect_kafka::OtherGroup;
 
 use super::Context;
 use crate::{
@@ -69,6 +73,32 @@ struct Groups {
 /// The names of all groups.
 async fn known(asking: &Asking) -> Result<Vec<String>, Failure> {
     asking.answer(asking.admin.groups(asking.limit).await)
+}
+
+/// The groups that are none of consumers. One that Kafka does not tell of is no reason not to show the rest.
+async fn others(asking: &Asking, context: &Context<'_>) -> Vec<OtherGroup> {
+    match asking.admin.other_groups(asking.limit).await {
+        Ok(found) => found,
+        Err(e) => {
+            context.output.say(&format!("groups that are none of consumers are not shown: {}", e.one_line()));
+            Vec::new()
+        }
+    }
+}
+
+/// As [`meant`], of consumers only: the others have no offsets.
+async fn meant_consumers(written: &[String], asking: &Asking, context: &Context<'_>) -> Result<Vec<String>, Failure> {
+    let known = known(asking).await?;
+    let missing = |name: &String| !known.contains(name) && !is_pattern(name);
+    if written.iter().any(missing)
+        && let Some(other) = others(asking, context).await.into_iter().find(|o| written.contains(&o.name))
+    {
+        return Err(Failure::Failed(format!(
+            "{}: the group is none of consumers, but of type {}, and has no offsets to change or delete",
+            other.name, other.kind
+        )));
+    }
+    meant(written, &known, asking)
 }
 
 /// The groups that are meant, each once. A name that there is not is a failure with the nearest one.

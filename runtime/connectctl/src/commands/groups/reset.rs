@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{
     super::{Context, offsets::When},
-    has_members, known, lag,
+    has_members, lag,
     lag::Place,
-    meant,
+    meant_consumers,
 };
 use crate::{
     cluster::Asking,
@@ -88,7 +88,7 @@ impl Args {
         let asking = Asking::new(context).await?;
         let cluster = asking.admin_cluster("resetting a consumer group").await?;
         let name = &self.group;
-        meant(std::slice::from_ref(name), &known(&asking).await?, &asking)?;
+        meant_consumers(std::slice::from_ref(name), &asking, context).await?;
         let found = asking.answer(asking.admin.describe_groups(std::slice::from_ref(name), asking.limit).await)?;
         let group =
             found.into_iter().next().ok_or_else(|| Failure::Failed(format!("{name}: kafka does not tell of it")))?;
