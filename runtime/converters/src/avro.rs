@@ -67,12 +67,17 @@ struct Reader {
     decoder: Decoder,
 }
 
+/// Whether the text is an Avro schema, whatever a Connect schema could say of it.
+pub fn check_avro_schema(json: &str) -> Result<()> {
+    apache_avro::Schema::parse_str(json).map(drop).map_err(|e| Error::fatal(format!("parsing an Avro schema: {e}")))
+}
+
 /// The Connect schema of an Avro schema, for programs that embed `.avsc` files.
 ///
 /// Values of the schema are written in just this text, with all of its attributes and blanks, by every
 /// [`AvroConverter`] of the process that leaves enums enums. The same text gives the same schema.
 pub fn connect_schema_from_avro(json: &str) -> Result<Schema> {
-    apache_avro::Schema::parse_str(json).map_err(|e| Error::fatal(format!("parsing an Avro schema: {e}")))?;
+    check_avro_schema(json)?;
     let style = Style { enums: true, full_member_names: true, meta_data: true };
     let node = Node::parse(json)?;
     let schema = to_connect::connect_schema(&node, style)?;

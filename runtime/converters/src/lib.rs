@@ -31,7 +31,7 @@ mod testing;
 pub use self::{
     avro::{
         AvroConfig, AvroConverter, AvroFromJson, AvroOptions, BareAvro, BearerSource, CredentialsSource,
-        RegistryCredentials, SubjectStrategy, connect_schema_from_avro,
+        RegistryCredentials, SubjectStrategy, check_avro_schema, connect_schema_from_avro,
     },
     bytes::ByteArrayConverter,
     charset::Charset,
