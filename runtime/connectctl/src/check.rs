@@ -63,13 +63,18 @@ async fn validate(client: &Client, declared: &Declared) -> Result<Vec<Problem>, 
     }
     match client.validate(class, &declared.config()).await {
         Ok(infos) => Ok(judge(declared, class, &infos)),
-        Err(Failure::Refused { message, .. }) if message.contains("Failed to find any class") => {
+        Err(failure) if is_unknown_class(&failure) => {
             let text = unknown_plugin(class, &client.plugins(false).await?);
             Ok(vec![declared.problem(Some(key), text)])
         }
         Err(Failure::Refused { message, .. }) => Ok(vec![declared.problem(None, without_exception(&message))]),
         Err(e) => Err(e),
     }
+}
+
+/// Whether the worker refuses because it has no such plugin.
+fn is_unknown_class(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused { message, .. } if message.contains("Failed to find any class"))
 }
 
 /// Has the worker validate settings that are in no file; all problems are the failure's text. Answers remarks about those
@@ -85,7 +90,13 @@ pub async fn validate_config<'a>(
             "connector.class is missing; set it to a plugin that connectctl plugins lists".into(),
         ));
     }
-    let infos = client.validate(&class, config).await?;
+    let infos = match client.validate(&class, config).await {
+        Err(failure) if is_unknown_class(&failure) => {
+            let text = unknown_plugin(&class, &client.plugins(false).await?);
+            return Err(Failure::Failed(format!("connector.class: {text}")));
+        }
+        answer => answer?,
+    };
     let of_key = |c: &connect_rest_model::ConfigInfo| {
         c.value.errors.iter().map(|e| format!("{}: {e}", c.value.name)).collect::<Vec<_>>()
     };
@@ -168,17 +179,38 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// What to say of a plugin that there is not.
 pub fn unknown_plugin(class: &str, plugins: &[PluginInfo]) -> String {
-    // People write the simple name of a class as often as the full one.
-    let simple = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let classes: Vec<(String, &str)> = plugins.iter().map(|p| (simple(&p.class), p.class.as_str())).collect();
-    let near = nearest(class, classes.iter().map(|(_, full)| *full)).or_else(|| {
-        let near = nearest(&simple(class), classes.iter().map(|(simple, _)| simple.as_str()))?;
-        classes.iter().find(|(simple, _)| simple == near).map(|(_, full)| *full)
-    });
-    match near {
+    match near_plugin(class, plugins.iter().map(|p| p.class.as_str())) {
         Some(near) => format!("the worker has no plugin {class}; did you mean {near}?"),
         None => format!("the worker has no plugin {class}; connectctl plugins lists those that it has"),
     }
+}
+
+/// The plugin that is meant, if one is. Packages, and what all connectors are called, say nothing of that: of
+/// `org.apache.kafka.connect.file.FileStreamSinkConnector` only `FileStream` does.
+fn near_plugin<'a>(class: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const SINK: &str = "sink";
+    let simple = |name: &str| {
+        let name = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+        name.strip_suffix("connector").unwrap_or(&name).to_owned()
+    };
+    let stem = |name: &str| {
+        let bare = name.strip_suffix("source").or_else(|| name.strip_suffix(SINK)).unwrap_or(name);
+        bare.trim_end_matches(['-', '_']).to_owned()
+    };
+    let meant = simple(class);
+    let meant_stem = stem(&meant);
+    let distance = |known: &str| {
+        let known = simple(known);
+        let known_stem = stem(&known);
+        let shorter = meant_stem.chars().count().min(known_stem.chars().count());
+        let begins = known_stem.starts_with(&meant_stem) || meant_stem.starts_with(&known_stem);
+        let slips = strsim::osa_distance(&meant_stem, &known_stem);
+        // A letter in four may be wrong, or the end be missing.
+        let is_near = shorter > 2 && (begins || slips <= (shorter / 4).max(1));
+        // Of the same name the one with the same end is meant, whose slips count, too.
+        is_near.then(|| (slips, strsim::osa_distance(&meant, &known)))
+    };
+    known.filter_map(|k| Some((distance(k)?, k))).min_by_key(|(distance, _)| *distance).map(|(_, k)| k)
 }
 
 /// A message of a JVM worker without the exception's class.
@@ -218,11 +250,35 @@ mod tests {
         assert_eq!(near_key("influxdb.ulr", &["influxdb.url", "tasks.max"]), Some("influxdb.url"));
         assert_eq!(near_key("database", &["influxdb.database"]), Some("influxdb.database"));
         assert_eq!(near_key("zzz", &["influxdb.url"]), None);
-        let plugins = ["org.apache.kafka.connect.file.FileStreamSinkConnector"].map(|class| PluginInfo {
-            class: class.into(),
-            kind: "sink".into(),
-            version: None,
-        });
+        let plugins = [
+            "org.apache.kafka.connect.mirror.MirrorSourceConnector",
+            "org.apache.kafka.connect.file.FileStreamSourceConnector",
+            "org.apache.kafka.connect.file.FileStreamSinkConnector",
+            "slack-sink",
+            "influxdb-sink",
+            "epics-source",
+            "mqtt-source",
+        ];
+        let near = |class| near_plugin(class, plugins.iter().copied()).unwrap_or("none");
+        for (class, meant) in [
+            ("FileStremSink", "org.apache.kafka.connect.file.FileStreamSinkConnector"),
+            ("FileStreamSourcConnector", "org.apache.kafka.connect.file.FileStreamSourceConnector"),
+            ("org.apache.kafka.connect.file.FileStreamSink", "org.apache.kafka.connect.file.FileStreamSinkConnector"),
+            ("influx-sink", "influxdb-sink"),
+            ("influxdb", "influxdb-sink"),
+            ("slcak-sink", "slack-sink"),
+            ("slack-source", "slack-sink"),
+            ("epics", "epics-source"),
+            // What else they have in common does not make them alike.
+            ("email-sink", "none"),
+            ("http-source", "none"),
+            ("org.apache.kafka.connect.tools.MockSinkConnector", "none"),
+            ("io.confluent.connect.jdbc.JdbcSourceConnector", "none"),
+            ("SinkConnector", "none"),
+        ] {
+            assert_eq!(near(class), meant, "{class}");
+        }
+        let plugins = plugins.map(|class| PluginInfo { class: class.into(), kind: "sink".into(), version: None });
         assert!(
             unknown_plugin("FileStremSink", &plugins)
                 .ends_with("did you mean org.apache.kafka.connect.file.FileStreamSinkConnector?")
