@@ -61,7 +61,7 @@ async fn a_dead_port_gets_one_plain_sentence() {
     for arguments in
         [&["status"][..], &["list"], &["pause", "a", "b"], &["status", "a", "b"], &["plugins"]].iter().chain(EVERY)
     {
-        let run = ctl(&url, arguments).run().await;
+        let run = ctl(&url, arguments).env("EDITOR", "true").run().await;
         let expected = format!(
             "connectctl: cannot reach a Kafka Connect worker at {url}: connection refused; is it running? set --url or CONNECT_URL\n"
         );
@@ -100,7 +100,7 @@ async fn other_web_servers_are_recognized() {
     let html = ResponseTemplate::new(404).set_body_raw("<html><h1>Not Found</h1></html>", "text/html");
     Mock::given(matchers::any()).respond_with(html).mount(&server).await;
     for arguments in [&["list"][..], &["status", "a"], &["plugins"]].iter().chain(EVERY) {
-        let run = ctl(&server.uri(), arguments).run().await;
+        let run = ctl(&server.uri(), arguments).env("EDITOR", "true").run().await;
         assert_eq!(run.code, 3, "{run:?}");
         assert!(run.err.contains("no Kafka Connect worker at") && run.err.contains("404 Not Found"), "{}", run.err);
         assert!(!run.err.contains('<') && run.err.lines().count() == 1, "{}", run.err);
@@ -199,7 +199,7 @@ async fn a_worker_that_is_starting_is_told_from_one_without_connectors() {
     let missing = json!({ "error_code": 404, "message": "HTTP 404 Not Found" });
     Mock::given(matchers::any()).respond_with(ResponseTemplate::new(404).set_body_json(missing)).mount(&server).await;
     for arguments in [&["list"][..], &["status", "a"], &["delete", "-y", "a"], &["plugins"]] {
-        let run = ctl(&server.uri(), arguments).run().await;
+        let run = ctl(&server.uri(), arguments).env("EDITOR", "true").run().await;
         assert_eq!(run.code, 3, "{arguments:?}: {run:?}");
         assert!(run.err.contains("is not ready yet: Worker is still starting up."), "{arguments:?}: {}", run.err);
     }

@@ -19,7 +19,7 @@ use crate::{
     error::Failure,
     names::name,
     page::Page,
-    private,
+    private, shell,
     wait::{Goal, Wait},
     yaml,
 };
@@ -39,6 +39,7 @@ pub struct Args {
 /// Opens the settings in $VISUAL or $EDITOR, has the worker validate what comes back, and stores it. What has a problem can
 /// be edited again; without a terminal it is left in its file.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
+    let editor = editor(&args.name)?;
     let info = match context.client.info(&args.name).await {
         Ok(info) => info,
         Err(e) => return Err(context.explain(&args.name, e).await),
@@ -48,7 +49,7 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let path = folder.path().join("connector.yaml");
     private::write(&path, &flat(&document(&info, None))).map_err(failed)?;
     let declared = loop {
-        open(&path)?;
+        open(&editor, &path)?;
         // Editors that write a file anew do not all give it the rights that it had. One that is gone is told when it is read.
         private::close(&path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(failed(e)) })?;
         match read(&path, args, context).await? {
@@ -104,9 +105,23 @@ fn flat(document: &Json) -> String {
     yaml::to_string(&Json::Object(all))
 }
 
-fn open(path: &Path) -> Result<(), Failure> {
+/// What the user edits with. A program that he has not named himself needs a terminal.
+fn editor(connector: &str) -> Result<String, Failure> {
     let set = |name: &str| env::var(name).ok().filter(|v| !v.trim().is_empty());
-    let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".to_owned());
+    if let Some(editor) = set("VISUAL").or_else(|| set("EDITOR")) {
+        return Ok(editor);
+    }
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok("vi".to_owned());
+    }
+    let word = shell::word(connector);
+    Err(Failure::Usage(format!(
+        "there is no terminal to edit on; connectctl export {word} > FILE and connectctl apply -f FILE need none, nor does \
+         connectctl set {word} KEY=VALUE; or set EDITOR to a program that needs none"
+    )))
+}
+
+fn open(editor: &str, path: &Path) -> Result<(), Failure> {
     // An editor may come with arguments, quoted as a shell has them.
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(path).status();
     match status {
