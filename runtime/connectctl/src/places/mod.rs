@@ -204,11 +204,12 @@ fn access<'a>(find: &dyn Fn(&str) -> Option<(String, &'a Path)>) -> Result<Acces
         let Some((text, folder)) = find(key) else { return Ok(None) };
         reference::resolve(&text, folder).map(Some).map_err(|e| format!("{key}: {e}"))
     };
-    let file = |key: &str| -> Result<Option<Vec<u8>>, String> {
+    let file = |key: &str| -> Result<Option<(Vec<u8>, PathBuf)>, String> {
         let Some((text, folder)) = find(key) else { return Ok(None) };
         let text = reference::resolve(&text, folder).map_err(|e| format!("{key}: {e}"))?;
         let path = folder.join(text.reveal());
-        fs::read(&path).map(Some).map_err(|e| format!("{key}: reading {}: {e}", path.display()))
+        let read = fs::read(&path).map_err(|e| format!("{key}: reading {}: {e}", path.display()))?;
+        Ok(Some((read, path)))
     };
     let user = match (secret("user")?, secret("password")?) {
         (Some(user), password) => Some((user.reveal().to_owned(), password.unwrap_or_default())),
@@ -220,12 +221,29 @@ fn access<'a>(find: &dyn Fn(&str) -> Option<(String, &'a Path)>) -> Result<Acces
         return Err("user and token exclude each other; leave one of them out".into());
     }
     let identity = match (file("tls.cert")?, file("tls.key")?) {
-        (Some(certificate), Some(key)) => {
-            let key = String::from_utf8(key).map_err(|_| "tls.key: the file is not in PEM".to_owned())?;
-            Some((certificate, Secret::new(key)))
+        (Some((certificate, at)), Some((key, key_at))) => {
+            let wrong = || format!("tls.key: {}: the file is not in PEM", key_at.display());
+            let key = String::from_utf8(key).map_err(|_| wrong())?;
+            let identity = Some((certificate, Secret::new(key)));
+            let both = format!("tls.cert and tls.key: {} and {}", at.display(), key_at.display());
+            Some(usable(Tls { identity, ..Tls::default() }, &both)?)
         }
         (None, None) => None,
         _ => return Err("tls.cert and tls.key go together; name both".into()),
     };
-    Ok(Access { user, token, tls: Tls { authorities: file("tls.ca")?, identity } })
+    let authorities = match file("tls.ca")? {
+        Some((pem, at)) => {
+            let authorities = Some(pem);
+            Some(usable(Tls { authorities, ..Tls::default() }, &format!("tls.ca: {}", at.display()))?)
+        }
+        None => None,
+    };
+    let (authorities, identity) = (authorities.and_then(|t| t.authorities), identity.and_then(|t| t.identity));
+    Ok(Access { user, token, tls: Tls { authorities, identity } })
+}
+
+/// Certificates with which a client can be made; else what to say of them, with the place from which they come.
+fn usable(tls: Tls, place: &str) -> Result<Tls, String> {
+    let made = tls.apply(reqwest::Client::builder()).map(drop);
+    made.map(|()| tls).map_err(|e| format!("{place}: {}", e.one_line()))
 }
