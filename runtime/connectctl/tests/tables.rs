@@ -215,7 +215,8 @@ async fn a_sink_that_was_stopped_for_its_offsets_runs_again_whatever_came_of_the
         wiremock::ResponseTemplate::new(200).set_body_json(status)
     };
     let asked = || wiremock::Mock::given(wiremock::matchers::path("/connectors/c/status"));
-    asked().respond_with(state("PAUSED", json!([]))).up_to_n_times(1).mount(&server).await;
+    // Before it would be asked about, and before it is stopped.
+    asked().respond_with(state("PAUSED", json!([]))).up_to_n_times(2).mount(&server).await;
     asked().respond_with(state("STOPPED", json!([]))).mount(&server).await;
     answer(&server, "GET", "/connectors", 200, json!(["c"])).await;
     answer(&server, "PUT", "/connectors/c/stop", 204, json!(null)).await;
@@ -234,7 +235,7 @@ async fn offsets_are_set_of_a_connector_that_is_there_only() {
     assert_eq!((run.code, run.err.as_str()), (1, "connectctl: connector slakc not found; did you mean slack?\n"));
     answer(&server, "GET", "/", 200, json!({ "version": "4.1.0", "commit": "c", "kafka_cluster_id": null })).await;
     answer(&server, "GET", "/worker", 404, error(404, "HTTP 404 Not Found")).await;
-    let asked = ctl(&server.uri(), &["offsets", "set", "slack", "t:0=1"]).run().await;
+    let asked = ctl(&server.uri(), &["offsets", "set", "slack", "t:0=1", "--stop"]).run().await;
     assert!(asked.code == 2 && asked.err.contains("say --yes"), "{asked:?}");
     assert!(asked.err.contains("is not looked at: it is not known where Kafka is"), "{asked:?}");
 }

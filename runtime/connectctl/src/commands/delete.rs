@@ -1,6 +1,6 @@
 //! `connectctl delete`
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, there};
 use crate::{
     consent::{Consent, DryRun, listed},
     error::Failure,
@@ -23,20 +23,20 @@ pub struct Args {
 
 /// Removes the connectors.
 pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
-    let dry_run = args.dry_run.dry_run.then_some("deleted");
     let names = expand(&args.names.names, &context.client).await?;
-    if dry_run.is_none() {
-        let s = if names.len() == 1 { "" } else { "s" };
-        args.consent.ask(&format!("delete connector{s} {}", listed(&names)))?;
-    }
     let act = async |name: &str| {
         context.client.delete(name).await?;
         Ok(Outcome::new(name, "deleted"))
     };
-    let names = context.each(&names, dry_run, act).await?;
-    if dry_run.is_some() {
-        return Ok(());
+    if args.dry_run.dry_run {
+        return context.each(&names, Some("deleted"), act).await.map(drop);
     }
+    let known = context.client.names().await?;
+    let what = |names: &[String]| {
+        let s = if names.len() == 1 { "" } else { "s" };
+        format!("delete connector{s} {}", listed(names))
+    };
+    context.each_asked(&names, args.consent, what, async |name: &str| there(name, &known), act).await?;
     let goals: Vec<(String, Goal)> = names.into_iter().map(|name| (name, Goal::Gone)).collect();
     args.wait.until(&goals, context).await
 }

@@ -48,6 +48,7 @@ use serde::Serialize;
 use crate::{
     args::Command,
     client::Client,
+    consent::Consent,
     error::Failure,
     names::{expand, not_found},
     output::Output,
@@ -151,6 +152,44 @@ impl Context<'_> {
         Ok(names)
     }
 
+    /// As [`Context::each`], for what is asked about first. Where `check` finds that it cannot be done, that is told before the
+    /// question, and the connector is left out; `what` makes the question of the others.
+    async fn each_asked(
+        &self,
+        names: &[String],
+        consent: Consent,
+        what: impl Fn(&[String]) -> String,
+        check: impl AsyncFn(&str) -> Result<(), Failure>,
+        act: impl AsyncFn(&str) -> Result<Outcome, Failure>,
+    ) -> Result<(), Failure> {
+        let mut outcomes = Outcomes::default();
+        let mut ready = Vec::with_capacity(names.len());
+        for name in names {
+            match check(name).await {
+                Ok(()) => ready.push(name.clone()),
+                Err(e) => {
+                    let e = self.explain(name, e).await;
+                    if !outcomes.add(self, name, Err(e)) {
+                        return outcomes.print(self);
+                    }
+                }
+            }
+        }
+        if !ready.is_empty() {
+            consent.ask(&what(&ready))?;
+        }
+        for name in &ready {
+            let outcome = match act(name).await {
+                Ok(outcome) => Ok(outcome),
+                Err(e) => Err(self.explain(name, e).await),
+            };
+            if !outcomes.add(self, name, outcome) {
+                break;
+            }
+        }
+        outcomes.print(self)
+    }
+
     /// Turns a refusal that concerns a connector which does not exist into one that says so, with the nearest
     /// name. Workers say it in many ways, not all of them 404.
     pub(crate) async fn explain(&self, name: &str, failure: Failure) -> Failure {
@@ -173,6 +212,11 @@ impl Context<'_> {
 fn missing(name: &str, known: &[String]) -> String {
     let hint = if known.is_empty() { "the worker has no connectors" } else { "connectctl list shows those that exist" };
     not_found("connector", name, known, hint)
+}
+
+/// Nothing of a connector that is there, else what to say of it.
+fn there(name: &str, known: &[String]) -> Result<(), Failure> {
+    if known.iter().any(|k| k == name) { Ok(()) } else { Err(Failure::Failed(missing(name, known))) }
 }
 
 /// What to say of a task that a connector does not have; nothing if it has it.

@@ -152,18 +152,21 @@ pub(super) async fn set(args: &SetArgs, context: &Context<'_>) -> Result<(), Fai
     if wanted.is_empty() {
         return Err(Failure::Usage("there are no offsets to set; connectctl offsets reset forgets all".into()));
     }
-    for name in expand(std::slice::from_ref(&args.name), &context.client).await? {
-        match context.client.info(&name).await {
+    let names = expand(std::slice::from_ref(&args.name), &context.client).await?;
+    for name in &names {
+        match context.client.info(name).await {
             Ok(info) => check(&info, &wanted, context).await?,
-            Err(e) => return Err(context.explain(&name, e).await),
+            Err(e) => return Err(context.explain(name, e).await),
         }
-    }
-    if !args.change.dry_run.dry_run {
-        args.change.consent.ask(&format!("set {} offsets of {}", wanted.len(), args.name))?;
     }
     let offsets = ConnectorOffsets { offsets: wanted };
     let act = async |name: &str| change(name, Some(&offsets), &args.change, context).await;
-    context.each(std::slice::from_ref(&args.name), None, act).await.map(drop)
+    if args.change.dry_run.dry_run {
+        return context.each(&names, None, act).await.map(drop);
+    }
+    let what = |names: &[String]| format!("set {} offsets of {}", offsets.offsets.len(), listed(names));
+    let check = async |name: &str| stoppable(name, &args.change, context).await.map(drop);
+    context.each_asked(&names, args.change.consent, what, check, act).await
 }
 
 /// Looks into Kafka whether a sink can go on at these places. What a source makes of its own ones, only the worker knows.
@@ -202,15 +205,6 @@ pub(super) async fn reset(args: &ResetArgs, context: &Context<'_>) -> Result<(),
     if anywhere && !args.topic.is_empty() {
         return Err(Failure::Usage("--topic goes with --to-time, --to-end or --to-beginning".into()));
     }
-    if !args.change.dry_run.dry_run {
-        let where_to = match args.to_time {
-            Some(when) => format!(" to {}", time::rfc3339(when.ms)),
-            None if args.to_end => " to the end".into(),
-            None if args.to_beginning => " to the beginning".into(),
-            None => String::new(),
-        };
-        args.change.consent.ask(&format!("reset the offsets of {}{where_to}", listed(&names)))?;
-    }
     let topics = if anywhere { None } else { Some(Reading::new(context).await?) };
     let act = async |name: &str| {
         let offsets = match &topics {
@@ -219,7 +213,20 @@ pub(super) async fn reset(args: &ResetArgs, context: &Context<'_>) -> Result<(),
         };
         change(name, offsets.as_ref(), &args.change, context).await
     };
-    context.each(&names, None, act).await.map(drop)
+    if args.change.dry_run.dry_run {
+        return context.each(&names, None, act).await.map(drop);
+    }
+    let what = |names: &[String]| {
+        let where_to = match args.to_time {
+            Some(when) => format!(" to {}", time::rfc3339(when.ms)),
+            None if args.to_end => " to the end".into(),
+            None if args.to_beginning => " to the beginning".into(),
+            None => String::new(),
+        };
+        format!("reset the offsets of {}{where_to}", listed(names))
+    };
+    let check = async |name: &str| stoppable(name, &args.change, context).await.map(drop);
+    context.each_asked(&names, args.change.consent, what, check, act).await
 }
 
 /// Where a sink is to go on in each of its partitions.
@@ -283,6 +290,18 @@ fn read(file: &Path, name: &str) -> Result<Vec<ConnectorOffset>, Failure> {
     }
 }
 
+/// The state of a connector that is STOPPED, or may be stopped.
+async fn stoppable(name: &str, args: &Change, context: &Context<'_>) -> Result<String, Failure> {
+    let state = context.client.status(name).await?.connector.state;
+    if state != "STOPPED" && !args.stop {
+        return Err(Failure::Failed(format!(
+            "{name} is {state}, and offsets are only changed while it is STOPPED; --stop stops it for that and lets it be as it \
+             was afterwards"
+        )));
+    }
+    Ok(state)
+}
+
 /// What the message of a worker says whose tasks still hold the group.
 const NOT_YET: &str = "tasks haven't stopped completely yet";
 
@@ -297,13 +316,7 @@ async fn change(
     let places = offsets.map(|all| all.offsets.iter().map(line).collect::<Vec<_>>().join(", "));
     let dry_run = args.dry_run.dry_run;
     let done = Outcome { detail: places, dry_run, ..Outcome::new(name, result) };
-    let before = context.client.status(name).await?.connector.state;
-    if before != "STOPPED" && !args.stop {
-        return Err(Failure::Failed(format!(
-            "{name} is {before}, and offsets are only changed while it is STOPPED; --stop stops it for that and lets it be as it \
-             was afterwards"
-        )));
-    }
+    let before = stoppable(name, args, context).await?;
     if dry_run {
         return Ok(done);
     }

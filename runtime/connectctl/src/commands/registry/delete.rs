@@ -54,6 +54,12 @@ impl Args {
             return Err(Failure::Usage("--version is for one subject; name one, or leave it out".into()));
         }
         let (dry_run, permanent) = (self.dry_run.dry_run, self.permanent);
+        // What was deleted before can still be deleted for good.
+        if let (Some(version), [subject], false) = (&self.version, names.as_slice(), permanent)
+            && registry.answer(client.any_version(subject, version).await)?.is_none()
+        {
+            return Err(missing(subject, version));
+        }
         if !dry_run {
             let what = self.version.as_ref().map(|v| format!("version {v} of ")).unwrap_or_default();
             let end = if permanent { " for good" } else { "" };
@@ -79,7 +85,6 @@ impl Args {
     /// Deletes one, and answers which versions.
     async fn one(&self, registry: &Registry, subject: &str) -> Result<Vec<i32>, Failure> {
         let client = &registry.client;
-        let missing = |version: &str| Failure::Failed(format!("subject {subject} has no version {version}"));
         let Some(version) = &self.version else {
             if self.dry_run.dry_run {
                 // One that is deleted already has none.
@@ -95,7 +100,7 @@ impl Args {
         // The latest is another one once it is deleted.
         let number = match registry.answer(client.any_version(subject, version).await)?.and_then(|v| v.version) {
             Some(number) => number,
-            None => version.parse().map_err(|_| missing(version))?,
+            None => version.parse().map_err(|_| missing(subject, version))?,
         };
         if self.dry_run.dry_run {
             return Ok(vec![number]);
@@ -107,8 +112,12 @@ impl Args {
         } else {
             softly
         };
-        gone.map(|number| vec![number]).ok_or_else(|| missing(version))
+        gone.map(|number| vec![number]).ok_or_else(|| missing(subject, version))
     }
+}
+
+fn missing(subject: &str, version: &str) -> Failure {
+    Failure::Failed(format!("subject {subject} has no version {version}"))
 }
 
 impl Deleted {

@@ -2,7 +2,7 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::super::{Context, Outcome};
+use super::super::{Context, Outcome, there};
 use crate::{
     consent::{Consent, DryRun, listed},
     error::Failure,
@@ -43,9 +43,7 @@ async fn look(args: &UsedArgs, context: &Context<'_>) -> Result<(), Failure> {
     let mut all: IndexMap<String, Vec<String>> = IndexMap::new();
     for name in names {
         // Workers answer for connectors that there are not, too.
-        if !known.contains(&name) {
-            return Err(Failure::Failed(super::super::missing(&name, &known)));
-        }
+        there(&name, &known)?;
         let topics = context.client.topics(&name).await?;
         all.insert(name, topics);
     }
@@ -62,17 +60,15 @@ async fn look(args: &UsedArgs, context: &Context<'_>) -> Result<(), Failure> {
 /// Forgets them.
 pub(super) async fn forget(args: &ForgetArgs, context: &Context<'_>) -> Result<(), Failure> {
     let names = expand(&args.names.names, &context.client).await?;
-    let dry_run = args.dry_run.dry_run.then_some("forgotten");
-    if dry_run.is_none() {
-        args.consent.ask(&format!("forget the topics of {}", listed(&names)))?;
-    }
-    let known = context.client.names().await?;
     let act = async |name: &str| {
-        if !known.iter().any(|k| k == name) {
-            return Err(Failure::Failed(super::super::missing(name, &known)));
-        }
         context.client.reset_topics(name).await?;
         Ok(Outcome { detail: Some("topics".into()), ..Outcome::new(name, "forgotten") })
     };
-    context.each(&names, dry_run, act).await.map(drop)
+    if args.dry_run.dry_run {
+        return context.each(&names, Some("forgotten"), act).await.map(drop);
+    }
+    // Workers answer for connectors that there are not, too.
+    let known = context.client.names().await?;
+    let what = |names: &[String]| format!("forget the topics of {}", listed(names));
+    context.each_asked(&names, args.consent, what, async |name: &str| there(name, &known), act).await
 }
