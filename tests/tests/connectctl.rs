@@ -57,7 +57,31 @@ fn both_kinds_of_workers_are_steered() {
         used(&stage);
         moved(&stage);
     }
+    grouped(&sides);
     asked_of_the_worker(&sides);
+}
+
+/// The workers of Kafka Connect are a group, too, whose members are no consumers.
+fn grouped(sides: &Sides) {
+    let ctl = Ctl::new("http://127.0.0.1:9").env("BOOTSTRAP_SERVERS", &sides.kafka.bootstrap());
+    let all = ctl.json(&["groups", "list"]);
+    let workers = all.as_array().into_iter().flatten().find(|g| g["type"] == "connect").expect("a group of workers");
+    assert_eq!((&workers["state"], &workers["members"]), (&json!("Stable"), &json!(1)), "{all}");
+    assert!(all.as_array().into_iter().flatten().any(|g| g["type"] == "consumer"), "{all}");
+    let name = workers["name"].as_str().expect("name");
+    let described = &ctl.json(&["groups", "describe", name])[0];
+    let member = &described["members"][0];
+    assert_eq!((&described["type"], &member["leader"]), (&json!("connect"), &json!(true)), "{described}");
+    assert!(member["client"].is_string() && member["host"] == "/127.0.0.1", "{described}");
+    assert!(member["url"].as_str().is_some_and(|url| url.starts_with("http://")), "{described}");
+    assert!(member["connectors"].is_number() && member["tasks"].is_number(), "{described}");
+    let text = ctl.out(&["groups", "describe", name]);
+    assert!(text.contains("type          connect\n") && text.contains(", leads"), "{text}");
+    assert!(ctl.out(&["groups", "list", "connect*", name]).contains(" connect"));
+    for arguments in [&["groups", "delete", name, "--yes"][..], &["groups", "reset", name, "--to-latest", "--yes"]] {
+        let said = ctl.run(arguments).expect(1);
+        assert!(said.err.contains("is none of consumers, but of type connect"), "{said:?}");
+    }
 }
 
 /// What a worker tells without any connector.

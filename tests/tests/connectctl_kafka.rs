@@ -203,7 +203,7 @@ fn brokers(ctl: &Ctl, kafka: &Kafka) {
 
 fn groups(ctl: &Ctl, reader: &Reader, kafka: &Kafka) {
     let none = ctl.run(&["groups", "list"]).expect(0);
-    assert!(none.out.is_empty() && none.err.contains("no consumer groups"), "{none:?}");
+    assert!(none.out.is_empty() && none.err.contains("has no groups"), "{none:?}");
     reader.commit("influx", "alarms", 0, 4);
     reader.commit("test-1", "alarms", 0, 0);
     let place = json!({"topic": "alarms", "partition": 0, "offset": 4, "end": 10, "lag": 6, "member": null});
@@ -268,6 +268,13 @@ fn a_broker_that_is_not_there_and_one_that_has_no_admin_requests_are_told() {
     let lost = Ctl::new("http://127.0.0.1:9").env("BOOTSTRAP_SERVERS", "127.0.0.1:9");
     let said = lost.run(&["topics", "list", "--timeout", "2"]).expect(3);
     assert!(said.err.contains("127.0.0.1:9 (from --bootstrap-servers or BOOTSTRAP_SERVERS)"), "{said:?}");
+    for arguments in
+        [&["topics", "list"][..], &["groups", "list"], &["brokers", "list"], &["alarms", "list"], &["tail", "t"]]
+    {
+        let said = lost.run(&[arguments, &["--timeout", "2"]].concat()).expect(3);
+        assert_eq!((said.err.lines().count(), said.err.matches("refused").count()), (1, 1), "{said:?}");
+        assert!(said.err.contains("kafka cannot be reached: ") && !said.err.contains("TransportFailure"), "{said:?}");
+    }
 
     let dir = tempfile::tempdir().expect("folder");
     let connectd = Connectd::start(&[], &dir.path().join("log"));

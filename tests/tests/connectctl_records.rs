@@ -82,6 +82,13 @@ fn texts(Sides { ctl, reader, .. }: &Sides) {
     let large = ctl.run(&["produce", "small", "fits", &"x".repeat(2000)]).expect(1);
     assert_eq!(large.out, "small: 1 record acknowledged, at 0:0\n");
     assert!(large.err.contains("value 2 was not acknowledged") && large.err.contains("max.message.bytes"), "{large:?}");
+    // Neither does it take what is larger than it takes by default, and the topic stays in order.
+    let large = format!("first\n{}\nlast\n", "x".repeat(3_000_000));
+    let large = ctl.fed(&["produce", "texts", "--partition", "0"], &large).expect(1);
+    assert_eq!(large.out, "texts: 1 record acknowledged, at 0:6\n");
+    assert!(large.err.contains("line 2 of standard input"), "{large:?}");
+    assert!(large.err.contains("connectctl topics config set texts max.message.bytes=BYTES"), "{large:?}");
+    assert_eq!(large.err.lines().count(), 1, "{large:?}");
     let lost = ctl.run(&["produce", "texts", "x", "--bootstrap-servers", "127.0.0.1:9", "--timeout", "2"]).expect(3);
     assert!(lost.err.contains("127.0.0.1:9") && lost.out.is_empty(), "{lost:?}");
 }
@@ -285,6 +292,43 @@ fn what_was_acknowledged_is_there_after_an_outage_and_the_rest_is_told() {
     wait("what comes afterwards", SOON, || text(&out).ends_with("after\n").then_some(()));
     // Connections are looked at every few seconds, so it may come behind the record.
     wait("its end to be told", SOON, || text(&said).contains("can be reached again").then_some(()));
+}
+
+#[test]
+fn who_is_interrupted_is_told_how_many_were_acknowledged() {
+    if without("kafka") {
+        return;
+    }
+    let kafka = Kafka::start().expect("kafka");
+    let reader = Reader::new(&kafka.bootstrap());
+    reader.create("t", 1, &[]);
+    for (format, written) in [("table", 3), ("json", 2)] {
+        let before = reader.all("t").len();
+        let mut command = Command::new(program("connectctl"));
+        command.args(["produce", "t", "-o", format]).env("BOOTSTRAP_SERVERS", kafka.bootstrap());
+        command.env("CONNECTCTL_CONFIG", "/nonexistent/config.yaml");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("connectctl");
+        // Its end stays open: only the signal ends the program.
+        let mut input = child.stdin.take().expect("input");
+        let lines: String = (0..written).map(|n| format!("{n}\n")).collect();
+        input.write_all(lines.as_bytes()).expect("input");
+        reader.until("t", SOON, |all| all.len() == before + written);
+        let id = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(id, rustix::process::Signal::INT).expect("interrupted");
+        let done = child.wait_with_output().expect("connectctl");
+        drop(input);
+        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert_eq!(done.status.code(), Some(130), "{out}{err}");
+        assert_eq!(err, "connectctl: interrupted; nothing was sent but what is counted\n");
+        if format == "json" {
+            let told: Json = serde_json::from_str(&out).expect("json");
+            assert_eq!(told["acknowledged"], written, "{told}");
+        } else {
+            assert!(out.starts_with(&format!("t: {written} records acknowledged")), "{out}");
+        }
+        assert_eq!(reader.all("t").len(), before + written);
+    }
 }
 
 /// A `connectctl` that does not end by itself.

@@ -251,7 +251,7 @@ impl ClientContext for Context {
         if facility == "FAIL" {
             // Before it stand the thread and the broker's address with librdkafka's number.
             let text = message.split_once("]: ").map_or(message, |(_, text)| text);
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(plain_failure(text));
         }
         match level {
             Level::Debug => tracing::trace!(target: "librdkafka", facility, "{message}"),
@@ -288,6 +288,18 @@ impl ClientContext for Context {
             Told::Routine => tracing::trace!(target: "librdkafka", "{reason}"),
             Told::Trouble => tracing::warn!(target: "librdkafka", "{reason}"),
         }
+    }
+}
+
+/// Why a connection failed, without how long that took and how often it did; and what it means that an answer begins with a
+/// length that cannot be one, where librdkafka advises to raise a limit.
+fn plain_failure(text: &str) -> String {
+    let text = text.rsplit_once(" (after ").map_or(text, |(text, _)| text);
+    match text.split_once(": Receive failed: Invalid response size") {
+        Some((place, _)) => {
+            format!("{place}: what answers there does not speak Kafka's protocol, or does so in TLS only")
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -328,6 +340,25 @@ mod tests {
         );
         context.stats_raw(text.as_bytes());
         context.silent_broker()
+    }
+
+    #[test]
+    fn a_failed_connection_is_told_in_few_words() {
+        for (said, told) in [
+            (
+                "h:9/bootstrap: Connect to ipv4#h:9 failed: Connection refused (after 0ms in state CONNECT, 1 identical \
+                 error(s) suppressed)",
+                "h:9/bootstrap: Connect to ipv4#h:9 failed: Connection refused",
+            ),
+            (
+                "h:80/bootstrap: Receive failed: Invalid response size 1008813135 (0..100000000): increase \
+                 receive.message.max.bytes (after 0ms in state APIVERSION_QUERY)",
+                "h:80/bootstrap: what answers there does not speak Kafka's protocol, or does so in TLS only",
+            ),
+            ("SASL authentication error: no (really)", "SASL authentication error: no (really)"),
+        ] {
+            assert_eq!(plain_failure(said), told);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rdkafka::{
     metadata::{Metadata, MetadataPartition, MetadataTopic},
 };
 
-use crate::{admin::Admin, error::kafka_error};
+use crate::{admin::Admin, error::kafka_error, owned::hear};
 
 /// A broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +138,7 @@ impl Admin {
         let begin = Instant::now();
         let mut why = None;
         while error.class() == ErrorClass::Retriable && why.is_none() && begin.elapsed() < LATER {
+            hear(self.client().inner());
             why = self.last_failure();
             if why.is_none() {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -10,6 +10,7 @@ use std::{
 use rdkafka::{
     ClientContext, bindings as c,
     client::Client,
+    config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode as Code},
 };
 
@@ -80,6 +81,25 @@ pub(crate) fn ask<C: ClientContext>(
     // SAFETY: `answer` is an event.
     failed(unsafe { c::rd_kafka_event_error(answer.get()) })?;
     Ok(answer)
+}
+
+/// Hands the log lines that wait in the client's queue to its context: among them why connections fail. Of the rdkafka crate's
+/// clients, admin clients do not look at that queue.
+pub(crate) fn hear<C: ClientContext>(client: &Client<C>) {
+    // SAFETY: the pointer of the client, which lives to the end of this function. The queue and each event go into an `Owned`
+    // with the function that frees its type; texts belong to the event and are copied.
+    unsafe {
+        let main = c::rd_kafka_queue_get_main(client.native_ptr());
+        let Ok(queue) = Owned::new(main, c::rd_kafka_queue_destroy) else { return };
+        while let Ok(event) = Owned::new(c::rd_kafka_queue_poll(queue.get(), 0), c::rd_kafka_event_destroy) {
+            let (mut facility, mut message, mut level) = (ptr::null(), ptr::null(), 0);
+            // Of an event that is no log line it says so.
+            if c::rd_kafka_event_log(event.get(), &mut facility, &mut message, &mut level) == 0 {
+                let texts = (text(facility).unwrap_or_default(), text(message).unwrap_or_default());
+                client.context().log(RDKafkaLogLevel::Info, &texts.0, &texts.1);
+            }
+        }
+    }
 }
 
 /// The error that a code stands for, if it stands for one.
