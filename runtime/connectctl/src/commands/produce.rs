@@ -291,11 +291,12 @@ async fn acknowledged(all: Vec<(String, Record)>, sender: Option<&Sender>, done:
         return Ok(());
     };
     let mut failed = None;
-    let mut missing = 0;
+    let (mut missing, mut behind) = (0, 0);
     for (place, outcome) in places.iter().zip(sender.send(&records, None).await) {
         match outcome {
             Ok((partition, offset)) => {
                 done.acknowledged += 1;
+                behind += usize::from(failed.is_some());
                 done.records.push(Place { partition, offset });
             }
             Err(e) => {
@@ -306,7 +307,13 @@ async fn acknowledged(all: Vec<(String, Record)>, sender: Option<&Sender>, done:
     }
     let Some((place, e)) = failed else { return Ok(()) };
     let more = if missing > 1 { format!(" and {} more", missing - 1) } else { String::new() };
-    let text = format!("{place}{more} was not acknowledged, and what stands behind was not sent");
+    // What was under way with it cannot be called back.
+    let except = match behind {
+        0 => String::new(),
+        1 => " but for 1 record that went with it".to_owned(),
+        n => format!(" but for {n} records that went with it"),
+    };
+    let text = format!("{place}{more} was not acknowledged, and what stands behind was not sent{except}");
     Err(sender.unreachable(Failure::from(e.context(text))))
 }
 
