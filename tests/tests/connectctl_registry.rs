@@ -72,7 +72,41 @@ fn administered(ctl: &Ctl, confluent: bool) {
     assert_eq!(ctl.run(&["registry", "show", "wnid-value"]).code, 1);
 
     levels(ctl, confluent);
+    tried_as_done(ctl);
     deleted(ctl, &first);
+}
+
+/// A dry run and the upload come to the same, also for schemas that Kafka Connect has no place for, and where everything
+/// may follow everything.
+fn tried_as_done(ctl: &Ctl) {
+    let dir = tempfile::tempdir().expect("folder");
+    ctl.out(&["registry", "upload", "loose", &file(dir.path(), "int.avsc", r#""int""#)]);
+    ctl.out(&["registry", "compat", "loose", "--set", "NONE"]);
+    for (name, text, is_right) in [
+        ("null.avsc", r#""null""#, true),
+        (
+            "tree.avsc",
+            r#"{"type":"record","name":"Tree","fields":[{"name":"left","type":["null","Tree"],"default":null}]}"#,
+            true,
+        ),
+        ("other.avsc", FIRST, true),
+        ("none.avsc", r#"{"type":"record","name":"X"}"#, false),
+    ] {
+        let path = file(dir.path(), name, text);
+        for subject in ["loose", name] {
+            let tried = ctl.run(&["registry", "upload", subject, &path, "--dry-run"]);
+            let done = ctl.run(&["registry", "upload", subject, &path]);
+            assert_eq!((tried.code == 0, done.code == 0), (is_right, is_right), "{tried:?} {done:?}");
+            if is_right {
+                let again = ctl.out(&["registry", "upload", subject, &path, "--dry-run"]);
+                assert!(again.starts_with(&format!("{subject} unchanged: id ")), "{again}");
+                ctl.out(&["registry", "test", subject, &path]);
+            }
+        }
+    }
+    ctl.out(&["registry", "delete", "loose", "*.avsc", "--yes"]);
+    let none = ctl.run(&["registry", "delete", "wind-value", "--version", "9"]).expect(1);
+    assert!(none.err.contains("subject wind-value has no version 9"), "{none:?}");
 }
 
 /// Apicurio's registry says NONE of a subject that has no level of its own, where Confluent's says that there is none.
