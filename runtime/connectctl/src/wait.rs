@@ -6,10 +6,7 @@ use connect_rest_model::ConnectorStatus;
 
 use crate::{
     args::seconds,
-    commands::{
-        Context, running,
-        status::{advice::shell_word, trace::one_line},
-    },
+    commands::{Context, running, status::trace::one_line},
     error::Failure,
     shell,
 };
@@ -108,11 +105,7 @@ impl Wait {
             some => Err(Failure::Failed(format!(
                 "{}; connectctl status {} says more",
                 some.iter().map(Waited::failed).collect::<Vec<_>>().join("; "),
-                some.iter().map(|one| shell_word(one.name)).collect::<Vec<_>>().join(" ")
-            names => Err(Failure::Failed(format!(
-                "{} FAILED; connectctl status {} says why",
-                names.join(", "),
-                shell::words(names.iter().copied())
+                shell::words(some.iter().map(|one| one.name))
             ))),
         }
     }

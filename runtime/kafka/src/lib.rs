@@ -63,7 +63,6 @@ pub use handshake::{Event, Handover};
 pub use identities::{Identities, Ids};
 pub use lease::Lease;
 pub use newest::{Newest, Order, newest, newest_by};
-pub use newest::{Newest, newest};
 pub use other_groups::{OtherGroup, OtherMember};
 pub use positions::{Positions, Span};
 pub use producer::{BatchRefused, Delivery, LARGEST, Outgoing, Producer, producer_defaults};

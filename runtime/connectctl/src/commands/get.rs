@@ -3,7 +3,7 @@
 use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
-use super::{Context, status::advice::shell_word};
+use super::Context;
 use crate::{
     changes::SecretKeys,
     check::nearest,
@@ -61,17 +61,6 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         let class = info.config.get("connector.class").map(String::as_str);
         let hidden = context.output.is_table() && !args.show_secrets;
         secrets.push(if hidden { Some(SecretKeys::of(&context.client, class).await) } else { None });
-        let mut config = info.config.clone();
-        if !args.keys.is_empty() {
-            if let Some(missing) = args.keys.iter().find(|key| !config.contains_key(*key)) {
-                let hint = match nearest(missing, config.keys().map(String::as_str)) {
-                    Some(near) => format!("did you mean {near}?"),
-                    None => format!("connectctl get {} shows those that are set", shell::word(&name)),
-                };
-                return Err(Failure::Failed(format!("{name} has no setting {missing}; {hint}")));
-            }
-            config.retain(|key, _| args.keys.contains(key));
-        }
         config.sort_keys();
         entries.push(Entry { name, config });
     }
@@ -135,7 +124,7 @@ impl Missing {
             let hint = match nearest(key, self.known.iter().map(String::as_str)) {
                 _ if self.known.contains(key) => String::new(),
                 Some(near) => format!("; did you mean {near}?"),
-                None => format!("; connectctl get {} shows those that are set", shell_word(&names[0])),
+                None => format!("; connectctl get {} shows those that are set", shell::word(&names[0])),
             };
             format!("{} {have} no setting {key}{hint}", listed(names))
         };

@@ -10,14 +10,7 @@ use super::{
     connectors::Known,
     finding::{Check, Finding, Found, Level, Number},
 };
-use crate::{commands::status::advice::shell_word, consent::listed, error::Failure, reading::Reading};
-use crate::{
-    commands::offsets::kafka::partition,
-    consent::listed,
-    error::Failure,
-    reading::{Reading, Topics},
-    shell,
-};
+use crate::{consent::listed, error::Failure, reading::Reading, shell};
 
 /// A sink, and how far it is behind.
 #[derive(Debug, Clone, PartialEq, Eq)]

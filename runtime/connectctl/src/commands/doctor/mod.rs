@@ -22,9 +22,7 @@ use self::{
     finding::{Check, Finding, Found, Level, Number, Report},
     worker::{Told, late},
 };
-use super::{Context, dlq::waiting::waiting, lag::Why, status::advice::shell_word};
-use crate::{error::Failure, places::kafka::Kafka};
-use super::{Context, dlq::waiting::waiting};
+use super::{Context, dlq::waiting::waiting, lag::Why};
 use crate::{error::Failure, places::kafka::Kafka, shell};
 
 /// What stands below the help.

@@ -57,16 +57,6 @@ pub(in super::super) fn advice(status: &ConnectorStatus, dead_letters: Option<&s
     all
 }
 
-/// The name as it is written on a command line.
-pub(crate) fn shell_word(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:@%+=".contains(c);
-    if !name.is_empty() && name.chars().all(plain) {
-        name.to_owned()
-    } else {
-        format!("'{}'", name.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::overview::tests::statuses, *};
