@@ -43,25 +43,27 @@ impl Needs {
     async fn learn(&mut self, template: &Template<'_>, client: &Client) -> Option<()> {
         let own = template.shown().0;
         let (config, infos) = Trial { template, client }.base().await?;
-        self.note(&infos, template.keys, None, &[]);
-        let always: Vec<(String, String)> = self.all.iter().map(|n| (n.key.clone(), n.message.clone())).collect();
+        self.note(&infos, &config, template.keys, None);
         for key in own.iter().filter(|key| !key.required && key.default_value.is_none()) {
             if config.contains_key(&key.name) {
                 continue;
             }
             let infos = Trial { template, client }.with(&config, key).await?;
-            self.note(&infos, template.keys, Some(&key.name), &always);
+            self.note(&infos, &config, template.keys, Some(&key.name));
         }
         Some(())
     }
 
-    /// Takes what is said of settings that are not there, but for what is known. Keys that a message names are meant by it, too.
-    fn note(&mut self, infos: &ConfigInfos, keys: &[ConfigKeyInfo], beside: Option<&str>, known: &[(String, String)]) {
-        for value in infos.configs.iter().map(|c| &c.value) {
+    /// Takes what is said of settings that are neither in the file nor the one beside it, but for what is always said. Keys that
+    /// a message names are meant by it, too.
+    fn note(&mut self, infos: &ConfigInfos, config: &ConfigMap, keys: &[ConfigKeyInfo], beside: Option<&str>) {
+        let is_absent = |key: &str| !config.contains_key(key) && beside != Some(key);
+        for value in infos.configs.iter().map(|c| &c.value).filter(|value| is_absent(&value.name)) {
             for message in &value.errors {
-                let is_absent = value.value.as_deref().is_none_or(str::is_empty);
-                let is_known = known.iter().any(|(key, text)| *key == value.name && text == message);
-                if !is_absent || is_known || TRIED.iter().any(|text| message.contains(text)) {
+                let is_known =
+                    self.all.iter().any(|n| n.beside.is_none() && n.key == value.name && n.message == *message);
+                // What is said of a value that stands for another one is not said of that.
+                if is_known || message.to_ascii_uppercase().contains(OPEN) {
                     continue;
                 }
                 let is_meant =
