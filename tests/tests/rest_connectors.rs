@@ -290,6 +290,28 @@ fn a_failed_task_leaves_others_alone_and_its_trace_begins_with_what_is_wrong() {
 }
 
 #[test]
+fn patches_at_the_same_time_all_take_effect() {
+    let rest = Rest::start(&[]);
+    rest.create("c", &rest.source());
+    std::thread::scope(|scope| {
+        let patches: Vec<_> = (0..8)
+            .map(|n| {
+                let (rest, patch) = (&rest, format!(r#"{{"own.{n}": "{n}"}}"#));
+                scope.spawn(move || rest.send("PATCH", "/connectors/c/config", &patch))
+            })
+            .collect();
+        for patch in patches {
+            let answer = patch.join().expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+    });
+    let config = rest.connectd.get("/connectors/c/config").1;
+    for n in 0..8 {
+        assert_eq!(config[format!("own.{n}")], json!(n.to_string()), "{config}");
+    }
+}
+
+#[test]
 fn changes_at_the_same_time_are_all_stored_and_all_answered_so() {
     let rest = Rest::start(&[]);
     rest.create("c", &rest.source());

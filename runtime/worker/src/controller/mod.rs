@@ -234,25 +234,41 @@ impl Controller {
         self.put(name, settings, Write::Any, until).await
     }
 
-    /// Merges a patch into the configuration; null removes a key.
+    /// Merges a patch into the configuration; null removes a key. What others have stored while it was checked is merged
+    /// with it, too: Kafka Connect's workers lose one of two patches at the same time.
     pub async fn patch_config(&self, name: &str, patch: ConfigMap) -> Answer<ConnectorInfo> {
-        let mut config: ConfigMap = {
-            let log = self.services.configs.log();
-            let config = log.connector(name).ok_or_else(|| not_found(name))?;
-            config.iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect()
-        };
-        for (key, value) in patch {
-            match value {
-                Some(value) => drop(config.insert(key, Some(value))),
-                None => drop(config.shift_remove(&key)),
+        let stored = || self.services.configs.log().connector(name).cloned();
+        loop {
+            let before = stored().ok_or_else(|| not_found(name))?;
+            let mut config: ConfigMap = before.iter().map(|(k, v)| (k.to_owned(), Some(v.to_owned()))).collect();
+            for (key, value) in patch.clone() {
+                match value {
+                    Some(value) => drop(config.insert(key, Some(value))),
+                    None => drop(config.shift_remove(&key)),
+                }
+            }
+            let settings = self.check(&Self::named(name, config)?).await?;
+            let one_at_a_time = self.change().await?;
+            if stored().as_ref() == Some(&before) {
+                let put = self.put_alone(one_at_a_time, name, settings, Write::Any, Until::Kafkas).await;
+                return put.map(|(info, _)| info);
             }
         }
-        let settings = self.check(&Self::named(name, config)?).await?;
-        self.put(name, settings, Write::Any, Until::Kafkas).await.map(|(info, _)| info)
     }
 
     async fn put(&self, name: &str, settings: Settings, write: Write, until: Until) -> Answer<(ConnectorInfo, bool)> {
         let one_at_a_time = self.change().await?;
+        self.put_alone(one_at_a_time, name, settings, write, until).await
+    }
+
+    async fn put_alone(
+        &self,
+        one_at_a_time: MutexGuard<'_, ()>,
+        name: &str,
+        settings: Settings,
+        write: Write,
+        until: Until,
+    ) -> Answer<(ConnectorInfo, bool)> {
         let new = !self.all.lock().await.contains_key(name);
         let tasks_before = self.task_ids(name);
         let target = match write {
