@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::{Value as Json, json};
 use tocsin_tests::{
     ctl::Ctl,
-    file,
+    file, program,
     sides::{SOON, Side, Sides},
     wait,
 };
@@ -210,6 +210,20 @@ fn changed(stage: &Stage<'_>) {
     assert!(edit("false", &[]).expect(1).err.contains("the editor false ended with"));
     assert!(edit("sed -i 's/^name: .*/name: other/'", &[]).expect(1).err.contains("in cannot become other"));
     assert_eq!(ctl.out(&["get", "in", "batch.size"]), "9\n");
+    // While the editor is open others change the connector.
+    let other = |setting: &str, value: &str| {
+        let other = format!("{} --url {} set in {setting} >&2", program("connectctl").display(), side.url());
+        edit(&format!("{other} && sed -i 's/^batch.size: .*/batch.size: {value}/'"), &["--wait"])
+    };
+    assert_eq!(other("beside=1", "10").expect(0).out, "in changed: batch.size\n");
+    assert_eq!(ctl.json(&["get", "in"])[0]["config"]["beside"], "1");
+    let both = other("batch.size=11", "12").expect(1);
+    assert!(both.err.contains("somebody else has changed batch.size of in while it was edited"), "{both:?}");
+    assert_eq!(ctl.out(&["get", "in", "batch.size"]), "11\n");
+    assert_eq!(
+        ctl.out(&["set", "in", "--unset", "beside", "batch.size=9", "--wait"]),
+        "in changed: batch.size, beside\n"
+    );
 }
 
 /// States.

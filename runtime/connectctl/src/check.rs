@@ -53,6 +53,9 @@ pub async fn check(client: &Client, files: &[PathBuf]) -> Checked {
 }
 
 async fn validate(client: &Client, declared: &Declared) -> Result<Vec<Problem>, Failure> {
+    if matches!(declared.connector.name.as_str(), "." | "..") {
+        return Ok(vec![declared.problem(Some("name"), "the REST API cannot address a connector of this name")]);
+    }
     let key = "connector.class";
     let Some(class) = declared.setting(key) else {
         let text = "is missing; set it to a plugin that connectctl plugins lists";

@@ -156,6 +156,9 @@ async fn validate_tells_every_problem_and_exits_with_one() {
          <stdin>:7: b: connector.class: the worker has no plugin flie-sink; did you mean file-sink?\n"
     );
     assert_eq!((run.code, run.out.as_str()), (1, "2 connectors checked, 2 problems found\n"));
+    let run = ctl(&server.uri(), &["apply", "-f", "-"]).stdin("name: ..\nconnector.class: file-sink\n").run().await;
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("name: the REST API cannot address a connector of this name"), "{run:?}");
     let run = ctl(&server.uri(), &["validate", "-f", "-", "-o", "json"]).stdin(text).run().await;
     assert_eq!((run.code, run.err.as_str()), (1, ""));
     let first = json!({ "file": "<stdin>", "line": 4, "connector": "a", "key": "file", "message": "is empty", "warning": false });

@@ -7,13 +7,14 @@ use std::{
     process::Command,
 };
 
+use connect_rest_model::{ConfigMap, ConnectorInfo};
 use serde_json::{Map, Value as Json};
 
-use super::{Context, Outcome, Outcomes};
+use super::{Context, Outcome, Outcomes, set::store};
 use crate::{
-    changes::{SecretKeys, changes},
+    changes::{Change, SecretKeys, changes},
     check::check,
-    consent::{Consent, DryRun},
+    consent::{Consent, DryRun, listed},
     declared::Declared,
     document::document,
     error::Failure,
@@ -71,14 +72,41 @@ pub async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
         let mut page = Page::new(None);
         page.changes(&found.iter().map(|change| secrets.shown_change(change)).collect::<Vec<_>>());
         context.output.say(page.text.trim_end());
-    } else if !found.is_empty() {
-        context.client.put_config(&args.name, &declared.config()).await?;
+    } else if !found.is_empty()
+        && let Err(e) = store_edited(&info, &found, context).await
+    {
+        let kept = folder.keep().join("connector.yaml");
+        context.output.problem(&format!("the text is in {}", kept.display()));
+        return Err(e);
     }
     let keys: Vec<String> = found.into_iter().map(|c| c.key).collect();
     let goals = if keys.is_empty() || dry_run { Vec::new() } else { vec![(args.name.clone(), Goal::Settled)] };
     outcomes.add(context, &args.name, Ok(Outcome { keys, dry_run, ..Outcome::new(&args.name, result) }));
     outcomes.print(context)?;
     args.wait.until(&goals, context).await
+}
+
+/// Changes what was edited, and nothing that somebody else has changed while the editor was open.
+async fn store_edited(opened: &ConnectorInfo, edited: &[Change], context: &Context<'_>) -> Result<(), Failure> {
+    let name = &opened.name;
+    let mut now = context.client.info(name).await?.config;
+    let others = edited.iter().filter(|c| now.get(&c.key) != opened.config.get(&c.key)).map(|c| c.key.clone());
+    let others: Vec<String> = others.collect();
+    if !others.is_empty() {
+        return Err(Failure::Failed(format!(
+            "nothing was changed: somebody else has changed {} of {name} while it was edited",
+            listed(&others)
+        )));
+    }
+    let patch: ConfigMap = edited.iter().map(|c| (c.key.clone(), c.new.clone())).collect();
+    for (key, value) in &patch {
+        match value {
+            Some(value) => drop(now.insert(key.clone(), value.clone())),
+            None => drop(now.shift_remove(key)),
+        }
+    }
+    let whole: ConfigMap = now.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    store(name, &patch, &whole, context).await
 }
 
 /// What was written, if it is right; what is wrong has been said.

@@ -1,15 +1,19 @@
 //! `connectctl set`: changes settings of connectors.
 
-use connect_rest_model::{ConfigMap, ConnectorInfo};
+use std::time::{Duration, Instant};
+
+use connect_rest_model::ConfigMap;
+use tokio::time::sleep;
 
 use super::{Context, Outcome};
 use crate::{
     args::assignment,
     changes::changes,
     check::validate_config,
-    consent::DryRun,
+    consent::{DryRun, listed},
     error::Failure,
     names::name,
+    shell,
     wait::{Goal, Wait},
 };
 
@@ -33,6 +37,10 @@ pub struct Args {
     #[command(flatten)]
     dry_run: DryRun,
 }
+
+/// A worker that has passed a change on to another one may see it this much later.
+const SEEN: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(200);
 
 fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = assignment(text)?;
@@ -77,21 +85,40 @@ async fn set(name: &str, patch: &ConfigMap, dry_run: bool, context: &Context<'_>
         context.output.say(&format!("{name}: warning: {remark}"));
     }
     if !dry_run {
-        store(&info, patch, &whole, context).await?;
+        store(name, patch, &whole, context).await?;
     }
     Ok(Outcome { keys, dry_run, ..Outcome::new(name, "changed") })
 }
 
 /// Sends only what is changed, so that others may change other settings meanwhile, where the worker can take that.
-async fn store(
-    info: &ConnectorInfo,
+pub(super) async fn store(
+    name: &str,
     patch: &ConfigMap,
     whole: &ConfigMap,
     context: &Context<'_>,
-) -> Result<ConnectorInfo, Failure> {
-    match context.client.patch_config(&info.name, patch).await {
+) -> Result<(), Failure> {
+    match context.client.patch_config(name, patch).await {
         // Workers before Kafka 3.9.
-        Err(Failure::Refused { status: 405, .. }) => context.client.put_config(&info.name, whole).await,
-        answer => answer,
+        Err(Failure::Refused { status: 405, .. }) => context.client.put_config(name, whole).await?,
+        answer => answer?,
+    };
+    // Of two changes at the same time, workers of Kafka Connect may lose one although they have answered both.
+    let deadline = Instant::now() + SEEN;
+    loop {
+        let now = context.client.info(name).await?.config;
+        let lost = patch.iter().filter(|(key, value)| now.get(*key) != value.as_ref());
+        let lost: Vec<String> = lost.map(|(key, _)| key.clone()).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::Failed(format!(
+                "somebody else has changed {name} in this moment: {} is not as it was to be; connectctl get {} shows what \
+                 there is now",
+                listed(&lost),
+                shell::word(name)
+            )));
+        }
+        sleep(AGAIN).await;
     }
 }

@@ -21,6 +21,9 @@ pub(super) enum Pane {
     Shelved,
 }
 
+/// How long an alarm is shelved where nothing is typed.
+pub(super) const USUAL: &str = "1h";
+
 impl Pane {
     pub(super) const ALL: [Pane; 3] = [Self::Active, Self::Acknowledged, Self::Shelved];
 
@@ -211,7 +214,7 @@ impl Model {
                 self.mode = match key.code {
                     KeyCode::Esc => Mode::Browse,
                     KeyCode::Enter if text.trim() == "forever" => Mode::Reason(names, None, String::new()),
-                    KeyCode::Enter => match duration(&text) {
+                    KeyCode::Enter => match duration(if text.trim().is_empty() { USUAL } else { &text }) {
                         Ok(ms) => Mode::Reason(names, Some(ms), String::new()),
                         Err(why) => {
                             self.note = format!("{why}, or forever");
@@ -316,7 +319,7 @@ impl Model {
                 }
                 _ => self.tell("only what is active can be acknowledged"),
             },
-            KeyCode::Char('s') if self.chosen.is_some() => self.mode = Mode::Time(self.meant(), "1h".into()),
+            KeyCode::Char('s') if self.chosen.is_some() => self.mode = Mode::Time(self.meant(), String::new()),
             KeyCode::Char('u') => match self.pane {
                 Pane::Shelved if self.chosen.is_some() => {
                     let names = self.meant();

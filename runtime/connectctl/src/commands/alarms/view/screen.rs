@@ -15,7 +15,7 @@ use super::{
         list::{Sort, ago, message_of, priority_of, shelf_of},
         state::{Alarms, Known},
     },
-    model::{Mode, Model, Pane},
+    model::{Mode, Model, Pane, USUAL},
 };
 use crate::{output::visible, page::Page, paint::resolve, table::wrap};
 
@@ -207,7 +207,9 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model, count: usize) {
     };
     let first = match &model.mode {
         Mode::Filter => format!("filter: {}_", model.filter),
-        Mode::Time(names, text) => format!("shelve {} for (30m, 2h, 7d, forever): {text}_", several(names)),
+        Mode::Time(names, text) => {
+            format!("shelve {} for (30m, 2h, 7d, forever; else {USUAL}): {text}_", several(names))
+        }
         Mode::Reason(_, _, text) => format!("why: {text}_"),
         _ if !model.note.is_empty() => model.note.clone(),
         _ => {
