@@ -1,7 +1,8 @@
 //! A Kafka cluster in this process: librdkafka's own, made for its tests.
 //!
 //! It keeps up to 100,000 messages or 5 MB of a partition, gives a consumer group its first assignment
-//! after 3 seconds, and answers no admin requests.
+//! after 3 seconds, and answers no admin requests. Asked for the offset of a time it says of every one that there is none
+//! (ListOffsets looks up only the beginning and the end); `connect_kafka::Positions` reads the records instead.
 
 use std::{
     fmt,

@@ -8,6 +8,7 @@
 //!   [`resource`]: settings of topics and brokers; `version`: what tells of a broker's version
 //! - [`assigned`]: reads given partitions from given offsets on, without a group
 //! - [`positions`]: where partitions begin and end, which offset a time is, and the ids of topics
+//! - `embedded`: offsets of times on the embedded broker, which knows none
 //! - [`newest()`]: the newest records of topics, without a group; [`stretch()`]: all between given offsets
 //! - [`identities`]: tells topics from others that have had their names
 //! - [`compacted`]: follows a compacted topic from its beginning
@@ -24,6 +25,7 @@ pub mod compacted;
 pub mod consumer;
 pub mod cut;
 pub mod deleted;
+mod embedded;
 pub mod error;
 pub mod group_offsets;
 pub mod groups;
@@ -56,6 +58,7 @@ pub use compacted::CompactedLog;
 pub use consumer::{Consumer, consumer_defaults};
 pub use cut::Cut;
 pub use deleted::{Awaited, DeletedUnread, Sequence};
+pub use embedded::is_embedded_id;
 pub use error::{kafka_error, not_permitted, not_supported, refused_with_others};
 pub use group_offsets::{GroupError, GroupOffsets};
 pub use groups::{Group, GroupMember};

@@ -11,6 +11,7 @@ use rdkafka::{
 
 use crate::{
     client::Context,
+    embedded,
     error::{kafka_error, not_created},
     identities::Ids,
     settings::{ClientSettings, Role},
@@ -32,7 +33,10 @@ const EVENTS: Duration = Duration::from_millis(50);
 
 /// Asks for positions.
 #[derive(Clone)]
-pub struct Positions(Arc<BaseConsumer<Context>>);
+pub struct Positions {
+    consumer: Arc<BaseConsumer<Context>>,
+    settings: ClientSettings,
+}
 
 impl Positions {
     /// With the settings of a consumer; it connects in the background.
@@ -45,7 +49,7 @@ impl Positions {
         settings.native.insert("allow.auto.create.topics".into(), "false".into());
         let made = settings.config().create_with_context(Context::default());
         let consumer: BaseConsumer<Context> = made.map_err(|e| not_created(Role::Consumer, "the reader", &e))?;
-        Ok(Self(Arc::new(consumer)))
+        Ok(Self { consumer: Arc::new(consumer), settings })
     }
 
     /// All topics with the numbers of their partitions.
@@ -115,17 +119,27 @@ impl Positions {
                 list.add_partition_offset(&p.topic, p.partition, Offset::Offset(time))?;
             }
             let found = c.offsets_for_times(list, limit)?;
+            let mut without = false;
             let offset = |partition: TopicPartition| {
                 let element = found.find_partition(&partition.topic, partition.partition);
                 let offset = match element.map(|e| e.error().map(|()| e.offset())).transpose()? {
                     Some(Offset::Offset(offset)) => offset,
-                    _ => c.fetch_watermarks(&partition.topic, partition.partition, limit)?.1,
+                    _ => {
+                        without = true;
+                        c.fetch_watermarks(&partition.topic, partition.partition, limit)?.1
+                    }
                 };
                 Ok(PartitionOffset { partition, offset })
             };
-            wanted.clone().into_iter().map(offset).collect()
+            let found = wanted.clone().into_iter().map(offset).collect::<std::result::Result<Vec<_>, KafkaError>>()?;
+            Ok((found, without))
         };
-        self.ask("looking for the offsets of a time", ask).await
+        let (found, without) = self.ask("looking for the offsets of a time", ask).await?;
+        // The embedded broker says of every time that there is no such record.
+        if without && self.cluster_id(limit).await?.is_some_and(|id| embedded::is_embedded_id(&id)) {
+            return embedded::at(&self.settings, self.spans(partitions, limit).await?, time, limit).await;
+        }
+        Ok(found)
     }
 
     /// What tells each of these topics from others that have had its name, or will; nothing of topics that do not exist,
@@ -140,7 +154,7 @@ impl Positions {
         doing: &str,
         work: impl FnOnce(&BaseConsumer<Context>) -> std::result::Result<T, KafkaError> + Send + 'static,
     ) -> Result<T> {
-        let consumer = self.0.clone();
+        let consumer = self.consumer.clone();
         let ask = move || {
             let answer = work(&consumer);
             if answer.is_err() {
@@ -153,7 +167,7 @@ impl Positions {
         let done = done.map_err(|e| Error::retriable(doing.to_owned()).caused_by(e))?;
         done.map_err(|e| {
             let error = kafka_error(doing.to_owned(), e);
-            match self.0.context().last_failure() {
+            match self.consumer.context().last_failure() {
                 Some(why) if error.class() == connect_api::ErrorClass::Retriable => {
                     Error::retriable(format!("{doing}: kafka cannot be reached")).caused_by(why)
                 }
