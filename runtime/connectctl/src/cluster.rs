@@ -4,7 +4,8 @@ use std::{cell::Cell, time::Duration};
 
 use connect_api::{Result as KafkaResult, TopicPartition};
 use connect_kafka::{
-    Admin, Cluster, Positions, Resource, ResourceSetting, Role, Span, TopicState, not_permitted, not_supported,
+    Admin, Cluster, Positions, Resource, ResourceSetting, Role, Span, TopicState, is_embedded_id, not_permitted,
+    not_supported,
 };
 use indexmap::IndexMap;
 
@@ -27,9 +28,14 @@ pub struct Asking {
     embedded: Cell<bool>,
 }
 
-/// Whether a cluster with this id is the embedded broker of a worker, whose id is that of librdkafka's mock cluster.
-pub fn is_embedded_id(id: &str) -> bool {
-    id.starts_with("mockCluster")
+/// What to say of something that needs admin requests, of which the embedded broker has none.
+pub fn no_admin_requests(doing: &str, kafka: &Kafka) -> Failure {
+    Failure::Failed(format!(
+        "{doing}: Kafka at {} (from {}) is the embedded broker of connectd, which has no admin requests; give connectd a real one \
+         with bootstrap.servers, or name another one here with --bootstrap-servers HOST:PORT",
+        kafka.brokers(),
+        kafka.origin
+    ))
 }
 
 impl Asking {
@@ -74,12 +80,7 @@ impl Asking {
     pub async fn admin_cluster(&self, doing: &str) -> Result<Cluster, Failure> {
         let found = self.cluster().await?;
         if self.embedded.get() {
-            return Err(Failure::Failed(format!(
-                "{doing}: Kafka at {} (from {}) is the embedded broker of connectd, which has no admin requests; give connectd \
-                 a real one with bootstrap.servers, or name another one here with --bootstrap-servers HOST:PORT",
-                self.kafka.brokers(),
-                self.kafka.origin
-            )));
+            return Err(no_admin_requests(doing, &self.kafka));
         }
         Ok(found)
     }

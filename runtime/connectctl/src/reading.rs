@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use connect_api::{PartitionOffset, Result as KafkaResult, Topic, TopicPartition};
-use connect_kafka::{ClientSettings, Newest, Order, Positions, RawRecord, Role, Span, newest_by, stretch};
+use connect_kafka::{
+    ClientSettings, Newest, Order, Positions, RawRecord, Role, Span, is_embedded_id, newest_by, stretch,
+};
 use tokio::sync::mpsc;
 
 use crate::{commands::Context, error::Failure, names::not_found, places::kafka::Kafka};
@@ -45,6 +47,11 @@ impl Reading {
     /// The cluster's id, where it has one.
     pub async fn cluster_id(&self) -> Result<Option<String>, Failure> {
         self.answer(self.positions.cluster_id(self.limit).await)
+    }
+
+    /// Whether it is the embedded broker of a worker.
+    pub async fn is_embedded(&self) -> Result<bool, Failure> {
+        Ok(self.cluster_id().await?.is_some_and(|id| is_embedded_id(&id)))
     }
 
     /// What to say of a topic that is not among these.

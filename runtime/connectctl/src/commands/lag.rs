@@ -9,14 +9,13 @@ use std::{
 };
 
 use connect_api::{PartitionOffset, TopicPartition};
-use connect_kafka::{GroupError, GroupOffsets, Role, Span};
+use connect_kafka::{GroupError, GroupOffsets, Role, Span, is_embedded_id};
 use connect_rest_model::{ConnectorInfo, ConnectorOffset, ConnectorStatus, ConnectorType};
 use futures_util::future::join_all;
 use indexmap::IndexMap;
 
 use super::{Context, offsets::kafka::partition};
 use crate::{
-    cluster::is_embedded_id,
     consent::listed,
     error::Failure,
     reading::{Reading, Topics},

@@ -15,7 +15,7 @@ use super::{
     state::{Alarms, Origin},
     topics::Writes,
 };
-use crate::{cluster::is_embedded_id, error::Failure, places::registry::Registry, reading::Reading};
+use crate::{error::Failure, places::registry::Registry, reading::Reading};
 
 /// What is to be written: made for the schema that it will have.
 pub(super) type Make<'m> = &'m (dyn Fn(&Schema) -> Content + Sync);
@@ -347,12 +347,11 @@ impl<'a, 'r> Writing<'a, 'r> {
 
 /// Creates a topic of alarms as its readers need it: compacted, with one partition.
 async fn create(reading: &Reading, topic: &Topic) -> Result<(), Failure> {
-    let admin = Admin::new(&reading.kafka.client(Client::Admin)?)?;
-    let id = reading.answer(admin.cluster_id(reading.limit).await)?;
     // The embedded broker has no such requests; it creates what it is sent records for.
-    if id.is_some_and(|id| is_embedded_id(&id)) {
+    if reading.is_embedded().await? {
         return Ok(());
     }
+    let admin = Admin::new(&reading.kafka.client(Client::Admin)?)?;
     let spec = TopicSpec {
         name: topic.to_string(),
         partitions: 1,

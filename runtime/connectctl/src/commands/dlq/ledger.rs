@@ -85,6 +85,10 @@ fn place_of(key: &[u8], queue: &str) -> Option<Place> {
 /// The id of the queue's topic; none of brokers that do not tell, where time stamps have to do.
 async fn queue_id(reading: &Reading, queue: &Topic) -> Result<Option<Arc<str>>, Failure> {
     const LIMIT: Duration = Duration::from_secs(5);
+    // Its topics are never deleted.
+    if reading.is_embedded().await? {
+        return Ok(None);
+    }
     match reading.topic_ids(std::slice::from_ref(queue), LIMIT).await {
         // Kafka has just answered something else.
         Err(e) if e.class() == ErrorClass::Retriable => Ok(None),
@@ -156,6 +160,12 @@ impl Ledger {
     /// Has the topic created if there is none, or else checks that nothing is forgotten in it.
     pub(super) async fn prepare(&mut self, reading: &Reading) -> Result<(), Failure> {
         const POLICY: &str = "cleanup.policy";
+        // It has no such requests and does not compact; what is recorded there creates the topic, and goes with the letters
+        // when it ends.
+        if reading.is_embedded().await? {
+            self.exists = true;
+            return Ok(());
+        }
         let admin = Admin::new(&reading.kafka.client(Role::Admin)?)?;
         if !self.exists {
             let spec = TopicSpec {

@@ -13,6 +13,7 @@ use super::{
     send::Sender,
 };
 use crate::{
+    cluster::no_admin_requests,
     commands::offsets::When,
     consent::{Consent, DryRun, listed},
     error::Failure,
@@ -85,6 +86,9 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         )));
     }
     let reading = Reading::new(context).await?;
+    if reading.is_embedded().await? {
+        return Err(no_admin_requests("deleting dead letters", &reading.kafka));
+    }
     let spans = reading.all_of(topic).await?;
     let mut ledger = Ledger::read(&reading, &args.ledger, topic).await?;
     let cuts = cuts(args.what, &queue, &spans, &reading, &ledger).await?;

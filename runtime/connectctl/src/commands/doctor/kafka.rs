@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use connect_api::time;
-use connect_kafka::{Admin, Partition, Role, TopicState, newest};
+use connect_kafka::{Admin, Partition, Role, TopicState, is_embedded_id, newest};
 use connect_rest_model::StorageTopics;
 
 use super::{
     finding::{Check, Finding, Found, Level},
     worker::{Told, of_clock},
 };
-use crate::{cluster::is_embedded_id, consent::listed, error::Failure, places::kafka::Kafka, shell};
+use crate::{consent::listed, error::Failure, places::kafka::Kafka, shell};
 
 /// Asks Kafka who it is. Without an answer nothing else need be asked of it.
 pub(super) async fn look(kafka: &Kafka, told: &Told, limit: Duration) -> (Option<Admin>, usize, Finding) {

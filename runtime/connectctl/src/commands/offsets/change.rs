@@ -290,9 +290,23 @@ fn read(file: &Path, name: &str) -> Result<Vec<ConnectorOffset>, Failure> {
     }
 }
 
+/// Refuses what the worker would refuse when the connector has been stopped: offsets of a sink are those of its group.
+async fn of_worker(name: &str, context: &Context<'_>) -> Result<(), Failure> {
+    // Other workers do not tell how they keep offsets, and have no such broker.
+    let is_embedded = context.client.worker().await.is_ok_and(|worker| worker.mode == "embedded");
+    if is_embedded && context.client.info(name).await?.kind == ConnectorType::Sink {
+        return Err(Failure::Failed(format!(
+            "{name}: the worker's broker is the embedded one, which has no admin requests to change the offsets of a sink; create \
+             the connector under another name to read from the beginning, or give connectd a real one with bootstrap.servers"
+        )));
+    }
+    Ok(())
+}
+
 /// The state of a connector that is STOPPED, or may be stopped.
 async fn stoppable(name: &str, args: &Change, context: &Context<'_>) -> Result<String, Failure> {
     let state = context.client.status(name).await?.connector.state;
+    of_worker(name, context).await?;
     if state != "STOPPED" && !args.stop {
         return Err(Failure::Failed(format!(
             "{name} is {state}, and offsets are only changed while it is STOPPED; --stop stops it for that and lets it be as it \
