@@ -104,7 +104,8 @@ fn text(all: &[Shown], view: View) -> String {
     if all.iter().all(|s| s.settings.is_empty()) {
         return String::new();
     }
-    let columns = [Column::text("NAME"), Column::text("KEY"), Column::text("FROM"), Column::text("VALUE")];
+    let [name, key, value] = ["NAME", "KEY", "VALUE"].map(|title| Column::text(title).whole());
+    let columns = [name, key, Column::text("FROM"), value];
     let mut table = Table::new(columns);
     for shown in all {
         for s in &shown.settings {
@@ -284,5 +285,34 @@ broker 1  fixed                file     x
         assert!(all(topic(), Wanted { all: true, key: Vec::new() }).contains("segment.ms"));
         let one = all(topic(), Wanted { all: false, key: vec!["segment.ms".into()] });
         assert!(one.contains("segment.ms") && !one.contains("retention.ms"), "{one}");
+    }
+
+    #[test]
+    fn values_are_whole_in_every_terminal() {
+        let listeners = "SASL_SSL://broker-1.plant.example.org:9093,CONTROLLER://broker-1.plant.example.org:9094";
+        let settings = [
+            setting("advertised.listeners", listeners, Origin::File),
+            setting("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000", Origin::Default),
+        ];
+        let shown = Shown::new(&Resource::Broker(1), &settings, &Wanted { all: true, key: Vec::new() });
+        let shown = [shown.expect("settings")];
+        let of = |width| resolve(&text(&shown, View { width: Some(width), wide: false }), false);
+        let expected = "\
+NAME      KEY                            FROM     VALUE
+broker 1  advertised.listeners           file     SASL_SSL://broker-1.plant.
+                                                    example.org:9093,CONTROLLER:
+                                                    //broker-1.plant.example.
+                                                    org:9094
+broker 1  transaction.remove.expired.    default  3600000
+            transaction.cleanup.
+            interval.ms
+";
+        assert_eq!(of(80), expected);
+        for width in [50, 60, 80, 100, 120] {
+            let text = of(width);
+            let fits = text.lines().all(|l| l.chars().count() <= width);
+            assert!(fits && text.lines().next().is_some_and(|l| l.contains("FROM     VALUE")), "{text}");
+            assert!(text.contains(" 3600000\n") && !text.contains('…'), "{text}");
+        }
     }
 }

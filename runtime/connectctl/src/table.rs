@@ -45,7 +45,7 @@ impl Column {
     }
 
     /// A column that is cut where the terminal is too narrow, and does not go: to so many columns before optional ones go,
-    /// and at last further.
+    /// and at last further. Cells of a whole one go on below themselves instead.
     pub fn cut(self, wanted: usize) -> Self {
         Self { cut: Some(wanted), ..self }
     }
@@ -91,7 +91,7 @@ impl Table {
 
     /// The text, at most as wide as given: first columns that may be cut are, and cells of the first column that are longer
     /// than half of that, then optional columns go, from the right, then the first column is cut further and whole ones go on
-    /// below, then further columns go, and at last the last column is cut.
+    /// below, then further columns go, and at last the last column is cut. What may be cut gives way before whole columns do.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let mut longest = usize::MAX;
@@ -120,13 +120,9 @@ impl Table {
             }
             widths = self.widths(&shown, longest);
         }
+        self.give_way(&shown, &mut widths, width, |wanted| wanted);
         self.share(&shown, &mut widths, width);
-        let may_be_cut =
-            |place: &usize| self.columns[shown[*place]].cut.is_some() && !self.columns[shown[*place]].whole;
-        for place in (0..widths.len()).rev().filter(may_be_cut) {
-            let over = width.map_or(0, |w| total(&widths).saturating_sub(w));
-            widths[place] = widths[place].min(widths[place].saturating_sub(over).max(SHORTEST));
-        }
+        self.give_way(&shown, &mut widths, width, |_| SHORTEST);
         if let (Some(w), Some(last)) = (width, widths.len().checked_sub(1)) {
             let others = total(&widths) - widths[last];
             widths[last] = widths[last].min(w.saturating_sub(others).max(SHORTEST));
@@ -169,6 +165,17 @@ impl Table {
     pub fn fits(&self, width: Option<usize>) -> bool {
         let all: Vec<usize> = (0..self.columns.len()).collect();
         width.is_none_or(|most| total(&self.widths(&all, usize::MAX)) <= most)
+    }
+
+    /// Cuts columns that may be, from the right, as far as that is needed and not shorter than that.
+    fn give_way(&self, shown: &[usize], widths: &mut [usize], width: Option<usize>, least: fn(usize) -> usize) {
+        for place in (0..widths.len()).rev() {
+            let column = self.columns[shown[place]];
+            if let Some(wanted) = column.cut.filter(|_| !column.whole) {
+                let over = width.map_or(0, |w| total(widths).saturating_sub(w));
+                widths[place] = widths[place].min(widths[place].saturating_sub(over).max(least(wanted)));
+            }
+        }
     }
 
     /// Shares what room there is among whole columns: short ones get what they need, the others the same.

@@ -157,9 +157,10 @@ epics-source                                           source  0.1.0
         (
             &["loggers", "show"],
             "\
-LOGGER                          LEVEL
-root                            INFO
-org.apache.kafka.connect.runt…  DEBUG
+LOGGER                                                 LEVEL
+root                                                   INFO
+org.apache.kafka.connect.runtime.distributed.          DEBUG
+  DistributedHerder
 ",
             "\
 LOGGER                                                          LEVEL  CHANGED
@@ -172,7 +173,8 @@ org.apache.kafka.connect.runtime.distributed.DistributedHerder  DEBUG  1970-01-0
             "\
 SUBJECT                         VERSIONS  COMPATIBILITY
 a-value                         1         default (BACKWARD)
-lsst.sal.Dome_logevent_applie…  1, 2      default (BACKWARD)
+lsst.sal.Dome_logevent_         1, 2      default (BACKWARD)
+  appliedSettingsMatchStart
 ",
             "\
 SUBJECT                                           VERSIONS  COMPATIBILITY

@@ -169,7 +169,7 @@ fn show(contexts: &Contexts, name: Option<&str>, output: &Output) -> Result<(), 
     let settings = contexts.get(name)?;
     let entry = Entry { name, current: contexts.current.as_deref() == Some(name), settings };
     let table = |view: View| {
-        let mut table = Table::new([Column::text("KEY"), Column::text("VALUE")]);
+        let mut table = Table::new(["KEY", "VALUE"].map(|title| Column::text(title).whole()));
         for (key, value) in settings {
             table.row([key.clone(), value.clone()]);
         }

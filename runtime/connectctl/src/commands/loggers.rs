@@ -91,8 +91,8 @@ async fn show(names: &[String], context: &Context<'_>) -> Result<(), Failure> {
         &all,
         || all.keys().cloned().collect(),
         |view| {
-            let mut table =
-                Table::new([Column::text("LOGGER"), Column::text("LEVEL"), Column::text("CHANGED").optional()]);
+            let columns = [Column::text("LOGGER").whole(), Column::text("LEVEL"), Column::text("CHANGED").optional()];
+            let mut table = Table::new(columns);
             for (name, level) in &all {
                 let changed = level.last_modified.and_then(|ms| i64::try_from(ms).ok()).map(connect_api::time::rfc3339);
                 table.row([name.clone(), level.level.clone(), changed.unwrap_or_else(|| "-".into())]);

@@ -87,7 +87,7 @@ async fn look(context: &Context<'_>) -> Result<(), Failure> {
 fn table(all: &[Entry], view: View) -> String {
     let columns = [
         Column::text("ID"),
-        Column::text("ADDRESS"),
+        Column::text("ADDRESS").whole(),
         Column::number("LEADS"),
         Column::number("HAS"),
         Column::number("OUT OF SYNC"),

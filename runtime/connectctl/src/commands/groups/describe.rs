@@ -95,7 +95,7 @@ impl Described {
             return page.entry("partitions", "nothing was committed");
         }
         let columns = [
-            Column::text("TOPIC"),
+            Column::text("TOPIC").whole(),
             Column::number("PARTITION"),
             Column::number("OFFSET"),
             Column::number("END"),

@@ -102,7 +102,7 @@ impl Args {
 
 fn table(entries: &[Entry], view: View) -> String {
     let mut columns =
-        vec![Column::text("NAME"), Column::text("STATE"), Column::number("MEMBERS"), Column::text("TYPE")];
+        vec![Column::text("NAME").whole(), Column::text("STATE"), Column::number("MEMBERS"), Column::text("TYPE")];
     if view.wide {
         columns.extend([Column::text("PROTOCOL"), Column::text("ASSIGNOR"), Column::text("COORDINATOR")]);
     }

@@ -169,7 +169,8 @@ fn text(done: &Done, view: View) -> String {
     let mut page = Page::new(view.width);
     let would = if done.dry_run { "would go" } else { "goes" };
     page.line(0, &format!("{} {would} on there:", done.group));
-    let columns = [Column::text("TOPIC"), Column::number("PARTITION"), Column::number("WAS"), Column::number("IS")];
+    let columns =
+        [Column::text("TOPIC").whole(), Column::number("PARTITION"), Column::number("WAS"), Column::number("IS")];
     let mut table = Table::new(columns);
     for m in &done.partitions {
         let old = m.old.map_or_else(|| "-".into(), |n| n.to_string());

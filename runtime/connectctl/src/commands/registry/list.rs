@@ -107,11 +107,11 @@ fn text(entries: &[Entry], default: Option<&str>, view: View) -> String {
     if entries.is_empty() {
         return String::new();
     }
-    let mut columns = vec![Column::text("SUBJECT")];
+    let mut columns = vec![Column::text("SUBJECT").whole()];
     let versions = entries.iter().any(|e| e.versions.is_some());
     let levels = entries.iter().any(|e| e.compatibility.is_some());
     let deleted = entries.iter().any(|e| e.deleted);
-    columns.extend(versions.then(|| Column::text("VERSIONS")));
+    columns.extend(versions.then(|| Column::text("VERSIONS").whole()));
     columns.extend(levels.then(|| Column::text("COMPATIBILITY")));
     columns.extend(deleted.then(|| Column::text("DELETED")));
     let mut table = Table::new(columns);

@@ -105,7 +105,7 @@ impl Args {
 
 fn table(entries: &[Entry], view: View) -> String {
     let mut columns = vec![
-        Column::text("NAME"),
+        Column::text("NAME").whole(),
         Column::number("PARTITIONS"),
         Column::number("REPLICAS"),
         Column::number("RECORDS"),

@@ -49,7 +49,7 @@ async fn look(args: &UsedArgs, context: &Context<'_>) -> Result<(), Failure> {
     }
     let topics = || all.values().flatten().cloned().collect::<IndexSet<_>>().into_iter().collect();
     context.output.result(&all, topics, |view| {
-        let mut table = Table::new([Column::text("NAME"), Column::text("TOPIC")]);
+        let mut table = Table::new([Column::text("NAME").whole(), Column::text("TOPIC").whole()]);
         for (name, topics) in &all {
             topics.iter().for_each(|topic| table.row([name.clone(), topic.clone()]));
         }
