@@ -135,7 +135,7 @@ fn table(records: &Records, view: View) -> String {
     if view.wide {
         columns.extend(["TOPIC", "OFFSET"].map(Column::text));
     }
-    columns.push(Column::text("DETAIL").cut(24));
+    columns.push(Column::text("DETAIL").whole().cut(24));
     let mut table = Table::new(columns);
     for (kind, entry) in records {
         let (said, written) = (Said::of(*kind, entry), Written::of(&entry.raw));
@@ -236,5 +236,37 @@ pub(super) fn write(page: &mut Page, name: &str, known: &Known, records: &Record
 fn write_others(page: &mut Page, kind: Kind, value: &Value) {
     for (name, value) in others(kind, value) {
         page.entry(&name, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connector_alarm::{Alarm, Priority};
+
+    use super::{super::state::tests::entry, *};
+    use crate::paint::resolve;
+
+    #[test]
+    fn details_are_whole_in_every_terminal() {
+        let message = "chassis temperature is above 70 degrees since the fan of the lower row has failed".to_owned();
+        let alarm = Alarm { message: message.clone(), ..Alarm::new(Priority::Property) };
+        let value = alarm.to_value();
+        let records: Records =
+            vec![(Kind::Active, entry("a", None, 0, Some(value))), (Kind::Active, entry("a", None, 1, None))];
+        let shown = |width| resolve(&table(&records, View { width, wide: false }), false);
+        let expected = "\
+TIME                      CHANGE   USER  PRODUCER  DETAIL
+2023-11-14T22:13:20.000Z  active   me    -         P2_PROPERTY chassis
+                                                     temperature is above 70
+                                                     degrees since the fan of
+                                                     the lower row has failed
+2023-11-14T22:13:20.000Z  cleared  me    -
+";
+        assert_eq!(shown(Some(80)), expected);
+        for width in [60, 80, 100] {
+            let text = shown(Some(width));
+            assert!(text.lines().all(|l| l.chars().count() <= width), "{text}");
+            assert!(text.contains("degrees") && text.contains("failed"), "{text}");
+        }
     }
 }

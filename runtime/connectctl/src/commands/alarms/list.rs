@@ -199,11 +199,15 @@ fn table(rows: &[(&str, &Known)], view: View, now: i64) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let mut columns =
-        vec![Column::text("NAME"), Column::text("STATE"), Column::text("PRIORITY"), Column::number("RAISED")];
-    let shelved = view.wide || rows.iter().any(|(_, known)| known.is_shelved(now));
+    // Names are what will be copied, and often differ at their ends only.
+    let name = Column::text("NAME").whole().cut(24);
+    let mut columns = vec![name, Column::text("STATE"), Column::text("PRIORITY"), Column::number("RAISED")];
+    let mut shelves = rows.iter().map(|(_, known)| known.is_shelved(now));
+    let (all_shelved, shelved) = (shelves.clone().all(|on| on), view.wide || shelves.any(|on| on));
     if shelved {
-        columns.push(Column::text("SHELVED").optional());
+        // Where only the shelf is shown, it is what was asked for.
+        let column = Column::text("SHELVED");
+        columns.push(if all_shelved { column.cut(20) } else { column.optional() });
     }
     if view.wide {
         columns.push(Column::text("SHELVED BY"));
@@ -330,5 +334,49 @@ pump  active        P2_PROPERTY   2h05m  (latched) pressure is low
             assert_eq!(span(ms), text);
         }
         assert_eq!((ago(None, 5), ago(Some(1000), 4000)), ("-".into(), "3s".into()));
+    }
+
+    #[test]
+    fn names_are_whole_in_every_terminal() {
+        let mut alarms = Alarms::default();
+        let names = ["edge/edge-2/chassis.temperature-inlet", "edge/edge-2/chassis.temperature-outlet"];
+        for (offset, name) in names.into_iter().enumerate() {
+            let message = "chassis temperature is above 70 degrees".to_owned();
+            let alarm = Alarm { message, raised: Some(NOW), ..Alarm::new(Priority::Property) };
+            alarms.apply(Kind::Active, entry(name, None, offset as i64, Some(alarm.to_value())));
+        }
+        let mut rows: Vec<(&str, &Known)> = alarms.all.iter().map(|(name, known)| (&**name, known)).collect();
+        sort(&mut rows, Sort::Name, NOW);
+        let shown = |width| resolve(&table(&rows, View { width: Some(width), wide: false }, NOW), false);
+        let expected = "\
+NAME                           STATE   PRIORITY     RAISED  MESSAGE
+edge/edge-2/chassis.           active  P2_PROPERTY      0s  chassis temperature…
+  temperature-inlet
+edge/edge-2/chassis.           active  P2_PROPERTY      0s  chassis temperature…
+  temperature-outlet
+";
+        assert_eq!(shown(80), expected);
+        for width in [60, 80, 100, 120, 200] {
+            let text = shown(width);
+            assert!(text.lines().all(|l| l.chars().count() <= width), "{text}");
+            let pieces = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+            let all: String = text.lines().skip(1).map(pieces).collect();
+            assert_eq!(all, names.concat(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_shelf_is_shown_where_only_that_was_asked_for() {
+        let mut alarms = Alarms::default();
+        let name = "edge/edge-2/chassis.temperature-inlet";
+        let message = "chassis temperature is above 70 degrees".to_owned();
+        let alarm = Alarm { message, raised: Some(NOW), ..Alarm::new(Priority::Property) };
+        alarms.apply(Kind::Active, entry(name, None, 0, Some(alarm.to_value())));
+        let reason = "the fan is being replaced".to_owned();
+        let shelf = connector_alarm::ShelvedAlarm { expiration: Some(NOW + 3_600_000), reason };
+        alarms.apply(Kind::Shelved, entry(name, None, 1, Some(shelf.to_value())));
+        let rows: Vec<(&str, &Known)> = alarms.all.iter().map(|(name, known)| (&**name, known)).collect();
+        let text = resolve(&table(&rows, View { width: Some(80), wide: false }, NOW), false);
+        assert!(text.contains("SHELVED") && text.contains("for 1h00m: "), "{text}");
     }
 }
