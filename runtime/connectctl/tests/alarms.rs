@@ -39,7 +39,7 @@ async fn what_cannot_be_is_told_with_the_way_out() {
 #[tokio::test]
 async fn a_kafka_that_is_not_known_or_does_not_answer_is_told() {
     let unknown = ctl(NOBODY, &["alarms", "list"]).run().await;
-    assert!(unknown.code == 1 && unknown.err.contains("it is not known where Kafka is"), "{unknown:?}");
+    assert!(unknown.code == 3 && unknown.err.contains("it is not known where Kafka is"), "{unknown:?}");
     for arguments in
         [&["alarms", "list"][..], &["alarms", "ack", "a"], &["alarms", "watch"], &["alarms", "history", "a"]]
     {

@@ -45,7 +45,7 @@ async fn what_cannot_be_is_told_with_the_way_out() {
         (&["dlq", "show", "plain"], 1, &["plain has no dead letter queue", "errors.deadletterqueue.topic.name"]),
         (&["dlq", "list", "plain"], 1, &["plain has no dead letter queue"]),
         (&["dlq", "show", "secret-sink"], 1, &["only the worker can resolve", "--topic"]),
-        (&["dlq", "show", "a-sink"], 1, &["it is not known where Kafka is", "--bootstrap-servers"]),
+        (&["dlq", "show", "a-sink"], 3, &["it is not known where Kafka is", "--bootstrap-servers"]),
         (&["dlq", "replay", "a-sink", "--to", "dead"], 2, &["is the dead letter queue itself"]),
         (&["dlq", "replay", "a-sink", "--rate", "5/m"], 2, &["letters a second"]),
         (&["dlq", "purge", "a-sink"], 2, &["--before", "--all", "--replayed"]),

@@ -219,8 +219,9 @@ async fn another_server_is_no_registry() {
     let url = server.uri();
     let run = ctl(&url, &["doctor", "--only", "registry", "--registry", &url]).run().await;
     let expected = format!(
-        "registry      fail  no schema registry at {url} (from --registry or SCHEMA_REGISTRY): listing the subjects: HTTP 404 Not \
-         Found (error 404)\n                    → name the base address of the registry\n"
+        "registry      fail  listing the subjects: there is no schema registry at {url} (from --registry or SCHEMA_REGISTRY): \
+         HTTP status 404 Not Found\n                    → name its base URL with --registry URL, SCHEMA_REGISTRY or connectctl \
+         context set NAME schema.registry.url=URL\n"
     );
     assert_eq!((run.code, run.out, run.err.as_str()), (4, expected, ""));
 
@@ -235,5 +236,8 @@ async fn another_server_is_no_registry() {
 
     // What is no answer of a registry at all is told with its address, too.
     let run = ctl(&url, &["doctor", "--only", "registry", "--registry", &format!("{url}/else")]).run().await;
-    assert!(run.code == 4 && run.out.contains(&format!("(schema registry at {url}/else (from --registry")), "{run:?}");
+    assert!(
+        run.code == 4 && run.out.contains(&format!("no schema registry at {url}/else (from --registry")),
+        "{run:?}"
+    );
 }

@@ -55,7 +55,7 @@ async fn a_broker_that_does_not_answer_is_named() {
     }
     // Neither is there anybody who could say where Kafka is.
     let run = bare(&["topics", "list", "--url", "http://127.0.0.1:9"]).run().await;
-    assert!(run.code == 1 && run.err.contains("it is not known where Kafka is"), "{run:?}");
+    assert!(run.code == 3 && run.err.contains("it is not known where Kafka is"), "{run:?}");
 }
 
 #[tokio::test]

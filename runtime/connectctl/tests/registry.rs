@@ -58,10 +58,53 @@ async fn the_registry_is_the_first_that_is_named() {
     assert_eq!(sent(&told).await, (1, None));
 
     let e = subjects(&contexts, places("none")).await.expect_err("nobody tells");
-    assert!(e.to_string().contains("it is not known where the schema registry is"), "{e}");
+    let told = e.to_string().contains("it is not known where the schema registry is");
+    assert!(told && matches!(e, Failure::Unreachable(_)), "{e}");
     let dead = Given { registry: Some("127.0.0.1:1".into()), ..places("c") };
     let e = subjects(&contexts, dead).await.expect_err("nobody is there");
     assert!(matches!(&e, Failure::Unreachable(text) if text.contains("http://127.0.0.1:1 (from --registry")), "{e}");
+}
+
+#[tokio::test]
+async fn what_is_no_registry_is_told_with_its_address_and_the_way_out() {
+    let server = MockServer::start().await;
+    let html = wiremock::ResponseTemplate::new(404).set_body_string("<html>");
+    let file_server = MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(html).mount(&file_server).await;
+    // As workers and other servers in Java say it.
+    let unknown = json!({ "error_code": 404, "message": "HTTP 404 Not Found" });
+    let unknown = wiremock::ResponseTemplate::new(404).set_body_json(unknown);
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(unknown).mount(&server).await;
+    let web = MockServer::start().await;
+    let page = wiremock::ResponseTemplate::new(200).set_body_string("<html>");
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(page).mount(&web).await;
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("s.avsc");
+    std::fs::write(&file, "{\"type\": \"int\"}").expect("file");
+    let file = file.to_string_lossy();
+    let commands = [
+        &["registry", "list"][..],
+        &["registry", "show", "a"],
+        &["registry", "test", "a", &file],
+        &["registry", "upload", "a", &file],
+        &["registry", "delete", "a", "--yes"],
+        &["registry", "compat"],
+    ];
+    for (server, answered) in [
+        (&server, "HTTP status 404 Not Found"),
+        (&file_server, "HTTP status 404 Not Found"),
+        (&web, "what it says is no answer of one"),
+    ] {
+        let url = server.uri();
+        let expected = format!(
+            "there is no schema registry at {url} (from --registry or SCHEMA_REGISTRY): {answered}; name its base URL with \
+             --registry URL, SCHEMA_REGISTRY or connectctl context set NAME schema.registry.url=URL\n"
+        );
+        for arguments in commands {
+            let run = support::bare(&[arguments, &["--registry", &url]].concat()).run().await;
+            assert!(run.code == 3 && run.err.ends_with(&expected) && run.out.is_empty(), "{arguments:?}: {run:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub use self::{
     bytes::ByteArrayConverter,
     charset::Charset,
     json::{DecimalFormat, JsonConfig, JsonConverter},
-    registry::{RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry, Tls},
+    registry::{NotARegistry, RegisteredSchema, RegistryAuth, RegistryOptions, SchemaRegistry, Tls},
     registry_admin::{AnySchema, Compatible},
     simple_header::SimpleHeaderConverter,
     string::{StringConfig, StringConverter},

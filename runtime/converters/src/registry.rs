@@ -19,7 +19,40 @@ use crate::cache::Cache;
 
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
-const NOT_A_REGISTRY: &str = "check that schema.registry.url is the registry's base URL";
+/// What answered is no schema registry, or the path of its URL is wrong: the cause of errors that need another address.
+#[derive(Debug)]
+pub struct NotARegistry {
+    /// What it answered, such as an HTTP status; none where that is no JSON of a registry.
+    pub answered: Option<String>,
+    source: Option<reqwest::Error>,
+}
+
+impl fmt::Display for NotARegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.answered.as_ref().map_or(Ok(()), |answered| write!(f, "{answered}; "))?;
+        f.write_str("check that schema.registry.url is the registry's base URL")
+    }
+}
+
+impl std::error::Error for NotARegistry {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+impl NotARegistry {
+    /// What is behind an error, where it is this.
+    pub fn behind(e: &Error) -> Option<&Self> {
+        let mut cause = std::error::Error::source(e);
+        while let Some(e) = cause {
+            if let Some(found) = e.downcast_ref() {
+                return Some(found);
+            }
+            cause = e.source();
+        }
+        None
+    }
+}
 
 /// How to reach a registry.
 #[derive(Debug, Clone)]
@@ -310,17 +343,24 @@ pub(crate) struct Refused {
 }
 
 fn unreachable_registry(doing: String, e: reqwest::Error) -> Refused {
-    let error =
-        if e.is_decode() { Error::fatal(format!("{doing}: {NOT_A_REGISTRY}")) } else { Error::retriable(doing) };
+    let is_read = e.is_decode();
     // The URL may hold a password.
-    Refused { code: None, error: error.caused_by(e.without_url()) }
+    let e = e.without_url();
+    let error = if is_read {
+        Error::fatal(doing).caused_by(NotARegistry { answered: None, source: Some(e) })
+    } else {
+        Error::retriable(doing).caused_by(e)
+    };
+    Refused { code: None, error }
 }
 
 async fn refused(response: Response, doing: &str) -> Refused {
     let status = response.status();
     let delay = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
     let body = response.text().await.unwrap_or_default();
-    let refusal = serde_json::from_str::<Refusal>(&body).ok();
+    // Other servers in Java say the same of paths that they do not know; registries have codes of their own for the rest.
+    let unknown_path = |r: &Refusal| r.error_code == 404 && r.message.starts_with("HTTP 404");
+    let refusal = serde_json::from_str::<Refusal>(&body).ok().filter(|r| !unknown_path(r));
     let said = match &refusal {
         Some(refusal) => format!("{doing}: {} (error {})", refusal.message, refusal.error_code),
         None => format!("{doing}: HTTP status {status}"),
@@ -338,7 +378,10 @@ async fn refused(response: Response, doing: &str) -> Refused {
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
             Error::fatal(format!("{said}; check basic.auth.user.info or bearer.auth.token"))
         }
-        (_, None) => Error::fatal(format!("{said}; {NOT_A_REGISTRY}")),
+        (_, None) => {
+            let answered = Some(format!("HTTP status {status}"));
+            Error::fatal(doing.to_owned()).caused_by(NotARegistry { answered, source: None })
+        }
         (StatusCode::CONFLICT, _) => Error::data(format!(
             "{said}; new fields need a default and removed ones must have had one, or set the subject's compatibility level"
         )),

@@ -6,9 +6,9 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use crate::registry::{Refused, SchemaRegistry};
+use crate::registry::{NotARegistry, Refused, SchemaRegistry};
 
-/// No such subject, version, setting of a subject; the last is of registries that have no modes.
+/// No such subject, version, setting of a subject; the last is of registries without codes of their own.
 const NOT_THERE: [i64; 4] = [40401, 40402, 40408, 404];
 /// No such subject or version; or it is deleted already, but not for good.
 const NOT_TO_DELETE: [i64; 4] = [40401, 40402, 40404, 40406];
@@ -73,10 +73,12 @@ impl SchemaRegistry {
         plain(self.ask_coded(Method::GET, "subjects?deleted=true", None, "listing the subjects".into()).await)
     }
 
-    /// The compatibility level of all subjects, or the own one of a subject; `None` of a subject without one.
+    /// The compatibility level of all subjects, or the own one of a subject; `None` of a subject without one, and of registries
+    /// without levels.
     pub async fn compatibility(&self, subject: Option<&str>) -> Result<Option<String>> {
         let doing = format!("asking for the compatibility level{}", of(subject));
-        let found: Option<Level> = optional(self.ask_coded(Method::GET, &config(subject), None, doing).await)?;
+        let answer = self.ask_coded(Method::GET, &config(subject), None, doing).await;
+        let found: Option<Level> = unless_unknown(answer)?;
         Ok(found.map(|level| level.level))
     }
 
@@ -96,8 +98,8 @@ impl SchemaRegistry {
 
     /// Whether the registry takes schemas: `READWRITE`, `READONLY` or `IMPORT`; `None` of registries without modes.
     pub async fn mode(&self) -> Result<Option<String>> {
-        let found: Option<Mode> =
-            optional(self.ask_coded(Method::GET, "mode", None, "asking for the mode".into()).await)?;
+        let answer = self.ask_coded(Method::GET, "mode", None, "asking for the mode".into()).await;
+        let found: Option<Mode> = unless_unknown(answer)?;
         Ok(found.map(|mode| mode.mode))
     }
 
@@ -184,6 +186,15 @@ fn plain<T>(answer: std::result::Result<T, Refused>) -> Result<T> {
 
 fn optional<T>(answer: std::result::Result<T, Refused>) -> Result<Option<T>> {
     optional_with(answer, &NOT_THERE)
+}
+
+/// As [`optional`], of what not every registry has: one that does not know the path has none of it. Neither has what is no
+/// registry; to find that out, something else has to be asked for.
+fn unless_unknown<T>(answer: std::result::Result<T, Refused>) -> Result<Option<T>> {
+    match answer {
+        Err(refused) if NotARegistry::behind(&refused.error).is_some() => Ok(None),
+        answer => optional(answer),
+    }
 }
 
 fn optional_with<T>(answer: std::result::Result<T, Refused>, missing: &[i64]) -> Result<Option<T>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use connect_api::{Error, Settings};
 use connect_kafka::{ClientSettings, Role, settings::is_known, translate};
 
-use super::{Places, reference};
+use super::{Places, reference, untold};
 use crate::{client::Client, error::Failure};
 
 /// A Kafka cluster's address and settings of clients.
@@ -29,7 +29,7 @@ impl Places {
             self.add_settings_of_context(&mut java)?;
             format!("context {}", self.context_name())
         } else {
-            let told = worker.worker().await.map_err(|e| self.unknown_kafka(worker, e))?;
+            let told = worker.worker().await.map_err(|e| untold(worker, e, unknown_kafka))?;
             java.set("bootstrap.servers", &told.bootstrap_servers);
             self.add_settings_of_context(&mut java)?;
             if !java.contains("security.protocol") {
@@ -60,18 +60,13 @@ impl Places {
         }
         Ok(())
     }
+}
 
-    fn unknown_kafka(&self, worker: &Client, failure: Failure) -> Failure {
-        let why = match failure {
-            // Kafka Connect's own workers have no such endpoint.
-            Failure::Refused { status: 404, .. } => format!("the worker at {} does not tell", worker.address()),
-            other => other.to_string(),
-        };
-        Failure::Failed(format!(
-            "it is not known where Kafka is: {why}; name its brokers with --bootstrap-servers HOST:PORT, BOOTSTRAP_SERVERS or \
-             connectctl context set NAME bootstrap.servers=HOST:PORT"
-        ))
-    }
+fn unknown_kafka(why: &str) -> String {
+    format!(
+        "it is not known where Kafka is: {why}; name its brokers with --bootstrap-servers HOST:PORT, BOOTSTRAP_SERVERS or \
+         connectctl context set NAME bootstrap.servers=HOST:PORT"
+    )
 }
 
 /// A setting of a file for Java's clients, which know references within `${}` only.

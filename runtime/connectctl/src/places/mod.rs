@@ -21,7 +21,7 @@ use connect_api::config::Secret;
 use connect_converters::Tls;
 use reqwest::Url;
 
-use crate::error::Failure;
+use crate::{client::Client, error::Failure};
 use contexts::{Contexts, Settings};
 
 /// Where a worker is if nobody says.
@@ -246,4 +246,17 @@ fn access<'a>(find: &dyn Fn(&str) -> Option<(String, &'a Path)>) -> Result<Acces
 fn usable(tls: Tls, place: &str) -> Result<Tls, String> {
     let made = tls.apply(reqwest::Client::builder()).map(drop);
     made.map(|()| tls).map_err(|e| format!("{place}: {}", e.one_line()))
+}
+
+/// What to say where the worker was to tell an address and did not; `text` puts the reason into a sentence. That nobody is
+/// there stays that.
+fn untold(worker: &Client, failure: Failure, text: impl Fn(&str) -> String) -> Failure {
+    match failure {
+        // Kafka Connect's own workers have no such endpoint.
+        Failure::Refused { status: 404, .. } => {
+            Failure::Failed(text(&format!("the worker at {} does not tell", worker.address())))
+        }
+        Failure::Unreachable(why) => Failure::Unreachable(text(&why)),
+        other => Failure::Failed(text(&other.to_string())),
+    }
 }

@@ -3,10 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use connect_api::Error;
-use connect_converters::{RegistryAuth, RegistryOptions, SchemaRegistry};
+use connect_converters::{NotARegistry, RegistryAuth, RegistryOptions, SchemaRegistry};
 
-use super::{Places, access};
+use super::{Places, access, untold};
 use crate::{client::Client, error::Failure};
+
+/// How a registry is named.
+const NAMED: &str = "--registry URL, SCHEMA_REGISTRY or connectctl context set NAME schema.registry.url=URL";
 
 /// A schema registry.
 #[derive(Debug, Clone)]
@@ -27,19 +30,11 @@ impl Places {
         } else if let Some(url) = self.of_context("schema.registry.url")? {
             (url, format!("context {}", self.context_name()), true)
         } else {
-            let why = match worker.worker().await {
-                Ok(told) => told.schema_registry_url.ok_or_else(|| "the worker names none".to_owned()),
-                Err(Failure::Refused { status: 404, .. }) => {
-                    Err(format!("the worker at {} does not tell", worker.address()))
-                }
-                Err(e) => Err(e.to_string()),
+            let text = |why: &str| format!("it is not known where the schema registry is: {why}; name it with {NAMED}");
+            let url = match worker.worker().await {
+                Ok(told) => told.schema_registry_url.ok_or_else(|| Failure::Failed(text("the worker names none")))?,
+                Err(e) => return Err(untold(worker, e, text)),
             };
-            let url = why.map_err(|why| {
-                Failure::Failed(format!(
-                    "it is not known where the schema registry is: {why}; name it with --registry URL, SCHEMA_REGISTRY or \
-                     connectctl context set NAME schema.registry.url=URL"
-                ))
-            })?;
             (url, format!("the worker at {}", worker.address()), true)
         };
         let find = |key: &str| {
@@ -76,8 +71,16 @@ fn without_user(url: &str) -> String {
 }
 
 impl Registry {
-    /// An error of the client, with the address and who named it where the registry did not answer.
+    /// An error of the client, with the address and who named it where the registry did not answer, or something else did.
     pub fn failure(&self, e: Error) -> Failure {
+        if let Some(other) = NotARegistry::behind(&e) {
+            let (doing, answered) =
+                (e.message(), other.answered.as_deref().unwrap_or("what it says is no answer of one"));
+            return Failure::Unreachable(format!(
+                "{doing}: there is no schema registry at {} (from {}): {answered}; name its base URL with {NAMED}",
+                self.url, self.origin
+            ));
+        }
         match Failure::from(e) {
             Failure::Unreachable(text) => Failure::Unreachable(format!(
                 "{text}; asked was the schema registry at {} (from {}); is it running?",

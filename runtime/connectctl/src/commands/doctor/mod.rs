@@ -14,7 +14,7 @@ mod worker;
 
 use std::time::Duration;
 
-use connect_api::{ErrorClass, time};
+use connect_api::time;
 use connect_rest_model::StorageTopics;
 
 use self::{
@@ -377,10 +377,6 @@ async fn registry(args: &Args, context: &Context<'_>, told: &Told) -> Found {
     };
     match within(limit, asked).await {
         Some(Ok((level, mode, Ok(())))) => of_registry(&registry.url, level.as_deref(), mode.as_deref()).into(),
-        Some(Ok((.., Err(e)))) if e.class() != ErrorClass::Retriable => {
-            let text = format!("no schema registry at {} (from {}): {}", registry.url, registry.origin, e.one_line());
-            Finding::new(Check::Registry, Level::Fail, text).remedy("name the base address of the registry").into()
-        }
         Some(Ok((.., Err(e))) | Err(e)) => {
             let text = registry.failure(e).to_string();
             let finding = match text.split_once("; asked was ") {
@@ -390,7 +386,8 @@ async fn registry(args: &Args, context: &Context<'_>, told: &Told) -> Found {
                 }
                 None => {
                     let (what, hint) = text.rsplit_once("; ").map_or((&*text, None), |(what, hint)| (what, Some(hint)));
-                    let what = format!("{what} (schema registry at {} (from {}))", registry.url, registry.origin);
+                    let place = format!("schema registry at {} (from {})", registry.url, registry.origin);
+                    let what = if what.contains(&place) { what.to_owned() } else { format!("{what} ({place})") };
                     let remedy = hint.map(str::to_owned);
                     Finding { remedy, ..Finding::new(Check::Registry, Level::Fail, what) }
                 }

@@ -86,7 +86,11 @@ impl Args {
             Some(_) => registry.answer(client.compatibility(None).await)?,
             None => own.clone(),
         };
-        let of_all = of_all.ok_or_else(|| Failure::Failed(format!("{} has no compatibility levels", registry.url)))?;
+        let Some(of_all) = of_all else {
+            // It may be no registry.
+            registry.answer(client.subjects().await)?;
+            return Err(Failure::Failed(format!("{} has no compatibility levels", registry.url)));
+        };
         let now = own.clone().unwrap_or_else(|| of_all.clone());
         let dry_run = self.dry_run.dry_run;
         let answer = |level: &str, own, before| Answer {

@@ -116,6 +116,13 @@ async fn answers_decide_the_class_of_the_error() {
         (200, "<html>", ErrorClass::Fatal, "check that schema.registry.url is the registry's base URL"),
         (404, "<html>", ErrorClass::Fatal, "check that schema.registry.url is the registry's base URL"),
         (
+            404,
+            r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#,
+            ErrorClass::Fatal,
+            "HTTP status 404 Not Found; check that schema.registry.url is the registry's base URL",
+        ),
+        (404, r#"{"error_code":404,"message":"No artifact a"}"#, ErrorClass::Data, "No artifact a (error 404)"),
+        (
             409,
             r#"{"error_code":409,"message":"Incompatible"}"#,
             ErrorClass::Data,
