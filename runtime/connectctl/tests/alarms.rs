@@ -52,6 +52,25 @@ async fn a_kafka_that_is_not_known_or_does_not_answer_is_told() {
 }
 
 #[tokio::test]
+async fn a_file_without_alarms_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("alarms.yaml");
+    let path = file.to_string_lossy();
+    for text in ["", "\n", "# nothing\n", "---\n"] {
+        std::fs::write(&file, text).expect("file");
+        for command in [&["alarms", "import", "-f", &path][..], &["alarms", "register", "--file", &path]] {
+            let run = ctl(NOBODY, command).run().await;
+            let expected = format!(
+                "connectctl: {path}: there are no alarms in it; has the command failed that was to write it?\n"
+            );
+            assert_eq!((run.code, run.err.as_str()), (1, expected.as_str()), "{text:?}");
+        }
+    }
+    let run = ctl(NOBODY, &["alarms", "import", "-f", "-"]).stdin("").run().await;
+    assert!(run.code == 1 && run.err.contains("<stdin>: there are no alarms in it"), "{run:?}");
+}
+
+#[tokio::test]
 async fn schemas_are_printed_by_generation_and_topic() {
     let run = bare(&["alarms", "schemas", "dump", "-o", "name"]).run().await;
     let files: Vec<&str> = run.out.lines().collect();

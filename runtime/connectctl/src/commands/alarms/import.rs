@@ -91,7 +91,13 @@ fn documents(file: &Path) -> Result<Vec<Document>, Failure> {
         std::fs::read_to_string(file).map(|read| text = read)
     };
     read.map_err(|e| Failure::Failed(format!("{shown}: cannot be read: {e}")))?;
-    document::read(&shown, &text).map_err(|mistakes| Failure::Failed(mistakes.join("\n")))
+    let documents = document::read(&shown, &text).map_err(|mistakes| Failure::Failed(mistakes.join("\n")))?;
+    if documents.is_empty() {
+        // As an export leaves it behind that failed.
+        let text = format!("{shown}: there are no alarms in it; has the command failed that was to write it?");
+        return Err(Failure::Failed(text));
+    }
+    Ok(documents)
 }
 
 /// Which of them cannot be written, and why: all of a file is tried before any of it is written.
