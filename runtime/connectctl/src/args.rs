@@ -175,8 +175,8 @@ pub enum Command {
 pub struct Files {
     /// A file of connectors, a folder of files, or - for standard input; may be given several times.
     ///
-    /// Files end in .yaml, .yml, .json or .properties; standard input is YAML or JSON. A connector is written flat,
-    /// as {name, config} or as a KafkaConnector resource.
+    /// Files end in .yaml, .yml, .json or .properties; standard input is YAML, JSON, or properties if every line
+    /// is KEY=VALUE. A connector is written flat, as {name, config} or as a KafkaConnector resource.
     #[arg(short = 'f', long = "file", value_name = "FILE|FOLDER|-", required = true)]
     pub files: Vec<std::path::PathBuf>,
 }

@@ -9,7 +9,7 @@ use std::{
 use connect_files::{
     ConnectorFile, FileError, Tree,
     connector::{from_documents, line_of},
-    files, read, read_text,
+    files, read, read_input,
 };
 use connect_rest_model::ConfigMap;
 use serde::Serialize;
@@ -129,7 +129,7 @@ fn stdin() -> Result<Vec<Tree>, FileError> {
         position: None,
         message: format!("cannot be read as UTF-8 text: {e}"),
     })?;
-    read_text(STDIN, &text)
+    read_input(STDIN, &text)
 }
 
 /// Documents are read one by one, so that each tells what is wrong in it.
@@ -159,6 +159,8 @@ fn documents(
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use connect_files::read_text;
 
     use super::*;
 

@@ -129,6 +129,32 @@ async fn apply_reads_standard_input_and_reports_what_the_worker_refuses() {
 }
 
 #[tokio::test]
+async fn standard_input_may_be_properties() {
+    let server = MockServer::start().await;
+    answer(&server, "PUT", VALIDATE, 200, infos(&[])).await;
+    answer(&server, "GET", "/connectors/one", 404, error(404, "Connector not found")).await;
+    answer(&server, "PUT", "/connectors/one/config", 201, info("one")).await;
+    let text = "# as connect-standalone takes it\n\nname=one\nconnector.class = file-sink\ntopics=a,\\\n   b: c\n\
+                transforms.t.type=x\n! done\n";
+    let run = ctl(&server.uri(), &["apply", "-f", "-"]).stdin(text).run().await;
+    assert_eq!((run.code, run.out.as_str()), (0, "one created\n"), "{run:?}");
+    let sent = server.received_requests().await.unwrap_or_default();
+    let sent = sent.iter().find(|r| r.url.path() == "/connectors/one/config").expect("the settings");
+    let sent: Value = serde_json::from_slice(&sent.body).expect("json");
+    let expected =
+        json!({ "name": "one", "connector.class": "file-sink", "topics": "a,b: c", "transforms.t.type": "x" });
+    assert_eq!(sent, expected);
+    for (text, problem) in [
+        ("name=one\nname=two\n", "<stdin>:2: the key name stands twice"),
+        ("topics=a\nfile=b\n", "<stdin>:1: the connector has no name"),
+        ("name=one\njust a line\n", "<stdin>:1: a connector is a mapping with a name"),
+    ] {
+        let run = ctl(&server.uri(), &["apply", "-f", "-"]).stdin(text).run().await;
+        assert!(run.code == 1 && run.err.starts_with(problem), "{run:?}");
+    }
+}
+
+#[tokio::test]
 async fn apply_says_that_states_are_for_new_connectors() {
     let server = MockServer::start().await;
     answer(&server, "PUT", VALIDATE, 200, infos(&[])).await;

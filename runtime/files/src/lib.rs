@@ -132,6 +132,33 @@ pub fn read_text(name: &str, text: &str) -> Result<Vec<Tree>, FileError> {
     })
 }
 
+/// As [`read`], from standard input, which has no ending: properties where every line is `key=value`, as a mapping in YAML or
+/// JSON never is; else YAML or JSON.
+pub fn read_input(name: &str, text: &str) -> Result<Vec<Tree>, FileError> {
+    let format = if is_properties(text) { Format::Properties } else { Format::Yaml };
+    parse(text.as_bytes(), format).map_err(|(position, message)| FileError { file: name.to_owned(), position, message })
+}
+
+/// Whether every line that is neither blank nor a comment begins with `key=`, or goes on with the one above.
+fn is_properties(text: &str) -> bool {
+    let (mut some, mut goes_on) = (false, false);
+    for line in text.lines() {
+        let line = line.trim_start();
+        let begins = !goes_on && !line.is_empty() && !line.starts_with(['#', '!']);
+        if begins {
+            let key = line.split_once('=').map(|(key, _)| key.trim_end());
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-_$".contains(c);
+            if !key.is_some_and(|key| !key.is_empty() && key.chars().all(plain)) {
+                return false;
+            }
+            some = true;
+        }
+        let backslashes = line.len() - line.trim_end_matches('\\').len();
+        goes_on = (begins || goes_on) && backslashes % 2 == 1;
+    }
+    some
+}
+
 type Failure = (Option<Position>, String);
 
 fn parse(bytes: &[u8], format: Format) -> Result<Vec<Tree>, Failure> {
@@ -180,4 +207,30 @@ pub fn read_worker(path: &Path) -> Result<Vec<(String, String)>, FileError> {
         });
     };
     flatten(tree).map_err(|(position, message)| FileError { file, position: Some(position), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_properties;
+
+    #[test]
+    fn only_lines_of_keys_and_values_are_properties() {
+        for (text, properties) in [
+            ("name=a\nconnector.class=b\n", true),
+            ("\u{20}# c\n\n! c\n name = a: {b}\nx=1,\\\n  y: 2\n", true),
+            ("name=a\nx=1\\\\\ny: 2\n", false),
+            ("# c\\\nname=a\n", true),
+            ("name: a=b\nx=1\n", false),
+            ("{\"name\": \"a=b\"}\n", false),
+            ("- a=b\n", false),
+            ("'a'=b\n", false),
+            ("=b\n", false),
+            ("a=b\nc\n", false),
+            ("---\na=b\n", false),
+            ("", false),
+            ("# c\n", false),
+        ] {
+            assert_eq!(is_properties(text), properties, "{text}");
+        }
+    }
 }
