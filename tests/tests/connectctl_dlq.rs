@@ -121,6 +121,12 @@ fn shown(ctl: &Ctl) {
     assert!(wide.contains("org.apache.kafka.connect.errors.DataException"), "{wide}");
     let none = ctl.run(&["dlq", "show", "sink", "--since", "1h"]).expect(0);
     assert!(none.out.is_empty() && none.err.contains("no such dead letters in topic dead"), "{none:?}");
+    for letters in [&["dead"][..], &["dead", "--stage", "transformation", "--stage", "value_converter"]] {
+        let some = ctl.run(&[&["dlq", "show", "--limit", "1", "--topic"], letters].concat()).expect(0);
+        let such = if letters.len() > 1 { "such " } else { "" };
+        assert_eq!(some.err, format!("1 of 2 {such}letters, the newest; --limit N shows more\n"));
+    }
+    assert_eq!(ctl.run(&["dlq", "show", "sink"]).expect(0).err, "");
     let newest = ctl.json(&["dlq", "show", "--topic", "dead", "--limit", "1"]);
     assert_eq!(newest.as_array().map(Vec::len), Some(1), "{newest}");
 }

@@ -31,7 +31,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failure> {
     let queue = Queue::find(&args.which, context).await?;
     let reading = Reading::new(context).await?;
-    let letters = find(args, &queue, &reading).await?;
+    let Found { letters, all } = find(args, &queue, &reading).await?;
     let ledger = Ledger::read(&reading, &args.ledger, &queue.topic).await?;
     let mut decoder = Decoder::new(context)?;
     let mut shown = Vec::with_capacity(letters.len());
@@ -44,18 +44,40 @@ pub(super) async fn run(args: &Args, context: &Context<'_>) -> Result<(), Failur
         context.output.say(&format!("there are no{such} dead letters in topic {}", queue.topic));
     }
     let names = || shown.iter().map(Shown::place).collect();
-    context.output.result(&shown, names, |view| text(&shown, view))
+    context.output.result(&shown, names, |view| text(&shown, view))?;
+    if let Some(remark) = more(shown.len(), all, &args.filter) {
+        context.output.say(&remark);
+    }
+    Ok(())
 }
 
-/// The newest letters that are meant, the newest last.
-async fn find(args: &Args, queue: &Queue, reading: &Reading) -> Result<Vec<Letter>, Failure> {
+/// What to say where not all letters are shown.
+fn more(shown: usize, all: usize, filter: &Filter) -> Option<String> {
+    let such = if filter.is_empty() { "" } else { "such " };
+    let text = || format!("{shown} of {all} {such}letters, the newest; --limit N shows more");
+    (shown > 0 && all > shown).then(text)
+}
+
+/// Letters that are meant.
+struct Found {
+    /// Those that are to be shown, the newest last.
+    letters: Vec<Letter>,
+    /// How many there are; of a whole queue as [`connectctl dlq list`](super::list) counts them.
+    all: usize,
+}
+
+/// The newest letters that are meant.
+async fn find(args: &Args, queue: &Queue, reading: &Reading) -> Result<Found, Failure> {
     let all = reading.all_of(&queue.topic).await?;
     let limit = args.limit as usize;
     if args.filter.is_empty() && queue.others.is_empty() {
         let found = reading.newest_letters(&queue.topic, limit).await?;
         // Some may be of connectors that there are not any more; then others are behind them.
         if found.iter().all(|letter| args.filter.matches(letter, queue.connector.as_deref())) {
-            return Ok(found);
+            let count: i64 = all.iter().map(|span| span.end - span.first).sum();
+            // Offsets may have no letter, as those of transactions' ends.
+            let all = if found.len() < limit { found.len() } else { usize::try_from(count).unwrap_or_default() };
+            return Ok(Found { letters: found, all });
         }
     }
     let spans = reading.narrow(all, &args.filter).await?;
@@ -63,9 +85,11 @@ async fn find(args: &Args, queue: &Queue, reading: &Reading) -> Result<Vec<Lette
     // The order is that of all letters, also of those that are not meant.
     let mut ages = Vec::new();
     let mut meant: BTreeMap<i32, VecDeque<Letter>> = BTreeMap::new();
+    let mut count = 0;
     while let Some(batch) = letters.next().await? {
         ages.extend(batch.iter().map(|letter| Age::of(&letter.raw)));
         for letter in batch.into_iter().filter(|l| args.filter.matches(l, queue.connector.as_deref())) {
+            count += 1;
             let of_partition = meant.entry(letter.raw.partition).or_default();
             if of_partition.len() == limit {
                 of_partition.pop_front();
@@ -83,7 +107,7 @@ async fn find(args: &Args, queue: &Queue, reading: &Reading) -> Result<Vec<Lette
         }
     }
     found.make_contiguous().reverse();
-    Ok(found.into())
+    Ok(Found { letters: found.into(), all: count })
 }
 
 fn text(shown: &[Shown], view: View) -> String {
@@ -95,4 +119,19 @@ fn text(shown: &[Shown], view: View) -> String {
         letter.write(&mut page, view.wide);
     }
     page.text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_there_are_more_letters_is_said() {
+        let some = Filter { stage: vec!["TASK_PUT".into()], ..Filter::default() };
+        let text = "10 of 13 letters, the newest; --limit N shows more";
+        assert_eq!(more(10, 13, &Filter::default()).as_deref(), Some(text));
+        let text = "1 of 2 such letters, the newest; --limit N shows more";
+        assert_eq!(more(1, 2, &some).as_deref(), Some(text));
+        assert_eq!((more(10, 10, &some), more(0, 0, &some)), (None, None));
+    }
 }
