@@ -65,7 +65,10 @@ fn alarms_are_raised_acknowledged_shelved_and_cleared() {
     assert_eq!(plant.last("shelved-alarms").value, None);
     assert_eq!(plant.names(&["--shelved"]), Vec::<String>::new());
 
-    assert_eq!(plant.alarms(&["unset", "pump"]), "pump cleared\n");
+    plant.refused(&["unset", "p*"], 2, "there is no terminal to ask whether to clear the alarm pump; say --yes");
+    assert_eq!(plant.alarms(&["unset", "p*", "--dry-run"]), "pump would be cleared\n");
+    assert_eq!(plant.names(&["pump"]), ["pump"]);
+    assert_eq!(plant.alarms(&["unset", "/^pu/", "--yes"]), "pump cleared\n");
     let count = plant.kafka.all("active-alarms").len();
     plant.refused(&["ack", "pump"], 1, "pump not found");
     plant.refused(&["ack", "doro"], 1, "did you mean door?");

@@ -15,7 +15,11 @@ use super::{
     topics::{Topics, Writes},
     write::{LeftOut, Writing},
 };
-use crate::error::Failure;
+use crate::{
+    consent::{Consent, listed},
+    error::Failure,
+    names::is_pattern,
+};
 
 /// What `alarms set` takes.
 #[derive(Debug, clap::Args)]
@@ -70,9 +74,12 @@ pub(super) struct SetArgs {
 /// What `alarms unset` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnsetArgs {
-    /// Names of the alarms; also patterns, of those that are active.
+    /// Names of the alarms; also patterns, of those that are active, which are cleared when that was confirmed.
     #[arg(value_name = "NAME", add = crate::complete::alarms(), required = true, value_parser = name)]
     names: Vec<String>,
+
+    #[command(flatten)]
+    consent: Consent,
 
     /// Also one that is registered as latching and has not been acknowledged, or whose record cannot be decoded.
     #[arg(long)]
@@ -231,6 +238,11 @@ pub(super) async fn unset(args: &UnsetArgs, context: &Context<'_>) -> Result<(),
     let mut replay = Replay::new(context, &args.topics, &Kind::ALL).await?;
     let alarms = replay.read().await?;
     let names = named(&args.names, &alarms, |known| known.active.is_some()).map_err(Failure::Failed)?;
+    // Nobody has written these names down; one that only looks like a pattern is its own.
+    if !args.writes.dry_run.dry_run && args.names.iter().any(|text| is_pattern(text) && !names.contains(text)) {
+        let alarms = if names.len() == 1 { "the alarm" } else { "the alarms" };
+        args.consent.ask(&format!("clear {alarms} {}", listed(&names)))?;
+    }
     let mut writing = Writing::new(&replay, &args.writes);
     let mut outcomes = Outcomes::default();
     for name in &names {
